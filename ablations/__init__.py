@@ -1,0 +1,1 @@
+"""The experiment around the network: recipes, data, training, records and reports."""

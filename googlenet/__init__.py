@@ -1,0 +1,33 @@
+"""GoogLeNet and its ablations as a model factory.
+
+The data (`VARIANTS`, `REFERENCES`, `AXES`, `Architecture`) is importable without torch; `build`, `GoogLeNet` and
+`Output` import it on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .arch import Architecture, Auxiliary, InceptionRow
+from .variants import AXES, REFERENCES, VARIANTS
+
+if TYPE_CHECKING:
+    from .model import GoogLeNet, Output, build
+
+__all__ = [
+    "AXES",
+    "REFERENCES",
+    "VARIANTS",
+    "Architecture",
+    "Auxiliary",
+    "GoogLeNet",
+    "InceptionRow",
+    "Output",
+    "build",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("GoogLeNet", "Output", "build"):
+        raise AttributeError(f"module 'googlenet' has no attribute {name!r}")
+    from . import model
+
+    return getattr(model, name)

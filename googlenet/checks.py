@@ -1,0 +1,49 @@
+"""Checks of single values, whose errors name the value, what is allowed and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name closest to `value`, or an empty string."""
+    close = difflib.get_close_matches(value, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(what: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise ValueError naming `what`, the value and the choices unless `value` is one of them."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(choices)}{nearest(str(value), choices)}")
+
+
+def check_range(what: str, value: object, *, low: float, high: float, open_low: bool = False) -> None:
+    """Raise ValueError unless `value` is a number in [low, high] (or in (low, high] with `open_low`)."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not low <= number <= high or (open_low and number == low):
+        bracket = "(" if open_low else "["
+        raise ValueError(f"{what} is {value!r}; it must be a number in {bracket}{low:g}, {high:g}]")
+
+
+def check_count(what: str, value: object, *, low: int = 1) -> None:
+    """Raise ValueError unless `value` is an integer of at least `low`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{what} is {value!r}; it must be a whole number of at least {low}")
+
+
+def check_flag(what: str, value: object) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{what} is {value!r}; it must be true or false")
+
+
+def check_name(what: str, name: object) -> None:
+    """Raise ValueError unless `name` can stand in a path, a page and a spreadsheet."""
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"{what} name {name!r} is not usable; use 1-64 of a-z, 0-9, '_' and '-'")

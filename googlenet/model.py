@@ -1,0 +1,133 @@
+"""The network: `build` turns an architecture's data into a `GoogLeNet` module."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from .arch import FIRST_STAGE, Architecture
+from .blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
+from .checks import check_count
+from .variants import architecture
+
+INIT_STD = 0.01  # of the truncated-normal initialisation, cut at two standard deviations
+
+
+class Output(NamedTuple):
+    """What a forward pass returns, in training and in evaluation.
+
+    `logits` is (N, num_classes). `aux` has one (N, num_classes) tensor for each auxiliary head, the one nearest the
+    input first; it is empty in evaluation and where the architecture has no auxiliary heads.
+    """
+
+    logits: Tensor
+    aux: tuple[Tensor, ...]
+
+
+class GoogLeNet(nn.Module):
+    """A GoogLeNet for images (N, in_channels, image_size, image_size).
+
+    The trunk is cut into sections that end where an auxiliary head reads the map; the last section has none.
+    """
+
+    def __init__(self, arch: Architecture, *, num_classes: int) -> None:
+        super().__init__()
+        self.arch = arch
+        self.num_classes = num_classes
+        self.stem = _stem(arch)
+        self.trunk = nn.ModuleList(_trunk_sections(arch))
+        self.aux_heads = nn.ModuleList(_aux_heads(arch, num_classes=num_classes))
+        self.head = _head(arch, num_classes=num_classes)
+        if arch.init == "truncated-normal":
+            self.apply(_init_truncated_normal)
+
+    def forward(self, x: Tensor) -> Output:
+        taps = []
+        x = self.stem(x)
+        for section in self.trunk:
+            x = section(x)
+            taps.append(x)
+        heads = zip(self.aux_heads, taps, strict=False) if self.training else ()
+        return Output(self.head(x), tuple(head(tap) for head, tap in heads))
+
+
+def build(arch: Architecture | str, *, num_classes: int) -> GoogLeNet:
+    """Build the network of an architecture, or of the named variant, reference or axis member.
+
+    Weights are drawn from torch's global generator; seed it to repeat them.
+
+    Raises:
+        ValueError: if the name is unknown or `num_classes` is below 1.
+    """
+    check_count("num_classes", num_classes)
+    return GoogLeNet(architecture(arch) if isinstance(arch, str) else arch, num_classes=num_classes)
+
+
+def _stem(arch: Architecture) -> nn.Sequential:
+    out_channels = arch.channels(arch.stem_channels)
+    if arch.stem == "cifar":
+        return ConvUnit(arch, arch.in_channels, out_channels, kernel=3)
+    narrow = arch.channels(64)
+    activation = arch.stem == "imagenet"
+    return nn.Sequential(
+        OrderedDict(
+            conv7x7=ConvUnit(arch, arch.in_channels, narrow, kernel=7, stride=2, activation=activation),
+            pool1=_pool(arch),
+            conv1x1=ConvUnit(arch, narrow, narrow, kernel=1, activation=activation),
+            conv3x3=ConvUnit(arch, narrow, out_channels, kernel=3, activation=activation),
+            pool2=_pool(arch),
+        )
+    )
+
+
+def _pool(arch: Architecture) -> nn.MaxPool2d:
+    if arch.pool == "padded":
+        return nn.MaxPool2d(3, stride=2, padding=1)
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+
+def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
+    places = {place.label: place for place in arch.places()}
+    taps = arch.aux.after if arch.aux else ()
+    sections: list[OrderedDict[str, nn.Module]] = [OrderedDict()]
+    for number in range(FIRST_STAGE, FIRST_STAGE + len(arch.stages)):
+        for label, place in places.items():
+            if label.startswith(str(number)):
+                sections[-1][f"inception{label}"] = inception(arch, place)
+                if label in taps:
+                    sections.append(OrderedDict())
+        if number == 3:
+            sections[-1]["pool3"] = _pool(arch)
+        if number == 4:
+            # torchvision alone has a 2x2 pool here.
+            sections[-1]["pool4"] = nn.MaxPool2d(2, stride=2, ceil_mode=True) if arch.pool == "ceil" else _pool(arch)
+    return [nn.Sequential(section) for section in sections]
+
+
+def _aux_heads(arch: Architecture, *, num_classes: int) -> list[AuxiliaryHead]:
+    if arch.aux is None:
+        return []
+    places = {place.label: place for place in arch.places()}
+    return [AuxiliaryHead(arch, arch.aux, places[label], num_classes=num_classes) for label in arch.aux.after]
+
+
+def _head(arch: Architecture, *, num_classes: int) -> nn.Sequential:
+    pool = nn.AdaptiveAvgPool2d(1) if arch.head == "gap" else nn.Identity()
+    positions = 1 if arch.head == "gap" else arch.feature_map_size() ** 2
+    return nn.Sequential(
+        OrderedDict(
+            pool=pool,
+            flatten=nn.Flatten(CHANNEL_DIM),
+            # Dropout(0) would still draw random numbers.
+            dropout=nn.Dropout(arch.dropout) if arch.dropout else nn.Identity(),
+            linear=nn.Linear(arch.feature_channels() * positions, num_classes),
+        )
+    )
+
+
+def _init_truncated_normal(module: nn.Module) -> None:
+    """Weights of convolutions and linear layers; biases and batch norm keep torch's initialisation."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)
