@@ -1,0 +1,82 @@
+"""Training state on disk: saved whole, named by its SHA-256, verified before it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .files import replacing
+
+KEPT = 2  # the newest, and the one before it should the newest be damaged
+_NAME = re.compile(r"epoch-(\d{6})-([0-9a-f]{64})\.pt")
+_WEIGHTS = "weights"
+
+
+def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
+    """Save the state after `epoch` finished epochs and forget all but the newest two."""
+    _write(folder, state, stem=f"epoch-{epoch:06d}")
+    for path in _newest_first(folder)[KEPT:]:
+        path.unlink()
+
+
+def load_newest(folder: Path, *, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+    """The newest state whose checksum is right, with its number of finished epochs; None if there is none.
+
+    A damaged file is moved aside under a name that ends in ``.damaged``.
+    """
+    for path in _newest_first(folder):
+        match = _NAME.fullmatch(path.name)
+        assert match is not None
+        if _sha256(path) == match[2]:
+            return int(match[1]), torch.load(path, map_location=device, weights_only=True)
+        path.rename(path.with_name(f"{path.name}.damaged"))
+    return None
+
+
+def save_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Save the trained weights alone."""
+    _write(folder, model.state_dict(), stem=_WEIGHTS)
+
+
+def discard_states(folder: Path) -> None:
+    """Delete the training states of a finished run, which has no use for the optimiser's."""
+    for path in _newest_first(folder):
+        path.unlink()
+
+
+def load_weights(folder: Path) -> dict[str, Any]:
+    """The trained weights of a finished run, for ``build(...).load_state_dict(...)``, on the CPU.
+
+    Raises:
+        FileNotFoundError: if the run has not finished.
+        ValueError: if the file's checksum is wrong.
+    """
+    found = sorted(folder.glob(f"{_WEIGHTS}-*.pt"))
+    if not found:
+        raise FileNotFoundError(f"{folder} has no {_WEIGHTS}-*.pt; the run has not finished")
+    path = found[-1]
+    if path.stem != f"{_WEIGHTS}-{_sha256(path)}":
+        raise ValueError(f"{path} is damaged: its SHA-256 is {_sha256(path)}, its name says another; train it again")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
+    with replacing(folder / stem) as temporary:
+        torch.save(state, temporary)
+        name = f"{stem}-{_sha256(temporary)}.pt"
+    (folder / stem).replace(folder / name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)

@@ -1,0 +1,89 @@
+"""What a network costs on one image: parameters, multiply-adds, activations, whole and per module."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from googlenet.counts import count_macs, count_params
+from googlenet.model import GoogLeNet
+
+with warnings.catch_warnings():
+    # fvcore scripts a few losses on import, which newer torch calls deprecated.
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+
+COUNTED = ("conv", "linear")  # fvcore's total also holds batch norm and pooling
+
+
+class Complexity(NamedTuple):
+    """Trainable parameters with auxiliary heads; MACs and activations for one image in evaluation.
+
+    A multiply-add is one MAC; FLOPs are 2 x MACs. Activations are the entries that convolutions and linear layers
+    write. `macs_by_module` goes by module name, with "" for the whole.
+    """
+
+    params: int
+    macs: int
+    activations: int
+    macs_by_module: dict[str, int]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations."""
+        return 2 * self.macs
+
+
+def measure(model: GoogLeNet) -> Complexity:
+    """Count a network with fvcore, and hold the counts against torch's own counter and the closed form.
+
+    Raises:
+        RuntimeError: if the three disagree, naming all of them.
+    """
+    arch = model.arch
+    device = next(model.parameters()).device
+    image = torch.zeros(1, arch.in_channels, arch.image_size, arch.image_size, device=device)
+    was_training = model.training
+    model.eval()
+    try:
+        macs_by_module = _fvcore_macs(model, image)
+        activations = _fvcore_activations(model, image)
+        torch_macs = _torch_macs(model, image)
+    finally:
+        model.train(was_training)
+    params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    _agree(
+        "MACs",
+        fvcore=macs_by_module[""],
+        torch_counter=torch_macs,
+        closed_form=count_macs(arch, num_classes=model.num_classes),
+    )
+    _agree("parameters", module=params, closed_form=count_params(arch, num_classes=model.num_classes))
+    return Complexity(params, macs_by_module[""], activations, macs_by_module)
+
+
+def _fvcore_macs(model: GoogLeNet, image: torch.Tensor) -> dict[str, int]:
+    analysis = FlopCountAnalysis(model, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    by_module = analysis.by_module_and_operator()
+    return {name: int(sum(counts[kind] for kind in COUNTED)) for name, counts in by_module.items()}
+
+
+def _fvcore_activations(model: GoogLeNet, image: torch.Tensor) -> int:
+    analysis = ActivationCountAnalysis(model, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    counts = analysis.by_operator()
+    return int(sum(counts[kind] for kind in COUNTED))
+
+
+def _torch_macs(model: GoogLeNet, image: torch.Tensor) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return counter.get_total_flops() // 2
+
+
+def _agree(what: str, **counts: int) -> None:
+    if len(set(counts.values())) > 1:
+        raise RuntimeError(f"the counters disagree on {what}: {counts}")

@@ -1,0 +1,127 @@
+"""What a run is: the recipe, the architecture, the data and the seed, and the id derived from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from googlenet.arch import Architecture
+from googlenet.checks import check_choice, check_count, check_name, check_range
+
+from .schema import to_plain
+
+Optimizer = Literal["adadelta", "adam", "sgd"]
+Schedule = Literal["constant", "step", "one-cycle"]
+
+MAX_SEED = 2**31 - 1
+WARMUP = 0.3  # share of a one-cycle schedule that rises
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train.
+
+    Images become floats in [0, 1] and are normalised as (x - mean) / std. `flip` is the probability of a horizontal
+    flip. Schedules: "constant"; "step" multiplies the learning rate by `step_gamma` after each epoch; "one-cycle"
+    rises from 0 to `learning_rate` and falls back along half cosines, step by step. `validation_fraction` of the
+    training images is held out, stratified; 0 trains on everything.
+
+    Raises:
+        ValueError: on construction, naming the value, what is allowed and the remedy.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    step_gamma: float = 1.0
+    flip: float = 0.0
+    mean: float = 0.5
+    std: float = 0.5
+    validation_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_name("recipe", self.name)
+        what = f"recipe {self.name}"
+        check_count(f"{what}: epochs", self.epochs)
+        check_count(f"{what}: batch_size", self.batch_size, low=2)
+        check_choice(f"{what}: optimizer", self.optimizer, get_args(Optimizer))
+        check_choice(f"{what}: schedule", self.schedule, get_args(Schedule))
+        check_range(f"{what}: learning_rate", self.learning_rate, low=0, high=1e30, open_low=True)
+        check_range(f"{what}: momentum", self.momentum, low=0, high=0.9999)
+        check_range(f"{what}: weight_decay", self.weight_decay, low=0, high=1)
+        check_range(f"{what}: step_gamma", self.step_gamma, low=0, high=1, open_low=True)
+        check_range(f"{what}: flip", self.flip, low=0, high=1)
+        check_range(f"{what}: mean", self.mean, low=0, high=1)
+        check_range(f"{what}: std", self.std, low=0, high=1, open_low=True)
+        check_range(f"{what}: validation_fraction", self.validation_fraction, low=0, high=0.5)
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"{what}: momentum is {self.momentum!r}, which only 'sgd' uses; set it to 0")
+
+    def learning_rate_at(self, *, epoch: int, progress: float) -> float:
+        """Learning rate of a step in `epoch` (counted from 0), when `progress` in [0, 1) of all steps are done."""
+        if self.schedule == "step":
+            return self.learning_rate * self.step_gamma**epoch
+        if self.schedule == "one-cycle":
+            rising = progress < WARMUP
+            phase = progress / WARMUP if rising else (1 - progress) / (1 - WARMUP)
+            return self.learning_rate * (1 - math.cos(math.pi * phase)) / 2
+        return self.learning_rate
+
+
+# The recipe of the 2020 CIFAR ablation. Adadelta's rho and eps are torch's defaults, 0.9 and 1e-6.
+PUBLISHED = Recipe(
+    name="published",
+    epochs=14,
+    batch_size=64,
+    optimizer="adadelta",
+    learning_rate=1.0,
+    schedule="step",
+    step_gamma=0.7,
+    flip=0.5,
+)
+# For 8x8 digits, which a flip would turn into other signs.
+DIGITS = Recipe(name="digits", epochs=5, batch_size=64, optimizer="adam", learning_rate=2e-3, schedule="one-cycle")
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PUBLISHED, DIGITS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training: an architecture at the data's size, a dataset by name and fingerprint, a recipe and a seed.
+
+    `limit_train` trains on a stratified subset of that many images; None on all.
+
+    Raises:
+        ValueError: on construction, naming the value, what is allowed and the remedy.
+    """
+
+    architecture: Architecture
+    dataset: str
+    fingerprint: str
+    num_classes: int
+    recipe: Recipe
+    seed: int
+    limit_train: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("dataset", self.dataset)
+        check_count("num_classes", self.num_classes, low=2)
+        check_count("seed", self.seed, low=0)
+        if self.seed > MAX_SEED:
+            raise ValueError(f"seed is {self.seed}; use at most {MAX_SEED}")
+        if self.limit_train is not None:
+            check_count("limit_train", self.limit_train, low=self.num_classes)
+
+    @property
+    def run_id(self) -> str:
+        """``<dataset>-<variant>-s<seed>-<hash8>``; the hash covers all that can change the numbers."""
+        canonical = json.dumps(to_plain(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        return f"{self.dataset}-{self.architecture.name}-s{self.seed}-{digest[:8]}"

@@ -1,0 +1,210 @@
+"""What a person sees while a suite runs: one live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from googlenet.counts import count_macs, count_params
+from googlenet.variants import AXES, RECONSTRUCTED, REFERENCE_CLASSES, REFERENCES, VARIANTS
+
+from .config import RunConfig
+from .events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
+from .plan import Plan
+from .record import Epoch, RunFolder, RunRecord
+from .suites import SUITES
+
+PLAIN_WIDTH = 160  # where no terminal says how wide it is
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal, or wide enough for every table where there is none."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+
+
+class Display:
+    """Observer of a suite's events; use it as a context manager around the runner."""
+
+    def __init__(self, configs: Sequence[RunConfig], *, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        # The suite's bar counts multiply-adds, so that its time left weighs a run by its cost.
+        self._work = {config.run_id: _work(config) for config in configs}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not self._live,
+        )
+        self._suite_task = self._progress.add_task("suite", total=sum(self._work.values()), figures="")
+        self._run_task = self._progress.add_task("", total=None, figures="", visible=False)
+        self._config: RunConfig | None = None
+        self._place = ""
+        self._epochs_done = 0
+        self._train_images = 1
+        self._epoch_began = 0.0
+        self._epoch_images = 0
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.update(self._run_task, visible=False)
+        self._progress.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case RunStarted():
+                self._start_run(event)
+            case TrainingStarted():
+                self._start_training(event)
+            case StepDone():
+                self._step(event)
+            case EpochDone():
+                self._end_epoch(event.epoch)
+            case RunEnded():
+                self._end_run(event)
+
+    def _start_run(self, event: RunStarted) -> None:
+        self._config = event.config
+        self._place = f"[{event.position}/{event.total}] {event.config.run_id}"
+        self._progress.update(self._suite_task, description=f"suite, run {event.position} of {event.total}")
+        self._progress.reset(self._run_task, total=None, description=event.config.run_id, figures="", visible=True)
+        if not self._live:
+            self._print(self._place)
+
+    def _start_training(self, event: TrainingStarted) -> None:
+        assert self._config is not None
+        self._epochs_done, self._train_images = event.finished_epochs, event.train_images
+        done = event.finished_epochs * event.train_images
+        self._progress.reset(
+            self._run_task, total=self._config.recipe.epochs * event.train_images, completed=done, visible=True
+        )
+        self._advance_suite(done)
+        if event.finished_epochs:
+            self._print(f"{self._place}: goes on after epoch {event.finished_epochs}")
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self._epoch_began, self._epoch_images = time.perf_counter(), 0
+
+    def _step(self, event: StepDone) -> None:
+        assert self._config is not None
+        self._epoch_images += event.images
+        rate = self._epoch_images / max(time.perf_counter() - self._epoch_began, 1e-9)
+        loss = "" if event.loss is None else f"loss {event.loss:.3f}  "
+        figures = f"epoch {self._epochs_done + 1}/{self._config.recipe.epochs}  {loss}{rate:,.0f} images/s"
+        self._progress.update(self._run_task, advance=event.images, figures=figures)
+        self._advance_suite(event.images)
+
+    def _advance_suite(self, images: int) -> None:
+        assert self._config is not None
+        share = images / (self._train_images * self._config.recipe.epochs)
+        self._progress.update(self._suite_task, advance=share * self._work[self._config.run_id])
+
+    def _end_epoch(self, epoch: Epoch) -> None:
+        assert self._config is not None
+        self._epochs_done = epoch.epoch
+        validation = (
+            "" if epoch.validation_error is None else f", validation error {100 * epoch.validation_error:.2f} %"
+        )
+        if not self._live:
+            self._print(
+                f"{self._place}: epoch {epoch.epoch}/{self._config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
+                f"training error {100 * epoch.train_error:.2f} %{validation}, "
+                f"{self._train_images / epoch.train_seconds:,.0f} images/s"
+            )
+        self._begin_epoch()
+
+    def _end_run(self, event: RunEnded) -> None:
+        place = f"[{event.position}/{event.total}] {event.record.run_id}"
+        if event.skipped:
+            self._progress.update(self._suite_task, advance=self._work[event.record.run_id])
+            self._print(f"{place}: done before, {_outcome(event.record)}")
+        else:
+            self._print(f"{place}: {_outcome(event.record)}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
+
+def show_table(rows: Iterable[Mapping[str, str]], *, console: Console, title: str) -> None:
+    """Print a table of text, the first column to the left and the others to the right."""
+    shown = Table(title=title, title_justify="left")
+    for index, row in enumerate(rows):
+        if index == 0:
+            for place, column in enumerate(row):
+                shown.add_column(column, justify="right" if place else "left", overflow="fold")
+        shown.add_row(*row.values())
+    console.print(shown)
+
+
+def show_architectures(console: Console) -> None:
+    """Print the suites, and every architecture's parameters and MACs at its published size."""
+    for suite in SUITES.values():
+        console.print(
+            f"suite {suite.name}: {len(suite.architectures)} variants, recipe {suite.recipe.name} "
+            f"({suite.recipe.epochs} epochs), axis: {suite.axis}"
+        )
+    kinds = {"variant": VARIANTS, "reference": REFERENCES}
+    kinds |= {f"axis {axis}": {arch.name: arch for arch in members} for axis, members in AXES.items()}
+    rows = []
+    for kind, members in kinds.items():
+        for name, arch in members.items():
+            classes = REFERENCE_CLASSES.get(name, 100)
+            rows.append(
+                {
+                    "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
+                    "kind": kind,
+                    "classes": str(classes),
+                    "image": f"{arch.in_channels}x{arch.image_size}x{arch.image_size}",
+                    "params": f"{count_params(arch, num_classes=classes):,}",
+                    "MACs": f"{count_macs(arch, num_classes=classes):,}",
+                }
+            )
+    show_table(rows, console=console, title="architectures")
+
+
+def show_plan(plan: Plan, *, suite_dir: Path, console: Console) -> None:
+    """Print the planned runs, what each costs and how far it is."""
+    rows = []
+    for config in plan.runs:
+        record = RunFolder(suite_dir / "runs", config).read_result() if plan.data.fingerprint else None
+        rows.append(
+            {
+                "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
+                "seed": str(config.seed),
+                "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
+                "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
+                "epochs": str(config.recipe.epochs),
+                "status": record.status if record else "to do",
+            }
+        )
+    show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {suite_dir}")
+    if not plan.data.fingerprint:
+        console.print("The data is not there yet, so the runs have no full names and their status is not known.")
+
+
+def _work(config: RunConfig) -> int:
+    return config.recipe.epochs * count_macs(config.architecture, num_classes=config.num_classes)
+
+
+def _outcome(record: RunRecord) -> str:
+    if record.test is None:
+        return f"{record.status}: {record.message}"
+    top5 = "" if record.test.top5_error is None else f", top-5 error {100 * record.test.top5_error:.2f} %"
+    seconds = "" if record.times is None else f", trained in {record.times.train_seconds:,.1f} s"
+    return f"top-1 error {100 * record.test.top1_error:.2f} %{top5}{seconds}"

@@ -1,0 +1,81 @@
+"""The device that a run uses: choice, name, synchronised clock, peak memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from .errors import ConfigError
+from .record import Environment
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_PROCESS_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # see proc(5): resets the peak resident set
+
+
+def resolve(name: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda"; auto takes a GPU where there is one.
+
+    Raises:
+        ConfigError: if "cuda" is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError(f"--device cuda: torch {torch.__version__} finds no GPU; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def environment(device: torch.device) -> Environment:
+    """This process's environment on the device."""
+    on_gpu = device.type == "cuda"
+    return Environment.read(
+        device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        device_kind=device.type,
+        threads=torch.get_num_threads(),
+    )
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of a monotonic clock, once all work queued on the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new peak measurement."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        # What earlier runs freed would otherwise count as this one's.
+        ctypes.CDLL(None).malloc_trim(0)
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak since the reset: memory allocated on a GPU, or the process's resident set.
+
+    Where the system cannot reset the latter it is the peak of the whole process.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "linux":
+        peak = next(line for line in _PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _cpu_name() -> str:
+    if _CPU_INFO.is_file():
+        for line in _CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

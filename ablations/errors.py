@@ -1,0 +1,29 @@
+"""Errors that are the user's to mend: one clear line and the process's exit status."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Base of all errors whose message names the value, what is allowed and the remedy."""
+
+    exit_status: int = 2
+
+
+class ConfigError(UserError):
+    """Arguments, suite file or configuration cannot be used."""
+
+
+class DataError(UserError):
+    """Data is missing or damaged."""
+
+    exit_status = 4
+
+
+class SuiteLocked(UserError):
+    """Another process holds the suite."""
+
+    exit_status = 5
+
+
+class Diverged(Exception):
+    """The training loss stopped being finite."""

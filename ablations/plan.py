@@ -1,0 +1,154 @@
+"""The runs that a suite comes to on its data: what the runner works through and a report is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from googlenet.counts import count_macs, count_params
+
+from .config import RunConfig
+from .datasets import ARCHIVES, Dataset
+from .suites import Suite
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSummary:
+    """What reports say of a dataset."""
+
+    name: str
+    title: str
+    fingerprint: str
+    num_classes: int
+    image_size: int
+    train_images: int
+    test_images: int
+
+    @staticmethod
+    def of(dataset: Dataset) -> DataSummary:
+        """The summary of a loaded dataset."""
+        return DataSummary(
+            name=dataset.name,
+            title=dataset.title,
+            fingerprint=dataset.fingerprint,
+            num_classes=dataset.num_classes,
+            image_size=dataset.image_size,
+            train_images=len(dataset.train),
+            test_images=len(dataset.test),
+        )
+
+    @staticmethod
+    def of_archive(name: str) -> DataSummary:
+        """The summary of an official archive that is not there yet, so without a fingerprint."""
+        return DataSummary(
+            name=name,
+            title=name,
+            fingerprint="",
+            num_classes=ARCHIVES[name].num_classes,
+            image_size=32,
+            train_images=50_000,
+            test_images=10_000,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullSize:
+    """Counts of a variant at full width and at its own image size, which the trained one may be a smaller copy of."""
+
+    variant: str
+    image_size: int
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The runs that make up a suite's report, and what its head says of them."""
+
+    schema: int
+    suite: str
+    axis: str
+    baseline: str
+    width: float
+    command: str
+    data: DataSummary
+    runs: tuple[RunConfig, ...]
+    full_size: tuple[FullSize, ...]
+
+    def joined(self, earlier: Plan) -> Plan:
+        """This plan with the runs of an earlier one that belong in the same table.
+
+        They do if data, recipe, subset, width and baseline are the same and no variant has changed; otherwise this
+        plan stands alone.
+        """
+        comparable = ("schema", "suite", "axis", "baseline", "width", "data")
+        if any(getattr(self, field) != getattr(earlier, field) for field in comparable):
+            return self
+        recipe, limit_train = self.runs[0].recipe, self.runs[0].limit_train
+        if any(run.recipe != recipe or run.limit_train != limit_train for run in earlier.runs):
+            return self
+        now = {run.architecture.name: run.architecture for run in self.runs}
+        kept = [
+            run
+            for run in earlier.runs
+            if run not in self.runs and now.get(run.architecture.name, run.architecture) == run.architecture
+        ]
+        variants = {size.variant for size in self.full_size}
+        kept_names = {run.architecture.name for run in kept}
+        sizes = [size for size in earlier.full_size if size.variant in kept_names - variants]
+        return replace(self, runs=(*self.runs, *kept), full_size=(*self.full_size, *sizes))
+
+
+def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
+    """Every run of the suite on this data, seed by seed, so that an early stop leaves whole comparisons.
+
+    Raises:
+        ValueError: if an architecture does not fit the images, or the last batch would have a single one.
+    """
+    _check_batches(suite, data)
+    return Plan(
+        schema=SCHEMA,
+        suite=suite.name,
+        axis=suite.axis,
+        baseline=suite.baseline,
+        width=suite.width,
+        command=command,
+        data=data,
+        runs=tuple(
+            RunConfig(
+                architecture=replace(arch, width=arch.width * suite.width, image_size=data.image_size, in_channels=3),
+                dataset=data.name,
+                fingerprint=data.fingerprint,
+                num_classes=data.num_classes,
+                recipe=suite.recipe,
+                seed=seed,
+                limit_train=suite.limit_train,
+            )
+            for seed in range(1, suite.seeds + 1)
+            for arch in suite.architectures
+        ),
+        full_size=tuple(
+            FullSize(
+                variant=arch.name,
+                image_size=arch.image_size,
+                params=count_params(arch, num_classes=data.num_classes),
+                macs=count_macs(arch, num_classes=data.num_classes),
+            )
+            for arch in suite.architectures
+        ),
+    )
+
+
+def _check_batches(suite: Suite, data: DataSummary) -> None:
+    """Batch norm cannot train on a batch of one image whose map is 1x1."""
+    images = data.train_images if suite.limit_train is None else suite.limit_train
+    if images > data.train_images:
+        raise ValueError(f"--limit-train {images:,} is more than the {data.train_images:,} training images; use fewer")
+    images -= round(images * suite.recipe.validation_fraction)
+    batch = suite.recipe.batch_size
+    if images % batch == 1:
+        raise ValueError(
+            f"{images:,} training images in batches of {batch} leave a last batch of one image, which batch norm "
+            "cannot train on; change --limit-train or the recipe's batch_size"
+        )

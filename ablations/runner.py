@@ -1,0 +1,128 @@
+"""The way through a suite: lock it, then for each planned run skip it or train it, and save its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import filelock
+import torch
+
+from . import checkpoint, devices
+from .config import RunConfig
+from .datasets import Dataset
+from .errors import Diverged, SuiteLocked, UserError
+from .events import Event, RunEnded, RunStarted, ignore
+from .record import SCHEMA, RunFolder, RunRecord, Status
+from .train import train
+
+
+def run(
+    configs: Sequence[RunConfig],
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    suite_dir: Path,
+    on_event: Callable[[Event], None] = ignore,
+) -> list[RunRecord]:
+    """Bring every planned run to its record, one after the other on one device.
+
+    A run whose record says "done" is skipped; any other is trained from its last checkpoint. A run that fails
+    leaves a record with its status and message, and the next one begins.
+
+    Raises:
+        KeyboardInterrupt: passed on after the record of the run at hand was saved as "interrupted".
+        UserError: if nothing of this suite can be run.
+    """
+    records: list[RunRecord] = []
+    for position, config in enumerate(configs, start=1):
+        folder = RunFolder(suite_dir / "runs", config)
+        record = folder.read_result()
+        skipped = record is not None and record.status == "done"
+        if record is None or not skipped:
+            on_event(RunStarted(config=config, position=position, total=len(configs)))
+            record = _train_to_record(config, dataset=dataset, device=device, folder=folder, on_event=on_event)
+        records.append(record)
+        on_event(RunEnded(record=record, position=position, total=len(configs), skipped=skipped))
+    return records
+
+
+def hold(suite_dir: Path) -> filelock.BaseFileLock:
+    """The suite's lock, held; use it as a context manager. The system frees it when the process ends.
+
+    Raises:
+        SuiteLocked: if another process holds it.
+    """
+    suite_dir.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(suite_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise SuiteLocked(
+            f"another process is running the suite in {suite_dir}; wait for it, or pass another folder with --results"
+        ) from error
+    return lock
+
+
+def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
+    """Move the planned runs' folders out of the way, to ``superseded/<time>/``, so that they start afresh."""
+    target = suite_dir / "superseded" / time.strftime("%Y%m%dT%H%M%S")
+    moved = []
+    for config in configs:
+        folder = RunFolder(suite_dir / "runs", config).path
+        if folder.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            moved.append(folder.rename(target / folder.name))
+    return moved
+
+
+def _train_to_record(
+    config: RunConfig,
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    folder: RunFolder,
+    on_event: Callable[[Event], None],
+) -> RunRecord:
+    try:
+        record = train(config, dataset=dataset, device=device, folder=folder, on_event=on_event)
+    except KeyboardInterrupt:
+        folder.write_result(_unfinished(config, folder, device, status="interrupted", message="stopped by a signal"))
+        raise
+    except UserError:
+        raise
+    except torch.OutOfMemoryError as error:
+        record = _unfinished(config, folder, device, status="oom", message=_first_line(error))
+    except Diverged as error:
+        record = _unfinished(config, folder, device, status="diverged", message=_first_line(error))
+    except Exception as error:  # whatever a run dies of, the suite goes on and the report names it
+        message = f"{type(error).__name__}: {_first_line(error)}"
+        record = _unfinished(config, folder, device, status="failed", message=message)
+    folder.write_result(record)
+    if record.status == "done":
+        checkpoint.discard_states(folder.checkpoints)
+    return record
+
+
+def _unfinished(
+    config: RunConfig, folder: RunFolder, device: torch.device, *, status: Status, message: str
+) -> RunRecord:
+    """The record of a run that did not end well: the epochs it got through, and no results."""
+    return RunRecord(
+        schema=SCHEMA,
+        run_id=config.run_id,
+        config=config,
+        status=status,
+        message=message,
+        epochs=folder.read_epochs(),
+        train_images=None,
+        test=None,
+        costs=None,
+        times=None,
+        environment=devices.environment(device),
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,75 @@
+"""Frozen dataclasses to plain data (JSON, TOML) and back, with errors that name the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from googlenet.checks import nearest
+
+from .errors import ConfigError
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses become dicts and tuples lists, all the way down."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(cls: type[T], data: object, *, where: str) -> T:
+    """Build the dataclass `cls` from a mapping as `to_plain` made it; `where` begins every error message.
+
+    Raises:
+        ConfigError: on an unknown, missing or wrongly typed key, and where the class itself refuses a value.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: expected a table of {cls.__name__}'s keys, found {data!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    check_keys(data, known=fields, where=where)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], where=f"{where}: {name}")
+        elif field.default is dataclasses.MISSING:
+            raise ConfigError(f"{where}: the key {name!r} is missing; add it")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def check_keys(data: Mapping[Any, Any], *, known: Mapping[str, Any] | tuple[str, ...], where: str) -> None:
+    """Raise ConfigError on the first key that is not known, naming the nearest one."""
+    for key in data:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}; allowed: {', '.join(known)}{nearest(str(key), known)}")
+
+
+def _convert(hint: Any, value: Any, *, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where=where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, found {value!r}")
+        return tuple(_convert(arguments[0], item, where=f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is typing.Literal:
+        return value  # the class checks its own choices
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast(type, hint), value, where=where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+    return value

@@ -1,0 +1,175 @@
+"""What a suite compares: its architectures, baseline, axis, data, recipe and seeds; built in, or from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from googlenet.arch import Architecture
+from googlenet.checks import check_choice, check_count, check_name, check_range
+from googlenet.variants import REDUCED, VARIANTS, architecture, rows
+
+from .config import DIGITS, PUBLISHED, RECIPES, Recipe
+from .datasets import DATASETS
+from .errors import ConfigError
+from .schema import check_keys, from_plain, to_plain
+
+NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
+FILE_KEYS = ("name", "axis", "dataset", "recipe", "baseline", "variants", "variant", "seeds", "width", "limit_train")
+MAX_SEEDS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Architectures at full size, of which `baseline` is the one to compare with, that differ along `axis`.
+
+    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`.
+
+    Raises:
+        ValueError: on construction, naming the value, what is allowed and the remedy.
+    """
+
+    name: str
+    axis: str
+    dataset: str
+    recipe: Recipe
+    architectures: tuple[Architecture, ...]
+    baseline: str = REDUCED.name
+    seeds: int = 1
+    width: float = 1.0
+    limit_train: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("suite", self.name)
+        check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
+        check_count(f"suite {self.name}: seeds", self.seeds)
+        check_range(f"suite {self.name}: seeds", self.seeds, low=1, high=MAX_SEEDS)
+        check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
+        if self.limit_train is not None:
+            check_count(f"suite {self.name}: limit_train", self.limit_train)
+        names = [arch.name for arch in self.architectures]
+        if not names:
+            raise ValueError(f"suite {self.name}: it has no variant; name at least one")
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"suite {self.name}: variant {', '.join(sorted(doubled))} is named twice; name it once")
+
+
+SUITES: dict[str, Suite] = {
+    "digits": Suite(
+        name="digits",
+        axis="module design and depth",
+        dataset="digits",
+        recipe=DIGITS,
+        architectures=tuple(VARIANTS.values()),
+        width=0.5,
+    ),
+    **{
+        name: Suite(
+            name=name,
+            axis="module design and depth",
+            dataset=name,
+            recipe=PUBLISHED,
+            architectures=tuple(VARIANTS.values()),
+        )
+        for name in ("cifar10", "cifar100", "folder")
+    },
+}
+
+
+def find(name: str) -> Suite:
+    """The built-in suite of that name, or the one in the TOML file at that path.
+
+    Raises:
+        ConfigError: if there is none, or its file cannot be used.
+    """
+    if name.endswith(".toml"):
+        return read_suite_file(Path(name))
+    try:
+        check_choice("suite", name, SUITES)
+    except ValueError as error:
+        raise ConfigError(f"{error}; or give the path of a suite file that ends in .toml") from error
+    return SUITES[name]
+
+
+def select(
+    suite: Suite,
+    *,
+    variants: tuple[str, ...] | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    limit_train: int | None = None,
+) -> Suite:
+    """The suite with what the user chose in place of its own settings; variants may come from outside of it.
+
+    Raises:
+        ValueError: if a choice is out of range or unknown.
+    """
+    chosen = suite
+    if variants is not None:
+        own = {arch.name: arch for arch in suite.architectures}
+        chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
+    if seeds is not None:
+        chosen = replace(chosen, seeds=seeds)
+    if epochs is not None:
+        chosen = replace(chosen, recipe=replace(chosen.recipe, epochs=epochs))
+    if limit_train is not None:
+        chosen = replace(chosen, limit_train=limit_train)
+    return chosen
+
+
+def read_suite_file(path: Path) -> Suite:
+    """Read a suite from TOML; README shows the format.
+
+    Raises:
+        ConfigError: if the file is missing or malformed, or a key or value is not allowed.
+    """
+    where = f"suite file {path}"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    check_keys(data, known=FILE_KEYS, where=where)
+    own = _table(data.pop("variant", {}), where=f"{where}: variant")
+    names = data.pop("variants", list(own))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{where}: variants is {names!r}; give a list with at least one name")
+    unused = sorted(set(own) - set(names))
+    if unused:
+        raise ConfigError(f"{where}: [variant.{unused[0]}] is not among variants; add it there or remove it")
+    try:
+        architectures = [_read_variant(name, own.get(name), where=f"{where}: variant {name}") for name in names]
+        recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    plain = {"baseline": names[0], **data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
+    return from_plain(Suite, plain, where=where)
+
+
+def _table(value: object, *, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected a table, found {value!r}")
+    return value
+
+
+def _read_variant(name: str, changes: object, *, where: str) -> Architecture:
+    """A known architecture, or one of the file's own: `base` (by default the baseline of all suites) with changes."""
+    if changes is None:
+        return architecture(name)
+    table = dict(_table(changes, where=where))
+    base = architecture(str(table.pop("base", REDUCED.name)))
+    if table.get("aux") == NO_AUX:
+        table["aux"] = None
+    if isinstance(table.get("stages"), list):
+        table["stages"] = [to_plain(rows(item)) if isinstance(item, str) else item for item in table["stages"]]
+    return from_plain(Architecture, {**to_plain(base), **table, "name": name}, where=where)
+
+
+def _read_recipe(value: object, *, where: str) -> Recipe:
+    """A known recipe by name, or a table with a name of its own and `base` (by default the published) with changes."""
+    table = {"base": value, "name": value} if isinstance(value, str) else dict(_table(value, where=where))
+    base = table.pop("base", PUBLISHED.name)
+    check_choice("recipe", base, RECIPES)
+    return from_plain(Recipe, {**to_plain(RECIPES[base]), "name": "custom", **table}, where=where)

@@ -1,0 +1,176 @@
+"""One run: train the configured network, test it once after the last epoch, and say what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from googlenet import build
+from googlenet.model import GoogLeNet
+
+from . import checkpoint, complexity, datasets, devices, engine
+from .config import RunConfig
+from .datasets import Dataset
+from .draws import draw_seed
+from .errors import DataError, Diverged
+from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
+from .loader import Loader
+from .record import SCHEMA, Costs, Epoch, RunFolder, RunRecord, TestResult, Times
+
+
+class EpochResult(NamedTuple):
+    """Means over an epoch's images, and its seconds."""
+
+    loss: float
+    error: float
+    seconds: float
+
+
+def train(
+    config: RunConfig,
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    folder: RunFolder,
+    on_event: Callable[[Event], None] = ignore,
+) -> RunRecord:
+    """Train from the last checkpoint in `folder`, or from the start, to the recipe's last epoch; then test.
+
+    Writes into the run's folder only: a line of metrics and a checkpoint an epoch, the weights and the predictions.
+
+    Raises:
+        DataError: if the dataset is not the configured one.
+        Diverged: if the training loss stops being finite.
+        torch.OutOfMemoryError: if the device's memory is too small.
+    """
+    if dataset.fingerprint != config.fingerprint:
+        raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
+    devices.reset_peak_memory(device)
+    began = devices.clock(device)
+    recipe = config.recipe
+    torch.manual_seed(draw_seed(config.seed, purpose="init"))
+    model = build(config.architecture, num_classes=config.num_classes)
+    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    cost = complexity.measure(model)
+    optimizer = engine.make_optimizer(model, recipe)
+    subset = datasets.limit(dataset.train, config.limit_train)
+    train_split, held_out = datasets.hold_out(subset, fraction=recipe.validation_fraction, seed=config.seed)
+    train_loader = Loader(train_split, recipe=recipe, device=device)
+    validation_loader = Loader(held_out, recipe=recipe, device=device) if held_out else None
+    epochs = _resume(folder, model, optimizer, device)
+    resumed = len(epochs) > 0
+    startup_seconds = devices.clock(device) - began
+    on_event(TrainingStarted(finished_epochs=len(epochs), train_images=len(train_split)))
+    for number in range(len(epochs) + 1, recipe.epochs + 1):
+        trained = train_epoch(model, optimizer, train_loader, seed=config.seed, epoch=number, on_event=on_event)
+        validation_error, eval_seconds = _validate(model, validation_loader, device)
+        epochs.append(
+            Epoch(
+                epoch=number,
+                train_loss=trained.loss,
+                train_error=trained.error,
+                validation_error=validation_error,
+                train_seconds=trained.seconds,
+                eval_seconds=eval_seconds,
+            )
+        )
+        folder.append_epoch(epochs[-1])
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        checkpoint.save(folder.checkpoints, state, epoch=number)
+        on_event(EpochDone(epoch=epochs[-1]))
+    test, test_seconds = _test(model, Loader(dataset.test, recipe=recipe, device=device), folder, device)
+    checkpoint.save_weights(folder.checkpoints, model)
+    return RunRecord(
+        schema=SCHEMA,
+        run_id=config.run_id,
+        config=config,
+        status="done",
+        message="",
+        epochs=tuple(epochs),
+        train_images=len(train_split),
+        test=test,
+        costs=Costs(
+            params=cost.params,
+            macs=cost.macs,
+            flops=cost.flops,
+            activations=cost.activations,
+            peak_memory_bytes=devices.peak_memory_bytes(device),
+        ),
+        times=Times(
+            startup_seconds=startup_seconds,
+            train_seconds=sum(epoch.train_seconds for epoch in epochs),
+            eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
+            timing_valid=not resumed,
+        ),
+        environment=devices.environment(device),
+    )
+
+
+def train_epoch(
+    model: GoogLeNet,
+    optimizer: torch.optim.Optimizer,
+    loader: Loader,
+    *,
+    seed: int,
+    epoch: int,
+    on_event: Callable[[Event], None] = ignore,
+) -> EpochResult:
+    """Train on every image of the loader once; `epoch` counts from 1.
+
+    Raises:
+        Diverged: if the loss of any step was not finite; noticed at the epoch's end, as looking costs a device sync.
+    """
+    recipe, device = loader.recipe, loader.labels.device
+    model.train()
+    torch.manual_seed(draw_seed(seed, purpose="dropout", epoch=epoch))
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    began, seen = devices.clock(device), 0
+    for step, (images, labels) in enumerate(loader.train_batches(seed=seed, epoch=epoch)):
+        progress = (epoch - 1 + step / loader.steps) / recipe.epochs
+        engine.set_learning_rate(optimizer, recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
+        result = engine.train_step(model, optimizer, images, labels)
+        loss_sum += result.loss * len(labels)
+        wrong += result.wrong
+        seen += len(labels)
+        on_event(StepDone(images=len(labels), loss=float(loss_sum) / seen if device.type == "cpu" else None))
+    seconds = devices.clock(device) - began
+    if not torch.isfinite(loss_sum):
+        raise Diverged(f"the training loss stopped being finite in epoch {epoch} of {recipe.epochs}")
+    return EpochResult(float(loss_sum) / seen, int(wrong) / seen, seconds)
+
+
+def _resume(folder: RunFolder, model: GoogLeNet, optimizer: torch.optim.Optimizer, device: torch.device) -> list[Epoch]:
+    """Load the newest checkpoint and return the epochs it has behind it; the run's folder then says the same."""
+    folder.write_config()
+    found = checkpoint.load_newest(folder.checkpoints, device=device)
+    recorded = folder.read_epochs()
+    usable = found is not None and [epoch.epoch for epoch in recorded[: found[0]]] == list(range(1, found[0] + 1))
+    epochs = recorded[: found[0]] if found is not None and usable else ()
+    if found is not None and epochs:
+        model.load_state_dict(found[1]["model"])
+        optimizer.load_state_dict(found[1]["optimizer"])
+    folder.rewind(epochs)
+    return list(epochs)
+
+
+def _validate(model: GoogLeNet, loader: Loader | None, device: torch.device) -> tuple[float | None, float]:
+    if loader is None:
+        return None, 0.0
+    began = devices.clock(device)
+    wrong = engine.predict(model, loader.eval_batches()).wrong
+    return wrong / len(loader), devices.clock(device) - began
+
+
+def _test(model: GoogLeNet, loader: Loader, folder: RunFolder, device: torch.device) -> tuple[TestResult, float]:
+    """Count errors over every test image, and save the predictions that they come from."""
+    began = devices.clock(device)
+    predictions = engine.predict(model, loader.eval_batches())
+    seconds = devices.clock(device) - began
+    folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
+    result = TestResult(
+        images=len(predictions.labels), top1_wrong=predictions.wrong, top5_wrong=predictions.wrong_in_top5
+    )
+    return result, seconds

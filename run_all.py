@@ -1,0 +1,185 @@
+"""Run an ablation suite and report it: `python run_all.py --help`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from ablations.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablations.datasets import Dataset
+    from ablations.plan import Plan
+    from ablations.suites import Suite
+
+DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train the variants of a suite, each with every seed, and write a report that compares them.
+
+    Without arguments: seven GoogLeNet variants on scikit-learn's handwritten digits, on a CPU in minutes. A run that
+    is done is skipped and a stopped one goes on from its last finished epoch.
+
+    Exit status: 0 all done; 2 bad arguments; 3 some runs failed; 4 data missing or damaged; 5 another process holds
+    the suite; 130 or 143 stopped by a signal, can go on.
+    """
+
+    suite: str = "digits"
+    """digits, cifar10, cifar100, folder, or the path of a suite file (.toml)."""
+    variants: str | None = None
+    """Comma-separated architectures, instead of the suite's own; see --list."""
+    seeds: int | None = None
+    """Train every variant with the seeds 1 to N."""
+    epochs: int | None = None
+    """Epochs, instead of the recipe's."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU where there is one."""
+    data_dir: Path = Path("data")
+    """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
+    image_size: int | None = None
+    """Resize a folder's images to N x N pixels; without it they must be 32x32."""
+    results: Path = Path("results")
+    """Where records and reports go, one folder a suite."""
+    limit_train: int | None = None
+    """Train on a stratified subset of N images."""
+    resume: bool = False
+    """Skip finished runs and go on with stopped ones; this is the default."""
+    fresh: bool = False
+    """Move these runs' earlier records aside and start afresh."""
+    list: bool = False
+    """List suites and architectures with their costs, and stop."""
+    plan: bool = False
+    """Show the runs and what is done of them, and stop."""
+    report: bool = False
+    """Rebuild the report from the records, and stop."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command line (by default the process's own) and return its exit status."""
+    given = sys.argv[1:] if given is None else given
+    arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    command = shlex.join(["python", "run_all.py", *given])
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _execute(arguments, command)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt as stop:
+        print(f"\nstopped; every finished epoch is kept. To go on: {command}", file=sys.stderr)
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+# The imports below stand in functions so that --help answers at once, and --list, --plan and --report without torch.
+
+
+def _execute(arguments: Arguments, command: str) -> int:
+    from ablations.console import make_console, show_architectures, show_plan
+
+    console = make_console()
+    if arguments.list:
+        show_architectures(console)
+        return DONE
+    suite = _selected_suite(arguments)
+    suite_dir = arguments.results / suite.name
+    if arguments.report:
+        return _report(suite_dir, console)
+    planned, dataset = _planned(suite, arguments, command)
+    if arguments.plan:
+        show_plan(planned, suite_dir=suite_dir, console=console)
+        return DONE
+    assert dataset is not None
+    return _run(planned, dataset, arguments, suite_dir, console)
+
+
+def _selected_suite(arguments: Arguments) -> Suite:
+    from ablations import suites
+
+    if arguments.resume and arguments.fresh:
+        raise ConfigError("--resume and --fresh exclude each other; --resume is the default")
+    names = None
+    if arguments.variants is not None:
+        names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())
+    try:
+        return suites.select(
+            suites.find(arguments.suite),
+            variants=names,
+            seeds=arguments.seeds,
+            epochs=arguments.epochs,
+            limit_train=arguments.limit_train,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Dataset | None]:
+    """The plan on its data; only a plan that is to be shown can do without the archives."""
+    from ablations import datasets, plan
+
+    dataset = None
+    try:
+        dataset = datasets.load(
+            suite.dataset, arguments.data_dir, image_size=arguments.image_size, download=not arguments.plan
+        )
+        data = plan.DataSummary.of(dataset)
+    except datasets.Missing:
+        if not arguments.plan or suite.dataset not in datasets.ARCHIVES:
+            raise
+        data = plan.DataSummary.of_archive(suite.dataset)
+    try:
+        return plan.make(suite, data=data, command=command), dataset
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> int:
+    from ablations import devices, runner, tables
+    from ablations.console import Display
+
+    device = devices.resolve(arguments.device)
+    with runner.hold(suite_dir):
+        if arguments.fresh:
+            for path in runner.set_aside(planned.runs, suite_dir=suite_dir):
+                console.print(f"moved aside: {path}")
+        tables.write_plan(suite_dir, planned)
+        with Display(planned.runs, console=console) as display:
+            records = runner.run(
+                planned.runs, dataset=dataset, device=device, suite_dir=suite_dir, on_event=display.on_event
+            )
+        _report(suite_dir, console)
+    return DONE if all(record.status == "done" for record in records) else SOME_FAILED
+
+
+def _report(suite_dir: Path, console: Console) -> int:
+    from ablations import report, tables
+    from ablations.console import show_table
+
+    path = report.write(suite_dir)
+    results = tables.load(suite_dir)
+    show_table(report.summary_table(results), console=console, title=f"suite {results.plan.suite}")
+    console.print(f"report: {path}", soft_wrap=True)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
