@@ -259,21 +259,24 @@ def load_folder(root: Path, *, image_size: int | None) -> Dataset:
     )
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """Image files by class, both sorted by name."""
+class ImageFile(NamedTuple):
+    """A file and what tells whether it has changed."""
+
+    path: str
+    size_bytes: int
+    modified_ns: int
+
+
+def _class_files(folder: Path) -> dict[str, list[ImageFile]]:
+    """Image files by class, in the order of torchvision's ImageFolder."""
     if not folder.is_dir():
         raise Missing(
             f"{folder} is not there; --suite folder reads train/<class>/* and test/<class>/* below --data-dir, "
             "so name the folder that holds both"
         )
-    files: dict[str, list[Path]] = {}
+    files: dict[str, list[ImageFile]] = {}
     for class_dir in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
-        found = sorted(
-            Path(parent, name)
-            for parent, _, names in os.walk(class_dir, followlinks=True)
-            for name in names
-            if name.lower().endswith(IMAGE_SUFFIXES)
-        )
+        found = sorted(_scan(class_dir), key=lambda file: os.path.split(file.path))
         if not found:
             raise DataError(f"{class_dir} has no image; remove the folder or add {', '.join(IMAGE_SUFFIXES)} files")
         files[Path(class_dir).name] = found
@@ -282,25 +285,33 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _listing_digest(root: Path, files: dict[str, dict[str, list[Path]]]) -> str:
-    digest = hashlib.sha256()
-    for by_class in files.values():
-        for paths in by_class.values():
-            for path in paths:
-                stat = path.stat()
-                digest.update(f"{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _scan(folder: str) -> Iterator[ImageFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _scan(entry.path)
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                stat = entry.stat()
+                yield ImageFile(entry.path, stat.st_size, stat.st_mtime_ns)
 
 
-def _decode(by_class: dict[str, list[Path]], *, image_size: int | None) -> Split:
-    paths = [path for paths in by_class.values() for path in paths]
-    labels = np.repeat(np.arange(len(by_class)), [len(paths) for paths in by_class.values()])
+def _listing_digest(root: Path, files: dict[str, dict[str, list[ImageFile]]]) -> str:
+    """SHA-256 of every file's path below `root`, size and time: the same listing, the same images."""
+    listed = [file for by_class in files.values() for in_class in by_class.values() for file in in_class]
+    prefix = len(str(root))
+    lines = (f"{file.path[prefix:]}\0{file.size_bytes}\0{file.modified_ns}" for file in listed)
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _decode(by_class: dict[str, list[ImageFile]], *, image_size: int | None) -> Split:
+    paths = [file.path for files in by_class.values() for file in files]
+    labels = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()])
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(functools.partial(_decode_image, image_size=image_size), paths))
     return Split(images=np.stack(images), labels=labels.astype(np.int64))
 
 
-def _decode_image(path: Path, *, image_size: int | None) -> Images:
+def _decode_image(path: str, *, image_size: int | None) -> Images:
     from PIL import Image
 
     try:

@@ -71,7 +71,8 @@ def error_against(summary: pd.DataFrame, cost: Cost) -> Figure:
                 va="bottom" if above else "top",
                 fontsize=9,
             )
-        axes.set_xscale("log")
+        if len(shown):
+            axes.set_xscale("log")
         axes.margins(x=0.12, y=0.2)
         axes.set_xlabel(cost.label)
         axes.set_ylabel("top-1 error (%)")

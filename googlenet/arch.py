@@ -5,6 +5,7 @@ Standard library only, so that the data can be read, listed and hashed without i
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
@@ -112,8 +113,13 @@ class Architecture:
     def __post_init__(self) -> None:
         check_name("architecture", self.name)
         self._check_values()
+        if not isinstance(self.stages, tuple) or not all(isinstance(rows, tuple) for rows in self.stages):
+            raise ValueError(f"{self.name}: stages is {self.stages!r}; it must be a tuple of tuples of InceptionRow")
         if len(self.stages) != 3:
             raise ValueError(f"{self.name}: stages has {len(self.stages)} entries; give three, for stages 3, 4 and 5")
+        for row in itertools.chain(*self.stages):
+            if not isinstance(row, InceptionRow):
+                raise ValueError(f"{self.name}: stages holds {row!r}, which is no InceptionRow; rows('3a') makes one")
         if not self.stages[0]:
             raise ValueError(f"{self.name}: stage 3 has no module; only stages 4 and 5 may be empty, so add a row")
         if max(map(len, self.stages)) > len(MODULE_LETTERS):
@@ -147,12 +153,14 @@ class Architecture:
         smallest = next(size for size in range(1, 1024) if self._fits(size))
         raise ValueError(
             f"{self.name}: image_size {self.image_size} is too small for the pools of the {self.stem!r} stem and "
-            f"three stages; use at least {smallest}, or the 'cifar' stem"
+            f"three stages; use at least {smallest}" + ("" if self.stem == "cifar" else " or the 'cifar' stem")
         )
 
     def _check_aux(self) -> None:
         if self.aux is None:
             return
+        if not isinstance(self.aux, Auxiliary):
+            raise ValueError(f"{self.name}: aux is {self.aux!r}; give an Auxiliary, or None for no auxiliary heads")
         maps = {place.label: place.map_size for place in self.places()}
         if list(self.aux.after) != [label for label in maps if label in self.aux.after]:
             raise ValueError(

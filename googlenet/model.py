@@ -120,7 +120,6 @@ def _head(arch: Architecture, *, num_classes: int) -> nn.Sequential:
         OrderedDict(
             pool=pool,
             flatten=nn.Flatten(CHANNEL_DIM),
-            # Dropout(0) would still draw random numbers.
             dropout=nn.Dropout(arch.dropout) if arch.dropout else nn.Identity(),
             linear=nn.Linear(arch.feature_channels() * positions, num_classes),
         )

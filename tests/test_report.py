@@ -1,0 +1,158 @@
+"""The report: what its head, tables and notes say, that it can be rebuilt byte for byte, and its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
+from matplotlib.image import imread
+
+from ablations import published, report
+from ablations.config import DIGITS, PUBLISHED
+from googlenet import VARIANTS
+
+ROOT = Path(__file__).resolve().parent.parent
+WRONG = {name: [3000 + 50 * place, 3100 + 40 * place] for place, name in enumerate(VARIANTS)} | {"naive": [3000, 3120]}
+FIGURES = ("error_vs_params", "error_vs_macs", "error_vs_seconds", "learning_curves", "error_bars")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def cifar100(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete suite with two seeds, and its report."""
+    suite_dir = tmp_path_factory.mktemp("results") / "cifar100"
+    save_suite(suite_dir, make_plan("cifar100", seeds=2), wrong=WRONG)
+    report.write(suite_dir)
+    return suite_dir
+
+
+def test_head_states_what_the_figures_rest_on(cifar100: Path) -> None:
+    text = (cifar100 / "report.md").read_text(encoding="utf-8")
+    for said in (
+        "python run_all.py --suite cifar100",
+        "14 of 14 planned runs done, 2 a variant",
+        "made cifar100: 100 classes, 32x32 pixels, trained on 50,000 of 50,000 images, tested once on 10,000",
+        "ab" * 32,
+        "14 epochs, batch 64, adadelta, learning rate 1, times 0.7 after each epoch, flip 0.5",
+        "Some GPU, 8 CPU threads, Linux x86_64",
+        "Python 3.12.0; torch 2.11.0; numpy 2.0.0",
+        "0123456789ab",
+    ):
+        assert said in text
+
+
+def test_table_shows_mean_and_spread_of_every_variant(cifar100: Path) -> None:
+    text = (cifar100 / "report.md").read_text(encoding="utf-8")
+    # naive: 30.0 and 31.2 % wrong, so a sample standard deviation of 1.2 / sqrt(2); a third of that in top-5.
+    assert re.search(r"\| naive \| 2 \| 30\.60 ± 0\.85 \| 10\.20 ± 0\.28 \| 6,258,500 \| 1\.522 G \|", text)
+    for variant in VARIANTS:
+        assert f"| {variant} | 2 |" in text
+
+
+def test_published_stands_beside_measured_with_the_four_conclusions(cifar100: Path) -> None:
+    text = (cifar100 / "report.md").read_text(encoding="utf-8")
+    assert "| naive | 36 | 30.60 ± 0.85 | 9 |" in text
+    assert "\n\n## Runs that are not in the figures" in text, "a heading stands on its own"
+    assert len(re.findall(r"\| (agree|disagree|cannot say) \|", text)) == 4
+    assert "reconstructions" in text
+    assert "spread between seeds is unknown" not in text
+
+
+def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar100", seeds=1), wrong=WRONG)
+    assert "spread between seeds is unknown" in report.write(tmp_path).read_text(encoding="utf-8")
+
+
+def test_rebuilt_in_another_process_without_torch_byte_for_byte(cifar100: Path) -> None:
+    before = digests(cifar100)
+    assert set(before) == {
+        "plan.json",
+        "report.md",
+        "results.csv",
+        "summary.csv",
+        *(f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")),
+    }
+    for name in before:
+        if name != "plan.json":
+            (cifar100 / name).unlink()
+    code = (
+        "import sys, run_all; status = run_all.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, "--suite", "cifar100", "--report", "--results", str(cifar100.parent)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert digests(cifar100) == before
+
+
+def test_figures_are_drawn_and_label_every_variant(cifar100: Path) -> None:
+    for name in FIGURES:
+        image = imread(cifar100 / "figures" / f"{name}.png")
+        assert image.shape[0] > 400 and image.shape[1] > 800
+        assert image[..., :3].std() > 0.02, "an empty canvas"
+        tree = ElementTree.parse(cifar100 / "figures" / f"{name}.svg")
+        comments = (cifar100 / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        assert tree.getroot().tag.endswith("svg")
+        for variant in VARIANTS:
+            assert f"<!-- {variant}" in comments, f"{name} does not name {variant}"
+
+
+def test_failed_and_missing_runs_are_listed_by_name(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3", "short4"))
+    bad = failed(make_record(plan.runs[1], wrong=1), status="oom", message="CUDA out of memory")
+    save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000), bad])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert f"`{plan.runs[1].run_id}` oom after 1 of 14 epochs: CUDA out of memory" in text
+    assert f"`{plan.runs[2].run_id}` missing after 0 of 14 epochs" in text
+    assert "**Incomplete.**" in text
+    assert "| short3 | 0 | – | – | – |" in text
+
+
+def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced",))
+    save(tmp_path, plan, [failed(make_record(plan.runs[0], wrong=1), status="failed", message="OSError: no")])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "0 of 1 planned runs done" in text
+    assert (tmp_path / "figures" / "error_bars.png").stat().st_size > 0
+
+
+def test_subsets_scaled_suites_and_other_recipes_are_marked(tmp_path: Path) -> None:
+    save_suite(tmp_path / "a", make_plan("folder", seeds=1, limit_train=2000), wrong=WRONG)
+    text = report.write(tmp_path / "a").read_text(encoding="utf-8")
+    assert "stratified subset of 2,000 of 50,000" in text
+    assert "Published and measured" not in text, "a folder is not the official archive"
+    save_suite(tmp_path / "b", make_plan("digits", seeds=1), wrong=WRONG)
+    text = report.write(tmp_path / "b").read_text(encoding="utf-8")
+    assert "0.5 times its width on 8x8 images" in text
+    # The full-size counts at 10 classes are the published ones.
+    for params in published.load("cifar10")["params"]:
+        assert f"{params:,}" in text
+
+
+def test_recipes_are_described_with_what_was_changed() -> None:
+    assert report.describe_recipe(PUBLISHED).startswith("`published`, 14 epochs")
+    assert "`published` with epochs, flip changed, 3 epochs" in report.describe_recipe(
+        replace(PUBLISHED, epochs=3, flip=0.0)
+    )
+    assert "one-cycle schedule" in report.describe_recipe(DIGITS)
+    held_out = replace(PUBLISHED, name="own", validation_fraction=0.1)
+    assert "10 % of the training images held out for validation" in report.describe_recipe(held_out)
+
+
+def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
+    first, second = (make_record(config, wrong=1000) for config in plan.runs)
+    save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, device="Another GPU"))])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "different hardware" in text
+    assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | – |" in text
