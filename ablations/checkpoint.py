@@ -26,8 +26,11 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
 def load_newest(folder: Path, *, device: torch.device) -> tuple[int, dict[str, Any]] | None:
     """The newest state whose checksum is right, with its number of finished epochs; None if there is none.
 
-    A damaged file is moved aside under a name that ends in ``.damaged``.
+    A damaged file is moved aside under a name that ends in ``.damaged``, and what a killed process left half-written
+    is deleted: only one process works on a run.
     """
+    for unfinished in folder.glob(".*.tmp"):
+        unfinished.unlink()
     for path in _newest_first(folder):
         match = _NAME.fullmatch(path.name)
         assert match is not None

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from googlenet.arch import Architecture
 from googlenet.checks import check_choice, check_count, check_name, check_range
 
-from .schema import to_plain
+from .schema import from_plain, to_plain
 
 Optimizer = Literal["adadelta", "adam", "sgd"]
 Schedule = Literal["constant", "step", "one-cycle"]
@@ -122,6 +122,8 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """``<dataset>-<variant>-s<seed>-<hash8>``; the hash covers all that can change the numbers."""
-        canonical = json.dumps(to_plain(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same id.
+        same = from_plain(RunConfig, to_plain(self), where="configuration")
+        canonical = json.dumps(to_plain(same), sort_keys=True, separators=(",", ":"), allow_nan=False)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         return f"{self.dataset}-{self.architecture.name}-s{self.seed}-{digest[:8]}"

@@ -64,6 +64,15 @@ class Display:
         self._progress.update(self._run_task, visible=False)
         self._progress.stop()
 
+    @property
+    def suite_fraction(self) -> float:
+        """How much of the suite's multiply-adds are done, in [0, 1]."""
+        return self._progress.tasks[0].percentage / 100
+
+    def refresh(self) -> None:
+        """Draw now; otherwise a terminal is drawn ten times a second."""
+        self._progress.refresh()
+
     def on_event(self, event: Event) -> None:
         """Show one event."""
         match event:

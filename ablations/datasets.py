@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import http.client
 import os
 import pickle
 import tarfile
-import urllib.error
 import warnings
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.checks import check_choice
+from googlenet.checks import check_choice, check_count
 
 from .draws import draw_seed
 from .errors import ConfigError, DataError
@@ -34,6 +33,7 @@ Labels = NDArray[np.int64]
 # What torchvision's ImageFolder accepts.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FOLDER_IMAGE_SIZE = 32
+CACHED_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 SPLIT_SEED = 0  # of splits and subsets that belong to the data and not to a run
 
 
@@ -133,11 +133,15 @@ def load(name: str, data_dir: Path, *, image_size: int | None = None, download: 
         download: whether a missing archive may be downloaded.
 
     Raises:
-        ConfigError: if `image_size` is given for a dataset whose size is fixed.
+        ConfigError: if the name is unknown, or `image_size` below 1 or given for a dataset whose size is fixed.
         Missing: if the data is not there.
         DataError: if the data is damaged or has no usable images.
     """
-    check_choice("dataset", name, DATASETS)
+    try:
+        check_choice("dataset", name, DATASETS)
+        check_count("--image-size", 1 if image_size is None else image_size)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if name == "folder":
         return load_folder(data_dir, image_size=image_size)
     if image_size is not None:
@@ -173,7 +177,12 @@ def load_archive(name: str, data_dir: Path, *, download: bool) -> Dataset:
         if not download:
             raise Missing(_missing_message(name, archive, data_dir, reason="it was not downloaded yet"))
         _download(name, archive, data_dir)
-    _verify(path, archive)
+    found = _md5(path)
+    if found != archive.md5:
+        raise DataError(
+            f"{path} is damaged: its MD5 is {found}, expected {archive.md5} ({path.stat().st_size:,} bytes of "
+            f"{archive.size_bytes:,}). Nothing was read from it; delete it to download it again."
+        )
     with tarfile.open(path, "r:gz") as tar:
         meta = _unpickle(tar, archive.meta_member)
         return _dataset(
@@ -192,8 +201,14 @@ def _download(name: str, archive: Archive, data_dir: Path) -> None:
     try:
         with replacing(path) as partial:
             download_url(archive.url, str(partial.parent), filename=partial.name)
-            _verify(partial, archive)
-    except (OSError, urllib.error.URLError) as error:
+            found = _md5(partial)
+            if found != archive.md5:
+                raise DataError(
+                    f"{name}: {archive.url} sent something else than {archive.file_name}: its MD5 is {found}, "
+                    f"expected {archive.md5}. Nothing was kept; try again, or put the file into {data_dir} by hand."
+                )
+    # torchvision gives up on redirections with a RecursionError, and a cut connection is an HTTPException.
+    except (OSError, http.client.HTTPException, RecursionError) as error:
         reason = f"the download from {archive.url} failed ({error})"
         raise Missing(_missing_message(name, archive, data_dir, reason=reason)) from error
 
@@ -206,14 +221,9 @@ def _missing_message(name: str, archive: Archive, data_dir: Path, *, reason: str
     )
 
 
-def _verify(path: Path, archive: Archive) -> None:
+def _md5(path: Path) -> str:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != archive.md5:
-        raise DataError(
-            f"{path} is damaged: its MD5 is {found}, expected {archive.md5} ({path.stat().st_size:,} bytes of "
-            f"{archive.size_bytes:,}). Nothing was read from it; delete it to download it again."
-        )
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _unpickle(tar: tarfile.TarFile, member: str) -> dict[str, Any]:
@@ -240,9 +250,12 @@ def load_folder(root: Path, *, image_size: int | None) -> Dataset:
     class_names = tuple(files["train"])
     if class_names != tuple(files["test"]):
         odd = sorted(set(files["train"]) ^ set(files["test"]))
-        raise DataError(f"{root}: train and test have different classes; only one of them has {', '.join(odd)}")
+        raise DataError(
+            f"{root}: train and test have different classes; only one of them has {', '.join(odd)}; "
+            "give both the same class folders"
+        )
     listing = _listing_digest(root, files)
-    cache = root / f".decoded-{image_size or 'as-is'}.npz"
+    cache = root / f".decoded-{'as-is' if image_size is None else image_size}.npz"
     arrays = _read_cache(cache, listing=listing)
     if arrays is None:
         arrays = {"listing": np.array(listing)}
@@ -281,7 +294,7 @@ def _class_files(folder: Path) -> dict[str, list[ImageFile]]:
             raise DataError(f"{class_dir} has no image; remove the folder or add {', '.join(IMAGE_SUFFIXES)} files")
         files[Path(class_dir).name] = found
     if len(files) < 2:
-        raise DataError(f"{folder} has {len(files)} class folders; at least two are needed")
+        raise DataError(f"{folder} has fewer than two class folders ({len(files)}); add images of a second class")
     return files
 
 
@@ -291,15 +304,21 @@ def _scan(folder: str) -> Iterator[ImageFile]:
             if entry.is_dir():
                 yield from _scan(entry.path)
             elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                stat = entry.stat()
+                try:
+                    stat = entry.stat()
+                except OSError as error:
+                    raise DataError(f"{entry.path} cannot be read ({error}); replace or remove it") from error
                 yield ImageFile(entry.path, stat.st_size, stat.st_mtime_ns)
 
 
 def _listing_digest(root: Path, files: dict[str, dict[str, list[ImageFile]]]) -> str:
     """SHA-256 of every file's path below `root`, size and time: the same listing, the same images."""
-    listed = [file for by_class in files.values() for in_class in by_class.values() for file in in_class]
-    prefix = len(str(root))
-    lines = (f"{file.path[prefix:]}\0{file.size_bytes}\0{file.modified_ns}" for file in listed)
+    lines = [
+        f"{split}{file.path[len(str(root / split)) :]}\0{file.size_bytes}\0{file.modified_ns}"
+        for split, by_class in files.items()
+        for in_class in by_class.values()
+        for file in in_class
+    ]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
@@ -317,7 +336,7 @@ def _decode_image(path: str, *, image_size: int | None) -> Images:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError on broken PNG chunks
+    except Exception as error:  # Pillow's decoders raise almost anything on broken files
         raise DataError(f"{path} cannot be read as an image ({error}); replace or remove it") from error
     if image_size is not None and image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
@@ -332,11 +351,11 @@ def _decode_image(path: str, *, image_size: int | None) -> Images:
 
 def _read_cache(path: Path, *, listing: str) -> dict[str, NDArray[Any]] | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             if str(stored["listing"]) == listing:
-                return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # absent or unreadable: decode again, which replaces it
+                return {name: stored[name] for name in CACHED_ARRAYS}
+    except Exception:  # absent, or broken in any of a zip file's many ways: decode again, which replaces it
+        return None
     return None
 
 
@@ -360,7 +379,7 @@ def _dataset(*, name: str, title: str, train: Split, test: Split, class_names: t
 
 
 def _fingerprint_parts(train: Split, test: Split, class_names: tuple[str, ...]) -> Iterator[bytes | memoryview]:
-    yield "\n".join(class_names).encode()
+    yield "\n".join(class_names).encode(errors="surrogateescape")
     for split in (train, test):
         yield f"{split.images.shape}".encode()
         yield np.ascontiguousarray(split.images).data
@@ -371,32 +390,42 @@ def limit(split: Split, count: int | None) -> Split:
     """A stratified subset of `count` images, the same for every seed; everything for None.
 
     Raises:
-        ConfigError: if the split has fewer images, or a class would be left without any.
+        ConfigError: if the split has fewer images, or more classes, than that.
     """
-    if count is None or count == len(split):
+    if count is None:
         return split
-    kept, _ = _stratified(split, first=count, seed=SPLIT_SEED, what="--limit-train")
-    return split.take(kept)
+    classes = len(np.unique(split.labels))
+    if not classes <= count <= len(split):
+        raise ConfigError(
+            f"--limit-train {count:,}: use at least {classes:,}, one image a class, and at most {len(split):,}, which "
+            "is all there are"
+        )
+    return split.take(np.sort(_stratified_order(split.labels, seed=SPLIT_SEED)[:count]))
+
+
+def held_out_count(images: int, fraction: float) -> int:
+    """How many of `images` a recipe holds out for validation: none for fraction 0, otherwise at least one."""
+    return max(1, round(images * fraction)) if fraction else 0
 
 
 def hold_out(split: Split, *, fraction: float, seed: int) -> tuple[Split, Split | None]:
     """The split without a stratified `fraction`, and that fraction for validation (None for fraction 0)."""
-    if not fraction:
+    count = held_out_count(len(split), fraction)
+    if not count:
         return split, None
-    held = round(len(split) * fraction)
     purpose_seed = draw_seed(seed, purpose="validation-split") % 2**32  # numpy takes 32 bits
-    kept, validation = _stratified(split, first=len(split) - held, seed=purpose_seed, what="validation_fraction")
-    return split.take(kept), split.take(validation)
+    order = _stratified_order(split.labels, seed=purpose_seed)
+    return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
 
 
-def _stratified(split: Split, *, first: int, seed: int, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of a stratified subset of `first` images and of the rest, each in the split's order."""
-    from sklearn.model_selection import train_test_split
+def _stratified_order(labels: Labels, *, seed: int) -> NDArray[np.int64]:
+    """Positions in a random order whose every beginning holds each class in proportion, to within one image.
 
-    try:
-        chosen, rest = train_test_split(
-            np.arange(len(split)), train_size=first, stratify=split.labels, random_state=seed
-        )
-    except ValueError as error:
-        raise ConfigError(f"{what}: cannot take {first:,} of {len(split):,} images, stratified: {error}") from error
-    return np.sort(chosen), np.sort(rest)
+    scikit-learn's stratified splits refuse to leave fewer images out than there are classes.
+    """
+    shuffled = np.random.RandomState(seed).permutation(len(labels))  # a stream that numpy has frozen
+    place_in_class = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place_in_class[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(place_in_class[shuffled], kind="stable")]

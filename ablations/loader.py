@@ -11,7 +11,7 @@ from .config import Recipe
 from .datasets import Split
 from .draws import draw_seed
 
-EVAL_BATCH = 500  # no figure depends on it
+EVAL_BATCH = 128  # of validation and testing; no recorded figure depends on it
 
 
 class Loader:

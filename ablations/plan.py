@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from googlenet.counts import count_macs, count_params
 
 from .config import RunConfig
-from .datasets import ARCHIVES, Dataset
+from .datasets import ARCHIVES, Dataset, held_out_count
 from .suites import Suite
 
 SCHEMA = 1
@@ -79,8 +79,8 @@ class Plan:
     def joined(self, earlier: Plan) -> Plan:
         """This plan with the runs of an earlier one that belong in the same table.
 
-        They do if data, recipe, subset, width and baseline are the same and no variant has changed; otherwise this
-        plan stands alone.
+        They do if data, recipe, subset, width and baseline are the same; otherwise this plan stands alone. Runs of a
+        variant whose architecture has changed since are left out.
         """
         comparable = ("schema", "suite", "axis", "baseline", "width", "data")
         if any(getattr(self, field) != getattr(earlier, field) for field in comparable):
@@ -145,7 +145,7 @@ def _check_batches(suite: Suite, data: DataSummary) -> None:
     images = data.train_images if suite.limit_train is None else suite.limit_train
     if images > data.train_images:
         raise ValueError(f"--limit-train {images:,} is more than the {data.train_images:,} training images; use fewer")
-    images -= round(images * suite.recipe.validation_fraction)
+    images -= held_out_count(images, suite.recipe.validation_fraction)
     batch = suite.recipe.batch_size
     if images % batch == 1:
         raise ValueError(

@@ -60,14 +60,15 @@ class TestResult:
 class Costs:
     """Parameters with auxiliary heads; MACs, FLOPs and activations for one image in evaluation; peak memory.
 
-    Peak memory is the device allocator's on a GPU and the process's resident set on a CPU.
+    Peak memory is that of training: the device allocator's on a GPU and the process's resident set on a CPU. It is
+    None if the run was resumed with no epoch left to train.
     """
 
     params: int
     macs: int
     flops: int
     activations: int
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

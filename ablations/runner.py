@@ -12,7 +12,7 @@ import torch
 from . import checkpoint, devices
 from .config import RunConfig
 from .datasets import Dataset
-from .errors import Diverged, SuiteLocked, UserError
+from .errors import ConfigError, Diverged, SuiteLocked, UserError
 from .events import Event, RunEnded, RunStarted, ignore
 from .record import SCHEMA, RunFolder, RunRecord, Status
 from .train import train
@@ -53,15 +53,18 @@ def hold(suite_dir: Path) -> filelock.BaseFileLock:
 
     Raises:
         SuiteLocked: if another process holds it.
+        ConfigError: if the folder cannot be written.
     """
-    suite_dir.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(suite_dir / ".lock")
     try:
+        suite_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise SuiteLocked(
             f"another process is running the suite in {suite_dir}; wait for it, or pass another folder with --results"
         ) from error
+    except OSError as error:
+        raise ConfigError(f"{suite_dir} cannot be written ({error}); pass another folder with --results") from error
     return lock
 
 

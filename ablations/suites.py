@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from googlenet.arch import Architecture
 from googlenet.checks import check_choice, check_count, check_name, check_range
-from googlenet.variants import REDUCED, VARIANTS, architecture, rows
+from googlenet.variants import ARCHITECTURES, REDUCED, VARIANTS, architecture, rows
 
 from .config import DIGITS, PUBLISHED, RECIPES, Recipe
 from .datasets import DATASETS
@@ -90,7 +91,7 @@ def find(name: str) -> Suite:
     try:
         check_choice("suite", name, SUITES)
     except ValueError as error:
-        raise ConfigError(f"{error}; or give the path of a suite file that ends in .toml") from error
+        raise ConfigError(f"{error} (the path of a suite file ends in .toml)") from error
     return SUITES[name]
 
 
@@ -139,13 +140,19 @@ def read_suite_file(path: Path) -> Suite:
     unused = sorted(set(own) - set(names))
     if unused:
         raise ConfigError(f"{where}: [variant.{unused[0]}] is not among variants; add it there or remove it")
+    architectures = [_read_variant(name, own.get(name), where=f"{where}: variant {name}") for name in names]
+    recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+    _choose("baseline", data.setdefault("baseline", names[0]), names, where=where)
+    plain = {**data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
+    return from_plain(Suite, plain, where=where)
+
+
+def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> str:
     try:
-        architectures = [_read_variant(name, own.get(name), where=f"{where}: variant {name}") for name in names]
-        recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+        check_choice(what, value, allowed)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
-    plain = {"baseline": names[0], **data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
-    return from_plain(Suite, plain, where=where)
+    return str(value)
 
 
 def _table(value: object, *, where: str) -> dict[str, Any]:
@@ -155,21 +162,39 @@ def _table(value: object, *, where: str) -> dict[str, Any]:
 
 
 def _read_variant(name: str, changes: object, *, where: str) -> Architecture:
-    """A known architecture, or one of the file's own: `base` (by default the baseline of all suites) with changes."""
+    """A known architecture, or one of the file's own: `base` with changes.
+
+    Without `base` the changes are to the known architecture of that name, or to `reduced`.
+    """
     if changes is None:
-        return architecture(name)
+        return ARCHITECTURES[_choose("architecture", name, ARCHITECTURES, where=where)]
     table = dict(_table(changes, where=where))
-    base = architecture(str(table.pop("base", REDUCED.name)))
+    base_name = table.pop("base", name if name in ARCHITECTURES else REDUCED.name)
+    base = ARCHITECTURES[_choose("base", base_name, ARCHITECTURES, where=where)]
+    check_keys(table, known=tuple(key for key in to_plain(base) if key != "name"), where=where)
     if table.get("aux") == NO_AUX:
         table["aux"] = None
+    elif isinstance(table.get("aux"), dict) and base.aux:
+        table["aux"] = {**to_plain(base.aux), **table["aux"]}
     if isinstance(table.get("stages"), list):
-        table["stages"] = [to_plain(rows(item)) if isinstance(item, str) else item for item in table["stages"]]
+        table["stages"] = [_read_stage(stage, where=f"{where}: stages") for stage in table["stages"]]
     return from_plain(Architecture, {**to_plain(base), **table, "name": name}, where=where)
+
+
+def _read_stage(stage: object, *, where: str) -> object:
+    """A stage given as names of Table 1's rows; any other form is left to the architecture."""
+    if not isinstance(stage, str):
+        return stage
+    try:
+        return to_plain(rows(stage))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _read_recipe(value: object, *, where: str) -> Recipe:
     """A known recipe by name, or a table with a name of its own and `base` (by default the published) with changes."""
-    table = {"base": value, "name": value} if isinstance(value, str) else dict(_table(value, where=where))
-    base = table.pop("base", PUBLISHED.name)
-    check_choice("recipe", base, RECIPES)
-    return from_plain(Recipe, {**to_plain(RECIPES[base]), "name": "custom", **table}, where=where)
+    if isinstance(value, str):
+        return RECIPES[_choose("recipe", value, RECIPES, where=where)]
+    table = dict(_table(value, where=where))
+    base = RECIPES[_choose("base", table.pop("base", PUBLISHED.name), RECIPES, where=where)]
+    return from_plain(Recipe, {**to_plain(base), "name": "custom", **table}, where=where)

@@ -11,6 +11,7 @@ from googlenet import build
 from googlenet.model import GoogLeNet
 
 from . import checkpoint, complexity, datasets, devices, engine
+from .complexity import Complexity
 from .config import RunConfig
 from .datasets import Dataset
 from .draws import draw_seed
@@ -18,6 +19,16 @@ from .errors import DataError, Diverged
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
 from .record import SCHEMA, Costs, Epoch, RunFolder, RunRecord, TestResult, Times
+
+
+class Setup(NamedTuple):
+    """What a run trains with."""
+
+    model: GoogLeNet
+    cost: Complexity
+    optimizer: torch.optim.Optimizer
+    train_loader: Loader
+    validation_loader: Loader | None
 
 
 class EpochResult(NamedTuple):
@@ -49,23 +60,15 @@ def train(
         raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
     devices.reset_peak_memory(device)
     began = devices.clock(device)
-    recipe = config.recipe
-    torch.manual_seed(draw_seed(config.seed, purpose="init"))
-    model = build(config.architecture, num_classes=config.num_classes)
-    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    cost = complexity.measure(model)
-    optimizer = engine.make_optimizer(model, recipe)
-    subset = datasets.limit(dataset.train, config.limit_train)
-    train_split, held_out = datasets.hold_out(subset, fraction=recipe.validation_fraction, seed=config.seed)
-    train_loader = Loader(train_split, recipe=recipe, device=device)
-    validation_loader = Loader(held_out, recipe=recipe, device=device) if held_out else None
+    setup = _set_up(config, dataset, device)
+    model, optimizer = setup.model, setup.optimizer
     epochs = _resume(folder, model, optimizer, device)
-    resumed = len(epochs) > 0
+    finished_before = len(epochs)
     startup_seconds = devices.clock(device) - began
-    on_event(TrainingStarted(finished_epochs=len(epochs), train_images=len(train_split)))
-    for number in range(len(epochs) + 1, recipe.epochs + 1):
-        trained = train_epoch(model, optimizer, train_loader, seed=config.seed, epoch=number, on_event=on_event)
-        validation_error, eval_seconds = _validate(model, validation_loader, device)
+    on_event(TrainingStarted(finished_epochs=finished_before, train_images=len(setup.train_loader)))
+    for number in range(finished_before + 1, config.recipe.epochs + 1):
+        trained = train_epoch(model, optimizer, setup.train_loader, seed=config.seed, epoch=number, on_event=on_event)
+        validation_error, eval_seconds = _validate(model, setup.validation_loader, device)
         epochs.append(
             Epoch(
                 epoch=number,
@@ -80,8 +83,45 @@ def train(
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
         checkpoint.save(folder.checkpoints, state, epoch=number)
         on_event(EpochDone(epoch=epochs[-1]))
-    test, test_seconds = _test(model, Loader(dataset.test, recipe=recipe, device=device), folder, device)
+    # Before testing, whose batches are larger; and unknown if there was no epoch left to train.
+    peak_memory = devices.peak_memory_bytes(device) if finished_before < config.recipe.epochs else None
+    test, test_seconds = _test(model, Loader(dataset.test, recipe=config.recipe, device=device), folder, device)
     checkpoint.save_weights(folder.checkpoints, model)
+    times = Times(
+        startup_seconds=startup_seconds,
+        train_seconds=sum(epoch.train_seconds for epoch in epochs),
+        eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
+        timing_valid=finished_before == 0,
+    )
+    return _record(config, setup, epochs=epochs, test=test, times=times, peak_memory=peak_memory, device=device)
+
+
+def _set_up(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
+    torch.manual_seed(draw_seed(config.seed, purpose="init"))
+    model = build(config.architecture, num_classes=config.num_classes)
+    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    cost = complexity.measure(model)
+    subset = datasets.limit(dataset.train, config.limit_train)
+    train_split, held_out = datasets.hold_out(subset, fraction=config.recipe.validation_fraction, seed=config.seed)
+    return Setup(
+        model=model,
+        cost=cost,
+        optimizer=engine.make_optimizer(model, config.recipe),
+        train_loader=Loader(train_split, recipe=config.recipe, device=device),
+        validation_loader=Loader(held_out, recipe=config.recipe, device=device) if held_out else None,
+    )
+
+
+def _record(
+    config: RunConfig,
+    setup: Setup,
+    *,
+    epochs: list[Epoch],
+    test: TestResult,
+    times: Times,
+    peak_memory: int | None,
+    device: torch.device,
+) -> RunRecord:
     return RunRecord(
         schema=SCHEMA,
         run_id=config.run_id,
@@ -89,21 +129,16 @@ def train(
         status="done",
         message="",
         epochs=tuple(epochs),
-        train_images=len(train_split),
+        train_images=len(setup.train_loader),
         test=test,
         costs=Costs(
-            params=cost.params,
-            macs=cost.macs,
-            flops=cost.flops,
-            activations=cost.activations,
-            peak_memory_bytes=devices.peak_memory_bytes(device),
+            params=setup.cost.params,
+            macs=setup.cost.macs,
+            flops=setup.cost.flops,
+            activations=setup.cost.activations,
+            peak_memory_bytes=peak_memory,
         ),
-        times=Times(
-            startup_seconds=startup_seconds,
-            train_seconds=sum(epoch.train_seconds for epoch in epochs),
-            eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
-            timing_valid=not resumed,
-        ),
+        times=times,
         environment=devices.environment(device),
     )
 

@@ -80,6 +80,40 @@ def assert_maps_are_as_said(arch: Architecture) -> None:
     assert tuple(output.shape[-1] for output in convolutions.values()) == arch.stem_map_sizes()
 
 
+def composed(model: GoogLeNet, images: Tensor) -> Tensor:
+    """Logits in evaluation: the network's units and modules, put together as Table 1 of arXiv:1409.4842 says."""
+
+    def pool(x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 3, stride=2, padding=1)
+
+    units = dict(model.stem.named_children())
+    x = images
+    if model.arch.stem == "cifar":
+        x = model.stem(x)
+    else:
+        x = pool(units["conv7x7"](x))
+        x = pool(units["conv3x3"](units["conv1x1"](x)))
+    named = [(name.split(".")[-1], module) for name, module in model.named_modules()]
+    modules = {name.removeprefix("inception"): module for name, module in named if name.startswith("inception")}
+    for stage in "345":
+        for label in sorted(label for label in modules if label.startswith(stage)):
+            x = modules[label](x)
+        x = x if stage == "5" else pool(x)
+    x = x.flatten(1) if model.arch.head == "flatten" else x.mean(dim=(2, 3))
+    linear = cast(nn.Linear, model.head.linear)
+    return F.linear(x, linear.weight, linear.bias)
+
+
+@pytest.mark.parametrize("name", [name for name, arch in ARCHITECTURES.items() if arch.pool == "padded"])
+def test_evaluation_is_stem_modules_pools_and_head(name: str) -> None:
+    # Only torchvision's own has other pools, and it is compared with torchvision.
+    model = build(replace(ARCHITECTURES[name], width=0.25, image_size=32, aux=None), num_classes=10).eval()
+    images = random_images(model.arch)
+    with torch.no_grad():
+        logits, expected = model(images).logits, composed(model, images)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_layers_have_the_bias_and_norm_of_the_architecture(name: str) -> None:
     arch = ARCHITECTURES[name]

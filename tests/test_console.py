@@ -1,0 +1,70 @@
+"""What a person sees of a running suite, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from made_records import failed, make_plan, make_record
+from rich.console import Console
+
+from ablations.console import Display
+from ablations.events import EpochDone, RunEnded, RunStarted, StepDone, TrainingStarted
+
+PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
+
+
+def shown(*, terminal: bool) -> str:
+    """Everything that the display writes for a resumed run that ends well and one that runs out of memory."""
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=160, highlight=False, color_system=None)
+    good, other = (make_record(config, wrong=1234, seconds=50) for config in PLAN.runs)
+    with Display(PLAN.runs, console=console) as display:
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        display.on_event(TrainingStarted(finished_epochs=3, train_images=1000))
+        display.on_event(StepDone(images=64, loss=1.234))
+        display.on_event(StepDone(images=64, loss=0.987))
+        if terminal:
+            display.refresh()
+        display.on_event(EpochDone(epoch=replace(good.epochs[3], validation_error=0.25)))
+        display.on_event(RunEnded(record=good, position=1, total=2, skipped=False))
+        display.on_event(RunStarted(config=PLAN.runs[1], position=2, total=2))
+        oom = failed(other, status="oom", message="CUDA out of memory")
+        display.on_event(RunEnded(record=oom, position=2, total=2, skipped=False))
+    return stream.getvalue()
+
+
+def test_a_log_gets_plain_lines() -> None:
+    lines = shown(terminal=False).splitlines()
+    name = PLAN.runs[0].run_id
+    assert lines[0] == f"[1/2] {name}"
+    assert lines[1] == f"[1/2] {name}: goes on after epoch 3"
+    # Made records: loss 2.0 / 4, training error 0.8 / 4, 1,000 images in 50 / 5 s.
+    assert lines[2] == (
+        f"[1/2] {name}: epoch 4/5, loss 0.5000, training error 20.00 %, validation error 25.00 %, 100 images/s"
+    )
+    assert lines[3] == f"[1/2] {name}: top-1 error 12.34 %, top-5 error 4.11 %, trained in 50.0 s"
+    assert lines[-1] == f"[2/2] {PLAN.runs[1].run_id}: oom: CUDA out of memory"
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_terminal_gets_a_live_display() -> None:
+    text = shown(terminal=True)
+    for said in (PLAN.runs[0].run_id, "suite, run 1 of 2", "epoch 4/5", "loss 0.987", "images/s"):
+        assert said in text
+    assert "training error" not in text, "an epoch's line belongs in a log"
+
+
+def test_the_suite_bar_weighs_runs_by_their_work() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with Display(PLAN.runs, console=console) as display:
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        display.on_event(TrainingStarted(finished_epochs=0, train_images=1000))
+        for _ in range(5):
+            display.on_event(StepDone(images=1000, loss=None))
+        # short3 at half width on 8x8 takes 7.94 M multiply-adds, short4 5.97 M.
+        assert display.suite_fraction == pytest.approx(7_941_120 / (7_941_120 + 5_968_896))
+        record = make_record(PLAN.runs[1], wrong=1)
+        display.on_event(RunEnded(record=record, position=2, total=2, skipped=True))
+        assert display.suite_fraction == pytest.approx(1.0)

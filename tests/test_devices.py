@@ -1,0 +1,145 @@
+"""The device of a run: choice, clock, and peak memory against memory allocated on purpose."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ablations import devices
+from ablations.errors import ConfigError
+
+CPU = torch.device("cpu")
+ALLOCATED = 300 * 2**20
+# Of what is allocated, how much the rest of the process may have given back, or may hold on to, in the meantime.
+SLACK = 16 * 2**20
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset a process's peak memory")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize(
+    ("name", "there_is_a_gpu", "expected"),
+    [
+        ("auto", False, "cpu"),
+        ("cpu", False, "cpu"),
+        ("auto", True, "cuda"),
+        ("cpu", True, "cpu"),
+        ("cuda", True, "cuda"),
+    ],
+)
+def test_auto_takes_a_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, there_is_a_gpu: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
+    assert devices.resolve(name) == torch.device(expected)
+
+
+def test_cuda_without_a_gpu_is_an_error_that_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"--device cuda.*--device cpu") as raised:
+        devices.resolve("cuda")
+    assert raised.value.exit_status == 2
+
+
+def test_the_clock_never_goes_back_and_counts_seconds() -> None:
+    began = time.monotonic()
+    ticks = [devices.clock(CPU) for _ in range(1000)]
+    time.sleep(0.05)  # to have a known time to measure, not to wait for anything
+    ticks.append(devices.clock(CPU))
+    took = time.monotonic() - began
+    assert ticks == sorted(ticks)
+    assert 0.05 <= ticks[-1] - ticks[-2] <= ticks[-1] - ticks[0] <= took
+
+
+def allocate_with_numpy() -> None:
+    assert np.ones(ALLOCATED, dtype=np.uint8)[-1] == 1
+
+
+def allocate_with_torch() -> None:
+    assert torch.ones(ALLOCATED, dtype=torch.uint8)[-1] == 1
+
+
+def allocate_in_small_pieces() -> None:
+    # Pieces that the C library takes from its heap, which it does not give back by itself.
+    pieces = [np.ones(2**16, dtype=np.uint8) for _ in range(ALLOCATED // 2**16)]
+    assert len(pieces) == ALLOCATED // 2**16
+
+
+@on_linux
+@pytest.mark.parametrize("allocate", [allocate_with_numpy, allocate_with_torch, allocate_in_small_pieces])
+def test_the_peak_holds_what_was_freed_until_the_reset(allocate: Callable[[], None]) -> None:
+    devices.reset_peak_memory(CPU)
+    before = devices.peak_memory_bytes(CPU)
+    allocate()
+    peak = devices.peak_memory_bytes(CPU)
+    assert before + ALLOCATED - SLACK <= peak <= before + ALLOCATED + SLACK
+    devices.reset_peak_memory(CPU)
+    assert devices.peak_memory_bytes(CPU) <= peak - ALLOCATED + 2 * SLACK
+
+
+@on_linux
+def test_the_peak_is_in_bytes() -> None:
+    # The kernel's own figure of what is resident now, in pages, is at most the peak and nearly all of it.
+    devices.reset_peak_memory(CPU)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    assert resident - SLACK <= devices.peak_memory_bytes(CPU) <= resident + SLACK
+
+
+@on_linux
+def test_a_system_that_refuses_the_reset_gives_the_whole_processs_peak(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Some containers have no clear_refs, or one that cannot be written.
+    monkeypatch.setattr(devices, "_CLEAR_REFS", tmp_path / "missing" / "clear_refs")
+    allocate_with_numpy()
+    peak = devices.peak_memory_bytes(CPU)
+    devices.reset_peak_memory(CPU)
+    assert devices.peak_memory_bytes(CPU) >= peak - SLACK
+
+
+def test_the_environment_names_the_processor_and_its_threads() -> None:
+    environment = devices.environment(CPU)
+    assert environment.device_kind == "cpu"
+    assert environment.threads == torch.get_num_threads()
+    assert environment.device
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.is_file() and "model name" in cpu_info.read_text():
+        assert f": {environment.device}\n" in cpu_info.read_text()
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_the_peak_is_the_allocators() -> None:
+    cuda = devices.resolve("auto")
+    devices.reset_peak_memory(cuda)
+    before = devices.peak_memory_bytes(cuda)
+    torch.ones(ALLOCATED, dtype=torch.uint8, device=cuda)
+    # Memory in use, not what the allocator reserved; it rounds up to 2 MiB at most.
+    assert 0 <= devices.peak_memory_bytes(cuda) - before - ALLOCATED <= 2 * 2**20
+    devices.reset_peak_memory(cuda)
+    assert devices.peak_memory_bytes(cuda) == before
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_the_clock_waits_for_queued_work() -> None:
+    cuda = devices.resolve("cuda")
+    matrix = torch.ones(4096, 4096, device=cuda)
+    done = torch.cuda.Event()
+    for _ in range(20):
+        matrix = matrix @ matrix / 4096
+    done.record()
+    devices.clock(cuda)
+    assert done.query()
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_the_environment_names_it() -> None:
+    environment = devices.environment(devices.resolve("cuda"))
+    assert environment.device_kind == "cuda"
+    assert environment.device == torch.cuda.get_device_properties(0).name
