@@ -23,19 +23,25 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
         path.unlink()
 
 
-def load_newest(folder: Path, *, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-    """The newest state whose checksum is right, with its number of finished epochs; None if there is none.
+def load_newest(folder: Path, *, device: torch.device, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
+    """The newest sound state, of at most `at_most` finished epochs, with their number; None if there is none.
 
-    A damaged file is moved aside under a name that ends in ``.damaged``, and what a killed process left half-written
-    is deleted: only one process works on a run.
+    A damaged file is moved aside under a name that ends in ``.damaged``. States of later epochs, and what a killed
+    process left half-written, are deleted: only one process works on a run.
     """
     for unfinished in folder.glob(".*.tmp"):
         unfinished.unlink()
     for path in _newest_first(folder):
         match = _NAME.fullmatch(path.name)
         assert match is not None
+        if at_most is not None and int(match[1]) > at_most:
+            path.unlink()
+            continue
         if _sha256(path) == match[2]:
-            return int(match[1]), torch.load(path, map_location=device, weights_only=True)
+            try:
+                return int(match[1]), torch.load(path, map_location=device, weights_only=True)
+            except Exception:  # right checksum, but not a state: as useless as a damaged one
+                pass
         path.rename(path.with_name(f"{path.name}.damaged"))
     return None
 
@@ -69,9 +75,14 @@ def load_weights(folder: Path) -> dict[str, Any]:
 
 def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
     with replacing(folder / stem) as temporary:
-        torch.save(state, temporary)
+        # Through a file object: given a path, torch writes the file's name into it and so into its checksum.
+        with temporary.open("wb") as file:
+            torch.save(state, file)
         name = f"{stem}-{_sha256(temporary)}.pt"
     (folder / stem).replace(folder / name)
+    for other in folder.glob(f"{stem}-*.pt"):
+        if other.name != name:
+            other.unlink()
 
 
 def _sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import platform
 import resource
@@ -39,6 +40,7 @@ def environment(device: torch.device) -> Environment:
         device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
         device_kind=device.type,
         threads=torch.get_num_threads(),
+        runtimes=(f"CUDA {torch.version.cuda}",) if on_gpu else (),
     )
 
 
@@ -55,9 +57,11 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
-        # What earlier runs freed would otherwise count as this one's.
-        ctypes.CDLL(None).malloc_trim(0)
-        _CLEAR_REFS.write_text(_RESET_PEAK)
+        # Not in every libc and not in every container; what earlier runs freed may then count as this one's.
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)
+        with contextlib.suppress(OSError):
+            _CLEAR_REFS.write_text(_RESET_PEAK)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -67,10 +71,12 @@ def peak_memory_bytes(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "linux":
-        peak = next(line for line in _PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if _PROCESS_STATUS.is_file():
+        for line in _PROCESS_STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _cpu_name() -> str:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from googlenet.checks import check_choice
 
 from . import files
 from .config import RunConfig
@@ -94,15 +96,18 @@ class Environment:
     commit: str
 
     @staticmethod
-    def read(*, device: str, device_kind: str, threads: int) -> Environment:
-        """The environment of this process on a device of that name ("cpu" or "cuda" by kind)."""
+    def read(*, device: str, device_kind: str, threads: int, runtimes: tuple[str, ...] = ()) -> Environment:
+        """The environment of this process on a device of that name ("cpu" or "cuda" by kind).
+
+        `runtimes` are versions beside those of the packages, such as CUDA's.
+        """
         return Environment(
             device=device,
             device_kind=device_kind,
             threads=threads,
             platform=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
-            versions=tuple(f"{name} {metadata.version(name)}" for name in VERSIONED),
+            versions=(*(f"{name} {metadata.version(name)}" for name in VERSIONED), *runtimes),
             commit=_commit(),
         )
 
@@ -122,6 +127,9 @@ class RunRecord:
     costs: Costs | None
     times: Times | None
     environment: Environment
+
+    def __post_init__(self) -> None:
+        check_choice("status", self.status, get_args(Status))
 
 
 class RunFolder:
@@ -194,10 +202,12 @@ def _json(value: object, *, indent: int | None = None) -> str:
 
 
 def _parse_epochs(path: Path) -> Iterator[Epoch]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            return  # a process was killed while it wrote this line
-        yield from_plain(Epoch, json.loads(line), where=f"{path}, line {number}")
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # the last: empty, or a torn line
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise ConfigError(f"{path}, line {number} is damaged ({error}); --fresh moves the run aside") from error
+        yield from_plain(Epoch, data, where=f"{path}, line {number}")
 
 
 def _commit() -> str:

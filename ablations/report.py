@@ -72,6 +72,7 @@ def summary_table(results: Results) -> list[dict[str, str]]:
             "top-5 error %": _percent(row, "top5_error"),
             "trained params" if scaled else "params": _count(row["params"]),
             "trained MACs" if scaled else "MACs": _si(row["macs"]),
+            "trained FLOPs" if scaled else "FLOPs": _si(row["flops"]),
         }
         if scaled:
             line |= {"full-size params": _count(row["full_size_params"]), "full-size MACs": _si(row["full_size_macs"])}

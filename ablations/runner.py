@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,9 @@ def run(
         folder = RunFolder(suite_dir / "runs", config)
         record = folder.read_result()
         skipped = record is not None and record.status == "done"
+        if skipped:
+            # A process killed between its record and this would leave them for good.
+            checkpoint.discard_states(folder.checkpoints)
         if record is None or not skipped:
             on_event(RunStarted(config=config, position=position, total=len(configs)))
             record = _train_to_record(config, dataset=dataset, device=device, folder=folder, on_event=on_event)
@@ -69,8 +73,10 @@ def hold(suite_dir: Path) -> filelock.BaseFileLock:
 
 
 def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
-    """Move the planned runs' folders out of the way, to ``superseded/<time>/``, so that they start afresh."""
-    target = suite_dir / "superseded" / time.strftime("%Y%m%dT%H%M%S")
+    """Move the planned runs' folders out of the way, to ``superseded/<time>-<n>/``, so that they start afresh."""
+    now = time.strftime("%Y%m%dT%H%M%S")
+    candidates = (suite_dir / "superseded" / f"{now}-{number}" for number in itertools.count(1))
+    target = next(path for path in candidates if not path.exists())
     moved = []
     for config in configs:
         folder = RunFolder(suite_dir / "runs", config).path
@@ -95,13 +101,14 @@ def _train_to_record(
         raise
     except UserError:
         raise
-    except torch.OutOfMemoryError as error:
-        record = _unfinished(config, folder, device, status="oom", message=_first_line(error))
     except Diverged as error:
         record = _unfinished(config, folder, device, status="diverged", message=_first_line(error))
     except Exception as error:  # whatever a run dies of, the suite goes on and the report names it
-        message = f"{type(error).__name__}: {_first_line(error)}"
-        record = _unfinished(config, folder, device, status="failed", message=message)
+        if _is_out_of_memory(error):
+            record = _unfinished(config, folder, device, status="oom", message=_first_line(error))
+        else:
+            message = ": ".join(filter(None, (type(error).__name__, _first_line(error))))
+            record = _unfinished(config, folder, device, status="failed", message=message)
     folder.write_result(record)
     if record.status == "done":
         checkpoint.discard_states(folder.checkpoints)
@@ -127,5 +134,11 @@ def _unfinished(
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch raises a bare RuntimeError.
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or on_cpu
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

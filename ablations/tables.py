@@ -160,7 +160,8 @@ def _summary_row(variant: object, group: pd.DataFrame, *, comparable_times: bool
     for column, runs in (("top1_error", done), ("top5_error", done), ("train_error", done), ("train_seconds", timed)):
         values = pd.to_numeric(runs[column])
         row |= {f"{column}_mean": values.mean(), f"{column}_std": values.std(ddof=1)}
-    row["eval_seconds_mean"] = pd.to_numeric(timed["eval_seconds"]).mean()
+    for column in ("startup_seconds", "eval_seconds"):
+        row[f"{column}_mean"] = pd.to_numeric(timed[column]).mean()
     for column in ("params", "macs", "flops", "activations"):
         row[column] = done[column].iloc[0] if len(done) else None
     row["peak_memory_bytes"] = done["peak_memory_bytes"].max() if len(done) else None

@@ -49,11 +49,12 @@ def train(
 ) -> RunRecord:
     """Train from the last checkpoint in `folder`, or from the start, to the recipe's last epoch; then test.
 
-    Writes into the run's folder only: a line of metrics and a checkpoint an epoch, the weights and the predictions.
+    Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
+    the weights and the predictions.
 
     Raises:
         DataError: if the dataset is not the configured one.
-        Diverged: if the training loss stops being finite.
+        Diverged: if the training loss or the trained network's outputs are not finite.
         torch.OutOfMemoryError: if the device's memory is too small.
     """
     if dataset.fingerprint != config.fingerprint:
@@ -66,8 +67,10 @@ def train(
     finished_before = len(epochs)
     startup_seconds = devices.clock(device) - began
     on_event(TrainingStarted(finished_epochs=finished_before, train_images=len(setup.train_loader)))
+    peak_memory = None
     for number in range(finished_before + 1, config.recipe.epochs + 1):
         trained = train_epoch(model, optimizer, setup.train_loader, seed=config.seed, epoch=number, on_event=on_event)
+        peak_memory = max(peak_memory or 0, devices.peak_memory_bytes(device))
         validation_error, eval_seconds = _validate(model, setup.validation_loader, device)
         epochs.append(
             Epoch(
@@ -83,8 +86,6 @@ def train(
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
         checkpoint.save(folder.checkpoints, state, epoch=number)
         on_event(EpochDone(epoch=epochs[-1]))
-    # Before testing, whose batches are larger; and unknown if there was no epoch left to train.
-    peak_memory = devices.peak_memory_bytes(device) if finished_before < config.recipe.epochs else None
     test, test_seconds = _test(model, Loader(dataset.test, recipe=config.recipe, device=device), folder, device)
     checkpoint.save_weights(folder.checkpoints, model)
     times = Times(
@@ -178,13 +179,12 @@ def train_epoch(
 
 
 def _resume(folder: RunFolder, model: GoogLeNet, optimizer: torch.optim.Optimizer, device: torch.device) -> list[Epoch]:
-    """Load the newest checkpoint and return the epochs it has behind it; the run's folder then says the same."""
+    """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
     folder.write_config()
-    found = checkpoint.load_newest(folder.checkpoints, device=device)
     recorded = folder.read_epochs()
-    usable = found is not None and [epoch.epoch for epoch in recorded[: found[0]]] == list(range(1, found[0] + 1))
-    epochs = recorded[: found[0]] if found is not None and usable else ()
-    if found is not None and epochs:
+    found = checkpoint.load_newest(folder.checkpoints, device=device, at_most=len(recorded))
+    epochs = recorded[: found[0]] if found else ()
+    if found:
         model.load_state_dict(found[1]["model"])
         optimizer.load_state_dict(found[1]["optimizer"])
     folder.rewind(epochs)
@@ -196,7 +196,9 @@ def _validate(model: GoogLeNet, loader: Loader | None, device: torch.device) -> 
         return None, 0.0
     began = devices.clock(device)
     wrong = engine.predict(model, loader.eval_batches()).wrong
-    return wrong / len(loader), devices.clock(device) - began
+    seconds = devices.clock(device) - began
+    devices.reset_peak_memory(device)  # the peak of training is what is reported
+    return wrong / len(loader), seconds
 
 
 def _test(model: GoogLeNet, loader: Loader, folder: RunFolder, device: torch.device) -> tuple[TestResult, float]:
@@ -204,6 +206,10 @@ def _test(model: GoogLeNet, loader: Loader, folder: RunFolder, device: torch.dev
     began = devices.clock(device)
     predictions = engine.predict(model, loader.eval_batches())
     seconds = devices.clock(device) - began
+    if not predictions.logits.isfinite().all():
+        # The last step can ruin the weights without a loss to show it.
+        epochs = folder.config.recipe.epochs
+        raise Diverged(f"the network's outputs are not finite after epoch {epochs} of {epochs}")
     folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
     result = TestResult(
         images=len(predictions.labels), top1_wrong=predictions.wrong, top5_wrong=predictions.wrong_in_top5

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ablations import checkpoint
 from ablations.config import DIGITS, RunConfig
@@ -13,6 +14,12 @@ from ablations.datasets import Dataset, load_digits
 from ablations.events import Event
 from ablations.record import RunFolder
 from googlenet import VARIANTS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small gain nothing from threads, which on a busy machine spin for each other for minutes."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -193,8 +193,8 @@ def test_a_hostile_file_whose_checksum_is_wrong_is_not_even_opened(tmp_path: Pat
 def test_a_hostile_file_is_refused_even_with_its_checksum(tmp_path: Path, archived: bool) -> None:
     trace = tmp_path / "trace"
     write_hostile(tmp_path / "c", trace, archived=archived, stem="epoch-000001")
-    with pytest.raises(pickle.UnpicklingError):
-        checkpoint.load_newest(tmp_path / "c", device=CPU)
+    assert checkpoint.load_newest(tmp_path / "c", device=CPU) is None
+    assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".damaged"]
     write_hostile(tmp_path / "w", trace, archived=archived, stem="weights")
     with pytest.raises(pickle.UnpicklingError):
         checkpoint.load_weights(tmp_path / "w")
@@ -256,6 +256,16 @@ def test_discarding_states_leaves_the_weights(tmp_path: Path) -> None:
     assert checkpoint.load_weights(tmp_path)
 
 
+def test_states_past_what_was_recorded_are_dropped(tmp_path: Path) -> None:
+    for epoch in (2, 3):
+        checkpoint.save(tmp_path, small_state(epoch), epoch=epoch)
+    found = checkpoint.load_newest(tmp_path, device=CPU, at_most=2)
+    assert found is not None and found[0] == 2
+    assert len(names(tmp_path)) == 1
+    assert checkpoint.load_newest(tmp_path, device=CPU, at_most=0) is None
+    assert names(tmp_path) == []
+
+
 # Saves epoch 1 into each folder; then a child for each saves epoch 2 and kills itself on the way.
 KILLED_WHILE_SAVING = """
 import io, os, pathlib, signal, sys
@@ -265,10 +275,11 @@ from ablations import checkpoint
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def write_half(state, path):
+def write_half(state, file):
     whole = io.BytesIO()
     real_save(state, whole)
-    pathlib.Path(path).write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.flush()
     die()
 
 def die_at_replace(number):

@@ -181,7 +181,11 @@ def test_a_torn_last_line_is_dropped(folder: RunFolder, lost: int) -> None:
     assert folder.read_epochs() == (made_epoch(1),)
 
 
-@pytest.mark.parametrize("line", [b'{"epoch": 1, "train_l', b"\0" * 20, b"\xff\xfe", b"[]", b'{"epoch": 1}', b""])
+@pytest.mark.parametrize(
+    "line",
+    [b'{"epoch": 1, "train_l', b"\0" * 20, b"\xff\xfe", b"[]", b'{"epoch": 1}', b""],
+    ids=["torn", "zeros", "no-text", "list", "incomplete", "blank"],
+)
 def test_a_damaged_line_before_the_last_is_an_error_that_names_the_file(folder: RunFolder, line: bytes) -> None:
     folder.append_epoch(made_epoch(2))
     metrics = folder.path / "metrics.jsonl"

@@ -55,7 +55,7 @@ def test_head_states_what_the_figures_rest_on(cifar100: Path) -> None:
 def test_table_shows_mean_and_spread_of_every_variant(cifar100: Path) -> None:
     text = (cifar100 / "report.md").read_text(encoding="utf-8")
     # naive: 30.0 and 31.2 % wrong, so a sample standard deviation of 1.2 / sqrt(2); a third of that in top-5.
-    assert re.search(r"\| naive \| 2 \| 30\.60 ± 0\.85 \| 10\.20 ± 0\.28 \| 6,258,500 \| 1\.522 G \|", text)
+    assert re.search(r"\| naive \| 2 \| 30\.60 ± 0\.85 \| 10\.20 ± 0\.28 \| 6,258,500 \| 1\.522 G \| 3\.044 G \|", text)
     for variant in VARIANTS:
         assert f"| {variant} | 2 |" in text
 
@@ -155,4 +155,4 @@ def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path) -> None:
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, device="Another GPU"))])
     text = report.write(tmp_path).read_text(encoding="utf-8")
     assert "different hardware" in text
-    assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | – |" in text
+    assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text

@@ -1,0 +1,363 @@
+"""The way through a suite: what is skipped, what a failing run leaves, who holds the suite, what is moved aside."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ablations import checkpoint, engine, runner
+from ablations.config import RunConfig
+from ablations.datasets import Dataset
+from ablations.errors import ConfigError, DataError, SuiteLocked
+from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
+from ablations.record import RunFolder, RunRecord
+from googlenet import GoogLeNet
+
+CPU = torch.device("cpu")
+NAMES = ("short4", "short3", "short2")
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 1 GiB."
+
+StopAt = Callable[[type[Event], int], Callable[[Event], None]]
+
+
+@pytest.fixture
+def configs(make_config: Callable[..., RunConfig]) -> list[RunConfig]:
+    """Three variants, two epochs each."""
+    return [make_config(variant=name, epochs=2, limit_train=100) for name in NAMES]
+
+
+@pytest.fixture
+def run_suite(tiny_digits: Dataset, tmp_path: Path) -> Callable[..., list[RunRecord]]:
+    """Runs these configurations in ``tmp_path``."""
+
+    def run(configs: list[RunConfig], **named: Any) -> list[RunRecord]:
+        return runner.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, **named)
+
+    return run
+
+
+@contextmanager
+def raising(error: BaseException, *, variant: str, at_step: int = 1) -> Iterator[list[tuple[str, int]]]:
+    """Let one variant's training die at that step; gives the variant and batch size of every step that was begun."""
+    train_step, steps = engine.train_step, list[tuple[str, int]]()
+
+    def failing(
+        model: GoogLeNet, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
+    ) -> engine.StepResult:
+        steps.append((model.arch.name, len(images)))
+        if [name for name, _ in steps].count(variant) == at_step and model.arch.name == variant:
+            raise error
+        return train_step(model, optimizer, images, labels)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine, "train_step", failing)
+        yield steps
+
+
+def folder_of(config: RunConfig, suite_dir: Path) -> RunFolder:
+    return RunFolder(suite_dir / "runs", config)
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file below a folder, with its time of change."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def checkpoints(config: RunConfig, suite_dir: Path) -> list[str]:
+    return sorted(path.name.split("-")[0] for path in folder_of(config, suite_dir).checkpoints.iterdir())
+
+
+def test_every_run_gets_its_record(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    records = run_suite(configs)
+    assert [record.config for record in records] == configs
+    assert [record.status for record in records] == ["done"] * 3
+    for config, record in zip(configs, records, strict=True):
+        assert folder_of(config, tmp_path).read_result() == record
+        assert record.train_images == 100
+        # The weights are for use; the optimiser's state is of none after the last epoch.
+        assert checkpoints(config, tmp_path) == ["weights"]
+        assert checkpoint.load_weights(folder_of(config, tmp_path).checkpoints)
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(config.run_id for config in configs)
+
+
+def test_done_runs_are_skipped_and_not_touched(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    first = run_suite(configs[:2])
+    before = contents(tmp_path)
+    events: list[Event] = []
+    assert run_suite(configs[:2], on_event=events.append) == first
+    assert contents(tmp_path) == before
+    assert events == [
+        RunEnded(record=record, position=position, total=2, skipped=True)
+        for position, record in enumerate(first, start=1)
+    ]
+
+
+def test_a_done_run_keeps_no_epoch_states_even_if_killed_before_they_were_discarded(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoint, "discard_states", killed)
+        run_suite(configs[:1])
+    assert run_suite(configs[:1])[0].status == "done"
+    assert checkpoints(configs[0], tmp_path) == ["weights"]
+
+
+def test_events_come_in_order(configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]]) -> None:
+    events: list[Event] = []
+    records = run_suite(configs[:2], on_event=events.append)
+    kinds = [type(event) for event in events if not isinstance(event, StepDone)]
+    assert kinds == [RunStarted, TrainingStarted, EpochDone, EpochDone, RunEnded] * 2
+    started = [event for event in events if isinstance(event, RunStarted)]
+    assert started == [RunStarted(config=configs[i], position=i + 1, total=2) for i in range(2)]
+    ended = [event for event in events if isinstance(event, RunEnded)]
+    assert ended == [RunEnded(record=records[i], position=i + 1, total=2, skipped=False) for i in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (torch.OutOfMemoryError(OUT_OF_MEMORY), "oom", OUT_OF_MEMORY.splitlines()[0]),
+        (RuntimeError("the first line\nthe second"), "failed", "RuntimeError: the first line"),
+        (ZeroDivisionError(), "failed", "ZeroDivisionError"),
+        (AssertionError("\n"), "failed", "AssertionError"),
+    ],
+    ids=["oom", "failed", "without-message", "blank-message"],
+)
+def test_a_run_that_dies_leaves_a_record_and_the_others_finish(
+    configs: list[RunConfig],
+    run_suite: Callable[..., list[RunRecord]],
+    tmp_path: Path,
+    error: Exception,
+    status: str,
+    message: str,
+) -> None:
+    with raising(error, variant="short3", at_step=6) as steps:  # the second of the second epoch
+        records = run_suite(configs)
+    assert [record.status for record in records] == ["done", status, "done"]
+    # 100 images in batches of 32, for the one that ran out of memory and for those after it.
+    assert [size for name, size in steps if name == "short3"] == [32, 32, 32, 4, 32, 32]
+    assert [size for name, size in steps if name == "short2"] == [32, 32, 32, 4] * 2
+    dead = records[1]
+    assert dead.message.startswith(message) and "\n" not in dead.message
+    assert dead.config == configs[1]
+    assert [epoch.epoch for epoch in dead.epochs] == [1]
+    assert (dead.train_images, dead.test, dead.costs, dead.times) == (None, None, None, None)
+    assert folder_of(configs[1], tmp_path).read_result() == dead
+    assert not (folder_of(configs[1], tmp_path).path / "predictions.npz").exists()
+
+
+def test_a_run_that_failed_goes_on_at_the_next_start_to_the_undisturbed_result(
+    configs: list[RunConfig],
+    run_suite: Callable[..., list[RunRecord]],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    outcome_of: Callable[[RunFolder], dict[str, Any]],
+) -> None:
+    with raising(RuntimeError("died"), variant="short3", at_step=6):
+        run_suite(configs[:2])
+    events: list[Event] = []
+    records = run_suite(configs[:2], on_event=events.append)
+    assert [record.status for record in records] == ["done", "done"]
+    assert [event.skipped for event in events if isinstance(event, RunEnded)] == [True, False]
+    assert TrainingStarted(finished_epochs=1, train_images=100) in events
+    undisturbed = tmp_path / "undisturbed"
+    expected = runner.run(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    assert records[1].test == expected[0].test
+    ours, theirs = (outcome_of(folder_of(configs[1], folder)) for folder in (tmp_path, undisturbed))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_run_that_diverges_leaves_a_record_and_the_others_finish(
+    make_config: Callable[..., RunConfig], run_suite: Callable[..., list[RunRecord]]
+) -> None:
+    diverging = make_config(optimizer="sgd", learning_rate=1e20, schedule="constant", epochs=1, limit_train=100)
+    records = run_suite([diverging, make_config(epochs=1, limit_train=100)])
+    assert [record.status for record in records] == ["diverged", "done"]
+    assert "epoch 1 of 1" in records[0].message
+    assert (records[0].epochs, records[0].test) == ((), None)
+
+
+def test_an_interrupt_is_recorded_and_passed_on_and_the_next_start_goes_on_to_the_same_result(
+    configs: list[RunConfig],
+    run_suite: Callable[..., list[RunRecord]],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    stop_at: StopAt,
+    outcome_of: Callable[[RunFolder], dict[str, Any]],
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(configs, on_event=stop_at(StepDone, 8 + 5))  # in the second variant's second epoch
+    first, second, third = (folder_of(config, tmp_path).read_result() for config in configs)
+    assert first is not None and first.status == "done"
+    assert second is not None and second.status == "interrupted" and second.test is None
+    assert [epoch.epoch for epoch in second.epochs] == [1]
+    assert third is None
+    assert not folder_of(configs[2], tmp_path).path.exists()
+
+    events: list[Event] = []
+    records = run_suite(configs, on_event=events.append)
+    assert [record.status for record in records] == ["done"] * 3
+    assert [event.position for event in events if isinstance(event, RunStarted)] == [2, 3]
+    assert [event.finished_epochs for event in events if isinstance(event, TrainingStarted)] == [1, 0]
+    assert [record.times and record.times.timing_valid for record in records] == [True, False, True]
+    undisturbed = tmp_path / "undisturbed"
+    runner.run(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    ours, theirs = (outcome_of(folder_of(configs[1], folder)) for folder in (tmp_path, undisturbed))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_an_interrupt_of_a_kind_of_its_own_stays_that_kind(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    class Terminated(KeyboardInterrupt):
+        pass
+
+    with raising(Terminated(), variant="short4"), pytest.raises(Terminated):
+        run_suite(configs)
+    record = folder_of(configs[0], tmp_path).read_result()
+    assert record is not None and record.status == "interrupted"
+
+
+def test_what_the_user_must_mend_stops_the_suite(
+    configs: list[RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    other = replace(tiny_digits, fingerprint="another")
+    with pytest.raises(DataError, match="fingerprint"):
+        runner.run(configs, dataset=other, device=CPU, suite_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_record_stops_the_suite_with_its_name(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    run_suite(configs[:1])
+    path = folder_of(configs[0], tmp_path).path / "result.json"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigError) as raised:
+        run_suite(configs)
+    assert str(path) in str(raised.value)
+
+
+def test_damaged_metrics_do_not_end_in_a_traceback(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path, stop_at: StopAt
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(configs[:1], on_event=stop_at(EpochDone, 1))
+    metrics = folder_of(configs[0], tmp_path).path / "metrics.jsonl"
+    metrics.write_bytes(b'{"epoch": 1, "tra\n' + metrics.read_bytes())
+    # Either is clear: an error that names the file, or a record that says so, with the other run done.
+    try:
+        records = run_suite(configs[:2])
+    except ConfigError as error:
+        assert str(metrics) in str(error)
+    else:
+        assert [record.status for record in records] in (["failed", "done"], ["done", "done"])
+
+
+HOLDER = """
+import pathlib, sys
+from ablations import runner
+with runner.hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_suite_is_held_by_one_process_and_free_when_that_is_killed(tmp_path: Path) -> None:
+    suite_dir = tmp_path / "results" / "suite"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(suite_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(SuiteLocked) as raised:
+                runner.hold(suite_dir)
+            assert raised.value.exit_status == 5
+            assert str(suite_dir) in str(raised.value)
+            with runner.hold(tmp_path / "results" / "other"):
+                pass
+        finally:
+            holder.kill()
+    with runner.hold(suite_dir):
+        pass
+    with runner.hold(suite_dir):
+        pass
+
+
+def test_holding_makes_the_folder_and_keeps_a_second_holder_out(tmp_path: Path) -> None:
+    with runner.hold(tmp_path / "a" / "b"):
+        with pytest.raises(SuiteLocked):
+            runner.hold(tmp_path / "a" / "b")
+        assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="--results") as raised:
+        runner.hold(tmp_path / "file" / "suite")
+    assert str(tmp_path / "file" / "suite") in str(raised.value)
+
+
+def fill(config: RunConfig, suite_dir: Path, content: str) -> None:
+    folder = folder_of(config, suite_dir).path
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "result.json").write_text(content)
+    (folder / "checkpoint" / "weights.pt").write_text(content)
+
+
+def test_setting_aside_moves_the_planned_runs_and_deletes_nothing(configs: list[RunConfig], tmp_path: Path) -> None:
+    for config in configs:
+        fill(config, tmp_path, config.run_id)
+    before = contents(tmp_path)
+    moved = runner.set_aside([configs[0], configs[2]], suite_dir=tmp_path)
+    assert [path.name for path in moved] == [configs[0].run_id, configs[2].run_id]
+    assert {path.parent.parent for path in moved} == {tmp_path / "superseded"}
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [configs[1].run_id]
+    assert sorted(contents(tmp_path).values()) == sorted(before.values())
+    for path in moved:
+        assert (path / "result.json").read_text() == path.name
+
+
+def test_setting_aside_again_at_once_keeps_every_earlier_one(configs: list[RunConfig], tmp_path: Path) -> None:
+    # Three times, so that at least two are in the same second.
+    moved = []
+    for number in range(3):
+        fill(configs[0], tmp_path, f"number {number}")
+        moved += runner.set_aside(configs, suite_dir=tmp_path)
+    assert [(path / "result.json").read_text() for path in moved] == ["number 0", "number 1", "number 2"]
+
+
+def test_there_may_be_nothing_to_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
+    assert runner.set_aside(configs, suite_dir=tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_set_aside_start_afresh(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    (first,) = run_suite(configs[:1])
+    runner.set_aside(configs[:1], suite_dir=tmp_path)
+    events: list[Event] = []
+    (again,) = run_suite(configs[:1], on_event=events.append)
+    assert TrainingStarted(finished_epochs=0, train_images=100) in events
+    assert again.test == first.test
