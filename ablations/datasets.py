@@ -289,7 +289,7 @@ def _class_files(folder: Path) -> dict[str, list[ImageFile]]:
         )
     files: dict[str, list[ImageFile]] = {}
     for class_dir in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
-        found = sorted(_scan(class_dir), key=lambda file: os.path.split(file.path))
+        found = _scan(class_dir)
         if not found:
             raise DataError(f"{class_dir} has no image; remove the folder or add {', '.join(IMAGE_SUFFIXES)} files")
         files[Path(class_dir).name] = found
@@ -298,27 +298,37 @@ def _class_files(folder: Path) -> dict[str, list[ImageFile]]:
     return files
 
 
-def _scan(folder: str) -> Iterator[ImageFile]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _scan(entry.path)
-            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-                try:
-                    stat = entry.stat()
-                except OSError as error:
-                    raise DataError(f"{entry.path} cannot be read ({error}); replace or remove it") from error
-                yield ImageFile(entry.path, stat.st_size, stat.st_mtime_ns)
+def _scan(folder: str) -> list[ImageFile]:
+    """Image files below a folder: by folder, then by name."""
+    by_folder: dict[str, list[ImageFile]] = {}
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        with os.scandir(current) as entries:
+            found = by_folder[current] = []
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                    found.append(_image_file(entry))
+    return [file for _, files in sorted(by_folder.items()) for file in sorted(files)]
+
+
+def _image_file(entry: os.DirEntry[str]) -> ImageFile:
+    try:
+        stat = entry.stat()
+    except OSError as error:
+        raise DataError(f"{entry.path} cannot be read ({error}); replace or remove it") from error
+    return ImageFile(entry.path, stat.st_size, stat.st_mtime_ns)
 
 
 def _listing_digest(root: Path, files: dict[str, dict[str, list[ImageFile]]]) -> str:
     """SHA-256 of every file's path below `root`, size and time: the same listing, the same images."""
-    lines = [
-        f"{split}{file.path[len(str(root / split)) :]}\0{file.size_bytes}\0{file.modified_ns}"
-        for split, by_class in files.items()
-        for in_class in by_class.values()
-        for file in in_class
-    ]
+    lines: list[str] = []
+    for split, by_class in files.items():
+        start = len(str(root / split))
+        for in_class in by_class.values():
+            lines += [f"{split}{file.path[start:]}\0{file.size_bytes}\0{file.modified_ns}" for file in in_class]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
