@@ -19,8 +19,8 @@ from ablations.errors import ConfigError, UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablations.datasets import Dataset
     from ablations.plan import Plan
+    from ablations.splits import Dataset
     from ablations.suites import Suite
 
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
@@ -141,6 +141,8 @@ def _selected_suite(arguments: Arguments) -> Suite:
 def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Dataset | None]:
     """The plan on its data; only a plan that is to be shown can do without the archives."""
     from ablations import datasets, plan
+    from ablations.archives import ARCHIVES
+    from ablations.errors import DataMissing
 
     dataset = None
     try:
@@ -148,8 +150,8 @@ def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Da
             suite.dataset, arguments.data_dir, image_size=arguments.image_size, download=not arguments.plan
         )
         data = plan.DataSummary.of(dataset)
-    except datasets.Missing:
-        if not arguments.plan or suite.dataset not in datasets.ARCHIVES:
+    except DataMissing:
+        if not arguments.plan or suite.dataset not in ARCHIVES:
             raise
         data = plan.DataSummary.of_archive(suite.dataset)
     try:

@@ -19,6 +19,10 @@ class DataError(UserError):
     exit_status = 4
 
 
+class DataMissing(DataError):
+    """The data is not on this machine, and was not to be downloaded or could not be."""
+
+
 class SuiteLocked(UserError):
     """Another process holds the suite."""
 

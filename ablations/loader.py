@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from .config import Recipe
-from .datasets import Split
 from .draws import draw_seed
+from .splits import Split
 
 EVAL_BATCH = 128  # of validation and testing; no recorded figure depends on it
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from googlenet.counts import count_macs, count_params
 
+from .archives import ARCHIVES
 from .config import RunConfig
-from .datasets import ARCHIVES, Dataset, held_out_count
+from .splits import Dataset, held_out_count
 from .suites import Suite
 
 SCHEMA = 1

@@ -12,10 +12,10 @@ import torch
 
 from . import checkpoint, devices
 from .config import RunConfig
-from .datasets import Dataset
 from .errors import ConfigError, Diverged, SuiteLocked, UserError
 from .events import Event, RunEnded, RunStarted, ignore
 from .record import SCHEMA, RunFolder, RunRecord, Status
+from .splits import Dataset
 from .train import train
 
 

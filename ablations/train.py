@@ -10,15 +10,15 @@ import torch
 from googlenet import build
 from googlenet.model import GoogLeNet
 
-from . import checkpoint, complexity, datasets, devices, engine
+from . import checkpoint, complexity, devices, engine
 from .complexity import Complexity
 from .config import RunConfig
-from .datasets import Dataset
 from .draws import draw_seed
 from .errors import DataError, Diverged
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
 from .record import SCHEMA, Costs, Epoch, RunFolder, RunRecord, TestResult, Times
+from .splits import Dataset, hold_out, limit
 
 
 class Setup(NamedTuple):
@@ -102,8 +102,8 @@ def _set_up(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     model = build(config.architecture, num_classes=config.num_classes)
     model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     cost = complexity.measure(model)
-    subset = datasets.limit(dataset.train, config.limit_train)
-    train_split, held_out = datasets.hold_out(subset, fraction=config.recipe.validation_fraction, seed=config.seed)
+    subset = limit(dataset.train, config.limit_train)
+    train_split, held_out = hold_out(subset, fraction=config.recipe.validation_fraction, seed=config.seed)
     return Setup(
         model=model,
         cost=cost,

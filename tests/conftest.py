@@ -10,9 +10,10 @@ import torch
 
 from ablations import checkpoint
 from ablations.config import DIGITS, RunConfig
-from ablations.datasets import Dataset, load_digits
+from ablations.datasets import load_digits
 from ablations.events import Event
 from ablations.record import RunFolder
+from ablations.splits import Dataset
 from googlenet import VARIANTS
 
 

@@ -17,6 +17,8 @@ ABLATIONS_ORDER = [
     ["errors", "files", "draws", "stats", "published"],
     ["schema"],
     ["config"],
+    ["splits"],
+    ["archives", "image_folder"],
     ["datasets"],
     ["suites"],
     ["plan"],

@@ -12,8 +12,8 @@ from torchvision import transforms
 from torchvision.transforms import functional as transforms_functional
 
 from ablations.config import DIGITS, Recipe
-from ablations.datasets import Dataset, Split
 from ablations.loader import EVAL_BATCH, Loader
+from ablations.splits import Dataset, Split
 
 CPU = torch.device("cpu")
 FLIPPING = replace(DIGITS, flip=0.5)

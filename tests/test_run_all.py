@@ -21,7 +21,7 @@ from torchvision.datasets import utils as torchvision_downloads
 
 import run_all
 from ablations import engine, runner
-from ablations.datasets import ARCHIVES
+from ablations.archives import ARCHIVES
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--variants", "short3,short4", "--limit-train", "150", "--epochs", "2")

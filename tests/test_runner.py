@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ablations import checkpoint, engine, runner
 from ablations.config import RunConfig
-from ablations.datasets import Dataset
 from ablations.errors import ConfigError, DataError, SuiteLocked
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from ablations.record import RunFolder, RunRecord
+from ablations.splits import Dataset
 from googlenet import GoogLeNet
 
 CPU = torch.device("cpu")

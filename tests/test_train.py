@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ablations import checkpoint, devices, engine
 from ablations.config import RunConfig
-from ablations.datasets import Dataset, Split
 from ablations.errors import DataError, Diverged
 from ablations.events import EpochDone, Event, StepDone, TrainingStarted
 from ablations.record import RunFolder, RunRecord
+from ablations.splits import Dataset, Split
 from ablations.train import train
 from googlenet import GoogLeNet, build
 
