@@ -88,7 +88,10 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt as stop:
-        print(f"\nstopped; every finished epoch is kept. To go on: {command}", file=sys.stderr)
+        print(
+            f"\nstopped; every finished epoch is kept; --report shows the finished runs. To go on: {command}",
+            file=sys.stderr,
+        )
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
@@ -102,6 +105,8 @@ def _terminate(signal_number: int, frame: FrameType | None) -> None:
 def _execute(arguments: Arguments, command: str) -> int:
     from ablations.console import make_console, show_architectures, show_plan
 
+    if arguments.list + arguments.plan + arguments.report > 1:
+        raise ConfigError("--list, --plan and --report exclude each other; give one of them")
     console = make_console()
     if arguments.list:
         show_architectures(console)

@@ -191,15 +191,17 @@ def show_plan(plan: Plan, *, suite_dir: Path, console: Console) -> None:
     """Print the planned runs, what each costs and how far it is."""
     rows = []
     for config in plan.runs:
-        record = RunFolder(suite_dir / "runs", config).read_result() if plan.data.fingerprint else None
+        folder = RunFolder(suite_dir / "runs", config)
+        record = folder.read_result() if plan.data.fingerprint else None
+        epochs = folder.read_epochs() if plan.data.fingerprint else ()
         rows.append(
             {
                 "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
                 "seed": str(config.seed),
                 "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
                 "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
-                "epochs": str(config.recipe.epochs),
-                "status": record.status if record else "to do",
+                "epochs": f"{len(epochs)}/{config.recipe.epochs}",
+                "status": record.status if record else ("unfinished" if epochs else "to do"),
             }
         )
     show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {suite_dir}")
@@ -215,5 +217,6 @@ def _outcome(record: RunRecord) -> str:
     if record.test is None:
         return f"{record.status}: {record.message}"
     top5 = "" if record.test.top5_error is None else f", top-5 error {100 * record.test.top5_error:.2f} %"
-    seconds = "" if record.times is None else f", trained in {record.times.train_seconds:,.1f} s"
+    timed = record.times is not None and record.times.timing_valid
+    seconds = f", trained in {record.times.train_seconds:,.1f} s" if record.times and timed else ""
     return f"top-1 error {100 * record.test.top1_error:.2f} %{top5}{seconds}"

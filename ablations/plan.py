@@ -72,7 +72,7 @@ class Plan:
     axis: str
     baseline: str
     width: float
-    command: str
+    commands: tuple[str, ...]
     data: DataSummary
     runs: tuple[RunConfig, ...]
     full_size: tuple[FullSize, ...]
@@ -98,7 +98,8 @@ class Plan:
         variants = {size.variant for size in self.full_size}
         kept_names = {run.architecture.name for run in kept}
         sizes = [size for size in earlier.full_size if size.variant in kept_names - variants]
-        return replace(self, runs=(*self.runs, *kept), full_size=(*self.full_size, *sizes))
+        commands = (*(command for command in earlier.commands if command not in self.commands), *self.commands)
+        return replace(self, commands=commands, runs=(*self.runs, *kept), full_size=(*self.full_size, *sizes))
 
 
 def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
@@ -114,7 +115,7 @@ def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         axis=suite.axis,
         baseline=suite.baseline,
         width=suite.width,
-        command=command,
+        commands=(command,),
         data=data,
         runs=tuple(
             RunConfig(

@@ -89,8 +89,8 @@ def _head(results: Results) -> list[tuple[str, str]]:
     train_images = _unique(done["train_images"].dropna().astype(int))
     trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{data.train_images:,}"
     return [
-        ("Command", f"`{plan.command}`"),
-        ("Question", f"what does {plan.axis} do to error and cost, against `{plan.baseline}`?"),
+        ("Command", ", then ".join(f"`{command}`" for command in plan.commands)),
+        ("Axis", plan.axis + (f", against `{plan.baseline}`" if plan.baseline in set(runs["variant"]) else "")),
         ("n", f"{len(done)} of {len(runs)} planned runs done, {_seed_counts(results.summary)}"),
         (
             "Dataset",
@@ -141,6 +141,11 @@ def _notes(results: Results) -> list[str]:
         )
     if (runs["status"] != "done").any():
         notes.append("**Incomplete.** Planned runs are missing or failed; they are listed at the end.")
+    if results.other_runs:
+        notes.append(
+            f"**Other runs.** runs/ holds {results.other_runs} more, of other data, recipe, subset, width or "
+            "architectures, which do not belong in this table. The command that made them brings their report back."
+        )
     resumed = runs[runs["timing_valid"].eq(False)]
     if len(resumed):
         notes.append(f"**Times.** {', '.join(resumed['run_id'])} went on after a stop, so no time is shown for it.")

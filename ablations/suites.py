@@ -133,6 +133,8 @@ def read_suite_file(path: Path) -> Suite:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
     check_keys(data, known=FILE_KEYS, where=where)
+    if data.get("name") in SUITES:
+        raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
     own = _table(data.pop("variant", {}), where=f"{where}: variant")
     names = data.pop("variants", list(own))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

@@ -18,7 +18,8 @@ from .record import RunFolder, RunRecord
 from .schema import from_plain, to_plain
 
 PLAN_FILE = "plan.json"
-MISSING = "missing"  # the status of a planned run that has no record
+# The status of a planned run that has no record: never begun, or going on or killed after some epochs.
+MISSING, UNFINISHED = "missing", "unfinished"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Results:
     runs: pd.DataFrame
     epochs: pd.DataFrame
     summary: pd.DataFrame
+    other_runs: int
 
 
 def write_plan(suite_dir: Path, plan: Plan) -> Plan:
@@ -72,10 +74,13 @@ def load(suite_dir: Path) -> Results:
         ConfigError: if the plan or a record cannot be read.
     """
     plan = read_plan(suite_dir)
-    found = [(config, RunFolder(suite_dir / "runs", config).read_result()) for config in plan.runs]
-    runs = pd.DataFrame([_run_row(config, record) for config, record in found])
+    folders = [RunFolder(suite_dir / "runs", config) for config in plan.runs]
+    found = [(folder.config, folder.read_result()) for folder in folders]
+    runs = pd.DataFrame([_run_row(folder, record) for folder, (_, record) in zip(folders, found, strict=True)])
     epochs = pd.DataFrame([row for config, record in found if record for row in _epoch_rows(config, record)])
-    return Results(plan, runs, epochs, summarise(runs, plan))
+    planned = set(runs["run_id"])
+    other_runs = sum(path.name not in planned for path in (suite_dir / "runs").glob("*/"))
+    return Results(plan, runs, epochs, summarise(runs, plan), other_runs)
 
 
 def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -101,22 +106,24 @@ def write_csv(suite_dir: Path, results: Results) -> None:
         files.write_text(suite_dir / name, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _run_row(config: RunConfig, record: RunRecord | None) -> dict[str, Any]:
+def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
+    config = folder.config
+    epochs = record.epochs if record else folder.read_epochs()
     row: dict[str, Any] = {
         "run_id": config.run_id,
         "variant": config.architecture.name,
         "seed": config.seed,
-        "status": record.status if record else MISSING,
+        "status": record.status if record else (UNFINISHED if epochs else MISSING),
         "message": record.message if record else "",
         "dataset": config.dataset,
         "fingerprint": config.fingerprint,
         "recipe": config.recipe.name,
         "planned_epochs": config.recipe.epochs,
         "limit_train": config.limit_train,
-        "epochs": len(record.epochs) if record else 0,
+        "epochs": len(epochs),
     }
     test, costs, times = (record.test, record.costs, record.times) if record else (None, None, None)
-    last = record.epochs[-1] if record and record.epochs else None
+    last = epochs[-1] if epochs else None
     row |= {
         "train_images": record.train_images if record else None,
         "test_images": test.images if test else None,

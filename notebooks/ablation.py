@@ -29,7 +29,7 @@ from ablations import plots, published, report, tables
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
 results = tables.load(suite_dir)
 print(
-    f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, command {results.plan.command}"
+    f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
 )
 
 # %% [markdown]

@@ -63,7 +63,7 @@ def test_runs_are_at_the_datas_size_and_the_suites_width(digits_plan: Plan) -> N
 def test_a_plan_says_what_it_is_about(digits_plan: Plan) -> None:
     assert (digits_plan.suite, digits_plan.baseline, digits_plan.width) == ("digits", "reduced", 0.5)
     assert digits_plan.axis == SUITES["digits"].axis
-    assert digits_plan.command == "python run_all.py"
+    assert digits_plan.commands == ("python run_all.py",)
     data = digits_plan.data
     assert (data.name, data.num_classes, data.image_size) == ("digits", 10, 8)
     assert (data.train_images, data.test_images) == (1_437, 360)  # of scikit-learn's 1,797, one fifth for testing
@@ -169,7 +169,7 @@ def test_comparable_runs_are_joined() -> None:
     assert set(joined.runs) == set(now.runs) | set(earlier.runs)
     assert set(joined.full_size) == set(now.full_size) | set(earlier.full_size)
     # What stands in the head is the newest.
-    assert (joined.command, joined.data, joined.baseline) == (now.command, now.data, now.baseline)
+    assert (joined.commands, joined.data, joined.baseline) == (now.commands, now.data, now.baseline)
 
 
 def test_joining_the_same_plan_changes_nothing() -> None:

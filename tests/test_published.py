@@ -16,8 +16,9 @@ from googlenet.counts import count_params
 @pytest.mark.parametrize(("dataset", "classes"), [("cifar10", 10), ("cifar100", 100)])
 def test_published_table_names_the_seven_variants_with_their_counts(dataset: str, classes: int) -> None:
     table = published.load(dataset)
-    assert set(table.index) == set(VARIANTS)
-    assert table["params"].to_dict() == {n: count_params(a, num_classes=classes) for n, a in VARIANTS.items()}
+    assert len(table) == 7
+    counted = {name: count_params(VARIANTS[str(name)], num_classes=classes) for name in table.index}
+    assert table["params"].to_dict() == counted
 
 
 def test_other_datasets_have_no_published_results() -> None:

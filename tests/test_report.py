@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from ablations import published, report
 from ablations.config import DIGITS, PUBLISHED
+from ablations.record import RunFolder
 from googlenet import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,7 @@ def test_head_states_what_the_figures_rest_on(cifar100: Path) -> None:
     text = (cifar100 / "report.md").read_text(encoding="utf-8")
     for said in (
         "python run_all.py --suite cifar100",
+        "module design and depth, against `reduced`",
         "14 of 14 planned runs done, 2 a variant",
         "made cifar100: 100 classes, 32x32 pixels, trained on 50,000 of 50,000 images, tested once on 10,000",
         "ab" * 32,
@@ -116,6 +118,31 @@ def test_failed_and_missing_runs_are_listed_by_name(tmp_path: Path) -> None:
     assert f"`{plan.runs[2].run_id}` missing after 0 of 14 epochs" in text
     assert "**Incomplete.**" in text
     assert "| short3 | 0 | – | – | – |" in text
+
+
+def test_an_unfinished_run_is_listed_with_its_epochs(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
+    save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000)])
+    folder = RunFolder(tmp_path / "runs", plan.runs[1])
+    folder.write_config()
+    for epoch in make_record(plan.runs[1], wrong=1).epochs[:3]:
+        folder.append_epoch(epoch)
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert f"`{plan.runs[1].run_id}` unfinished after 3 of 14 epochs" in text
+
+
+def test_a_joined_report_names_every_command_and_what_it_leaves_out(tmp_path: Path) -> None:
+    for variant in ("short3", "reduced"):
+        plan = make_plan("cifar10", seeds=1, variants=(variant,))
+        save(tmp_path, replace(plan, commands=(f"python run_all.py --variants {variant}",)), [])
+        save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000)])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "`python run_all.py --variants short3`, then" in text and "`python run_all.py --variants reduced`" in text
+    assert "2 of 2 planned runs done" in text and "Other runs" not in text
+    other = make_plan("cifar10", seeds=1, variants=("reduced",), limit_train=500)
+    save(tmp_path, other, [make_record(other.runs[0], wrong=1000)])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "runs/ holds 2 more" in text and "1 of 1 planned runs done" in text
 
 
 def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_list_names_every_architecture_with_its_counts(main: Callable[..., tuple
         (("--limit-train", "65"), "last batch of one image"),
         (("--image-size", "32"), "--image-size 32 goes with --suite folder only"),
         (("--resume", "--fresh"), "exclude each other"),
+        (("--plan", "--report"), "exclude each other"),
         (("--variants", "bn-aux-224"), "too small"),
     ],
 )

@@ -85,7 +85,8 @@ def run_python(code: str) -> None:
 
 
 def test_the_published_table_has_each_variant_at_both_class_counts() -> None:
-    expected = [(variant, classes) for variant in VARIANTS for classes in CLASSES.values()]
+    published = ("naive", "reduced", "long", "short", "short2", "short3", "short4")
+    expected = [(variant, classes) for variant in published for classes in CLASSES.values()]
     assert sorted((variant, classes) for variant, classes, _ in published_counts()) == sorted(expected)
     assert len(expected) == 14
 
