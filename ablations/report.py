@@ -120,8 +120,9 @@ def describe_recipe(recipe: Recipe) -> str:
         if value:
             parts.append(f"{label} {value:g}")
     parts.append(f"normalised by mean {recipe.mean:g} and std {recipe.std:g}")
-    held_out = f"{100 * recipe.validation_fraction:g} % of the training images held out for validation"
-    parts.append(held_out if recipe.validation_fraction else "last epoch reported")
+    if recipe.validation_fraction:
+        parts.append(f"{100 * recipe.validation_fraction:g} % of the training images held out for validation")
+    parts.append("last epoch reported")
     return ", ".join(parts)
 
 

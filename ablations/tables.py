@@ -59,7 +59,7 @@ def read_plan(suite_dir: Path) -> Plan:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path} is not there; run the suite first, without --report") from error
+        raise ConfigError(f"{path} is not there, so there is nothing to report; run the suite first") from error
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON ({error}); run the suite again to replace it") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
