@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import signal
@@ -47,10 +48,18 @@ class Arguments:
     """Comma-separated architectures, instead of the suite's own; see --list."""
     seeds: int | None = None
     """Train every variant with the seeds 1 to N."""
+    recipe: str | None = None
+    """published, fast or digits, instead of the suite's own recipe."""
     epochs: int | None = None
     """Epochs, instead of the recipe's."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of convolutions; auto is the recipe's own or, where it leaves that open, bf16 on a GPU that has it, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes a GPU where there is one."""
+    engine: Literal["auto", "eager", "compile", "graph"] = "auto"
+    """How steps run; auto replays a CUDA graph on a GPU. All give the same numbers, up to rounding."""
+    runs_per_gpu: int = 1
+    """Train K runs side by side on the GPU; their times are then not valid."""
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
     image_size: int | None = None
@@ -124,7 +133,7 @@ def _execute(arguments: Arguments, command: str) -> int:
 
 
 def _selected_suite(arguments: Arguments) -> Suite:
-    from ablations import suites
+    from ablations import hardware, suites
 
     if arguments.resume and arguments.fresh:
         raise ConfigError("--resume and --fresh exclude each other; --resume is the default")
@@ -138,6 +147,9 @@ def _selected_suite(arguments: Arguments) -> Suite:
             seeds=arguments.seeds,
             epochs=arguments.epochs,
             limit_train=arguments.limit_train,
+            recipe=arguments.recipe,
+            precision=arguments.precision,
+            native_precision=hardware.native_precision(arguments.device),
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -166,18 +178,30 @@ def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Da
 
 
 def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> int:
-    from ablations import devices, runner, tables
+    from ablations import devices, engine, parallel, runner, tables
     from ablations.console import Display
 
     device = devices.resolve(arguments.device)
+    chosen_engine = engine.resolve(arguments.engine, device)
+    workers = arguments.runs_per_gpu
+    if workers < 1 or (workers > 1 and device.type != "cuda"):
+        raise ConfigError(
+            f"--runs-per-gpu is {workers}; use 1 or more on a GPU and 1 elsewhere, and the device is {device.type}"
+        )
     with runner.hold(suite_dir):
         if arguments.fresh:
             for path in runner.set_aside(planned.runs, suite_dir=suite_dir):
                 console.print(f"moved aside: {path}")
         tables.write_plan(suite_dir, planned)
         with Display(planned.runs, console=console) as display:
-            records = runner.run(
-                planned.runs, dataset=dataset, device=device, suite_dir=suite_dir, on_event=display.on_event
+            run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
+            records = run(
+                planned.runs,
+                dataset=dataset,
+                device=device,
+                suite_dir=suite_dir,
+                engine=chosen_engine,
+                on_event=display.on_event,
             )
         _report(suite_dir, console)
     return DONE if all(record.status == "done" for record in records) else SOME_FAILED

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from googlenet.counts import count_macs, count_params
@@ -17,16 +18,37 @@ from googlenet.variants import AXES, RECONSTRUCTED, REFERENCE_CLASSES, REFERENCE
 from .config import RunConfig
 from .events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from .plan import Plan
-from .record import Epoch, RunFolder, RunRecord
+from .record import RunFolder, RunRecord
 from .suites import SUITES
 
 PLAIN_WIDTH = 160  # where no terminal says how wide it is
+DRAWINGS_PER_SECOND = 10  # of a terminal; more often nothing is worked out for it
 
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
     console = Console(stderr=stderr, highlight=False, soft_wrap=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+
+
+@dataclass
+class _Shown:
+    """What is known of a run that is going on."""
+
+    config: RunConfig
+    place: str
+    task: TaskID
+    epochs_done: int = 0
+    train_images: int = 1
+    epoch_began: float = 0.0
+    epoch_images: int = 0
+    loss: float | None = None
+    images_drawn: int = 0
+    drawn_at: float = 0.0
+
+    def begin_epoch(self, *, epochs_done: int) -> None:
+        self.epochs_done, self.epoch_images, self.images_drawn = epochs_done, 0, 0
+        self.epoch_began = time.perf_counter()
 
 
 class Display:
@@ -43,16 +65,11 @@ class Display:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=console,
+            refresh_per_second=DRAWINGS_PER_SECOND,
             disable=not self._live,
         )
         self._suite_task = self._progress.add_task("suite", total=sum(self._work.values()), figures="")
-        self._run_task = self._progress.add_task("", total=None, figures="", visible=False)
-        self._config: RunConfig | None = None
-        self._place = ""
-        self._epochs_done = 0
-        self._train_images = 1
-        self._epoch_began = 0.0
-        self._epoch_images = 0
+        self._shown: dict[str, _Shown] = {}
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -61,7 +78,8 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.update(self._run_task, visible=False)
+        for shown in self._shown.values():
+            self._progress.remove_task(shown.task)
         self._progress.stop()
 
     @property
@@ -70,7 +88,9 @@ class Display:
         return self._progress.tasks[0].percentage / 100
 
     def refresh(self) -> None:
-        """Draw now; otherwise a terminal is drawn ten times a second."""
+        """Draw now; otherwise a terminal is drawn several times a second."""
+        for shown in self._shown.values():
+            self._draw_steps(shown)
         self._progress.refresh()
 
     def on_event(self, event: Event) -> None:
@@ -83,67 +103,75 @@ class Display:
             case StepDone():
                 self._step(event)
             case EpochDone():
-                self._end_epoch(event.epoch)
+                self._end_epoch(event)
             case RunEnded():
                 self._end_run(event)
 
     def _start_run(self, event: RunStarted) -> None:
-        self._config = event.config
-        self._place = f"[{event.position}/{event.total}] {event.config.run_id}"
+        run_id = event.config.run_id
+        place = f"[{event.position}/{event.total}] {run_id}"
         self._progress.update(self._suite_task, description=f"suite, run {event.position} of {event.total}")
-        self._progress.reset(self._run_task, total=None, description=event.config.run_id, figures="", visible=True)
+        task = self._progress.add_task(run_id, total=None, figures="")
+        self._shown[run_id] = _Shown(event.config, place, task)
         if not self._live:
-            self._print(self._place)
+            self._print(place)
 
     def _start_training(self, event: TrainingStarted) -> None:
-        assert self._config is not None
-        self._epochs_done, self._train_images = event.finished_epochs, event.train_images
+        shown = self._shown[event.run_id]
+        shown.train_images = event.train_images
         done = event.finished_epochs * event.train_images
-        self._progress.reset(
-            self._run_task, total=self._config.recipe.epochs * event.train_images, completed=done, visible=True
-        )
-        self._advance_suite(done)
+        total = shown.config.recipe.epochs * event.train_images
+        self._progress.reset(shown.task, total=total, completed=done)
+        self._advance_suite(shown, done)
         if event.finished_epochs:
-            self._print(f"{self._place}: goes on after epoch {event.finished_epochs}")
-        self._begin_epoch()
-
-    def _begin_epoch(self) -> None:
-        self._epoch_began, self._epoch_images = time.perf_counter(), 0
+            self._print(f"{shown.place}: goes on after epoch {event.finished_epochs}")
+        shown.begin_epoch(epochs_done=event.finished_epochs)
 
     def _step(self, event: StepDone) -> None:
-        assert self._config is not None
-        self._epoch_images += event.images
-        rate = self._epoch_images / max(time.perf_counter() - self._epoch_began, 1e-9)
-        loss = "" if event.loss is None else f"loss {event.loss:.3f}  "
-        figures = f"epoch {self._epochs_done + 1}/{self._config.recipe.epochs}  {loss}{rate:,.0f} images/s"
-        self._progress.update(self._run_task, advance=event.images, figures=figures)
-        self._advance_suite(event.images)
+        shown = self._shown[event.run_id]
+        shown.epoch_images += event.images
+        shown.loss = event.loss
+        if time.perf_counter() - shown.drawn_at >= 1 / DRAWINGS_PER_SECOND:
+            self._draw_steps(shown)
 
-    def _advance_suite(self, images: int) -> None:
-        assert self._config is not None
-        share = images / (self._train_images * self._config.recipe.epochs)
-        self._progress.update(self._suite_task, advance=share * self._work[self._config.run_id])
+    def _draw_steps(self, shown: _Shown) -> None:
+        if shown.epoch_images == shown.images_drawn:
+            return
+        now = time.perf_counter()
+        rate = shown.epoch_images / max(now - shown.epoch_began, 1e-9)
+        described = "" if shown.loss is None else f"loss {shown.loss:.3f}  "
+        figures = f"epoch {shown.epochs_done + 1}/{shown.config.recipe.epochs}  {described}{rate:,.0f} images/s"
+        images = shown.epoch_images - shown.images_drawn
+        self._progress.update(shown.task, advance=images, figures=figures)
+        self._advance_suite(shown, images)
+        shown.images_drawn, shown.drawn_at = shown.epoch_images, now
 
-    def _end_epoch(self, epoch: Epoch) -> None:
-        assert self._config is not None
-        self._epochs_done = epoch.epoch
+    def _advance_suite(self, shown: _Shown, images: int) -> None:
+        share = images / (shown.train_images * shown.config.recipe.epochs)
+        self._progress.update(self._suite_task, advance=share * self._work[shown.config.run_id])
+
+    def _end_epoch(self, event: EpochDone) -> None:
+        shown, epoch = self._shown[event.run_id], event.epoch
+        self._draw_steps(shown)
         validation = (
             "" if epoch.validation_error is None else f", validation error {100 * epoch.validation_error:.2f} %"
         )
         if not self._live:
             self._print(
-                f"{self._place}: epoch {epoch.epoch}/{self._config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
+                f"{shown.place}: epoch {epoch.epoch}/{shown.config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
                 f"training error {100 * epoch.train_error:.2f} %{validation}, "
-                f"{self._train_images / epoch.train_seconds:,.0f} images/s"
+                f"{shown.train_images / epoch.train_seconds:,.0f} images/s"
             )
-        self._begin_epoch()
+        shown.begin_epoch(epochs_done=epoch.epoch)
 
     def _end_run(self, event: RunEnded) -> None:
-        place = f"[{event.position}/{event.total}] {event.record.run_id}"
+        run_id = event.record.run_id
+        place = f"[{event.position}/{event.total}] {run_id}"
         if event.skipped:
-            self._progress.update(self._suite_task, advance=self._work[event.record.run_id])
+            self._progress.update(self._suite_task, advance=self._work[run_id])
             self._print(f"{place}: done before, {_outcome(event.record)}")
         else:
+            self._progress.remove_task(self._shown.pop(run_id).task)
             self._print(f"{place}: {_outcome(event.record)}")
 
     def _print(self, line: str) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import platform
 import resource
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 
+from . import hardware
 from .errors import ConfigError
 from .record import Environment
 
@@ -25,20 +28,26 @@ def resolve(name: str) -> torch.device:
     """The device for "auto", "cpu" or "cuda"; auto takes a GPU where there is one.
 
     Raises:
-        ConfigError: if "cuda" is asked for and there is none.
+        ConfigError: if torch cannot use a GPU that is asked for, or one that the driver shows.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError(f"--device cuda: torch {torch.__version__} finds no GPU; use --device cpu or auto")
+    if name == "auto" and not available and hardware.gpu_capability():
+        raise ConfigError(
+            f"the driver shows a GPU that torch {torch.__version__} cannot use; install a build of torch for it, or "
+            "pass --device cpu"
+        )
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def environment(device: torch.device) -> Environment:
-    """This process's environment on the device."""
+def environment(device: torch.device, *, engine: str) -> Environment:
+    """This process's environment on the device, with the way in which optimisation steps run."""
     on_gpu = device.type == "cuda"
     return Environment.read(
         device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
         device_kind=device.type,
+        engine=engine,
         threads=torch.get_num_threads(),
         runtimes=(f"CUDA {torch.version.cuda}",) if on_gpu else (),
     )
@@ -49,6 +58,21 @@ def clock(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def free_memory_bytes(device: torch.device) -> float:
+    """Memory that is free on a GPU; infinite for the CPU, where images need no second copy."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+
+
+def exact_kernels(device: torch.device) -> AbstractContextManager[None]:
+    """Inside, a GPU computes fp32 as IEEE single, without TF32, and its convolutions' kernels are chosen by timing.
+
+    Nothing changes on a CPU.
+    """
+    if device.type == "cpu":
+        return contextlib.nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -1,93 +1,227 @@
-"""One optimisation step, and one pass over evaluation batches."""
+"""One optimisation step: eager, compiled, or replayed from a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from googlenet.checks import check_choice
 from googlenet.model import GoogLeNet, Output
 
-from .config import Recipe
+from .config import Precision, Recipe
+from .errors import ConfigError
 
-TOP_K = 5
+Engine = Literal["eager", "compile", "graph"]
+# Before a capture all lazy work must be over: kernels chosen, optimiser state made. Three steps is CUDA's own advice.
+WARM_UP_STEPS = 3
 
 
 class StepResult(NamedTuple):
-    """Scalars that stay on the device: the batch's mean loss and how many images it got wrong."""
+    """Scalars on the device: the batch's mean loss and how many images it got wrong. The next step may reuse them."""
 
     loss: Tensor
     wrong: Tensor
 
 
-class Predictions(NamedTuple):
-    """For N images: the K most likely classes (N, K) and their logits, the true class's probability and label (N,)."""
+def resolve(name: str, device: torch.device) -> Engine:
+    """The engine for "auto" or one of their names on that device; auto is "graph" on a GPU and "eager" elsewhere.
 
-    classes: Tensor
-    logits: Tensor
-    true_probability: Tensor
-    labels: Tensor
+    "compile" is never chosen by itself, as its start-up can take longer than a suite.
 
-    @property
-    def wrong(self) -> int:
-        """Images whose most likely class is not the label."""
-        return int((self.classes[:, 0] != self.labels).sum())
+    Raises:
+        ConfigError: if the name is unknown, or "graph" is asked for without a GPU.
+    """
+    try:
+        check_choice("--engine", name, ("auto", *get_args(Engine)))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if name == "graph" and device.type != "cuda":
+        raise ConfigError(f"--engine graph needs a GPU, and the device is {device.type}; use eager, compile or auto")
+    if name == "auto":
+        return "graph" if device.type == "cuda" else "eager"
+    return cast(Engine, name)
 
-    @property
-    def wrong_in_top5(self) -> int | None:
-        """Images whose label is not among the five most likely classes; None with fewer than five classes."""
-        if self.classes.shape[1] < TOP_K:
-            return None
-        return int((self.classes != self.labels[:, None]).all(dim=1).sum())
+
+class Trainer:
+    """A network on its device, its optimiser, and the way in which one step of them runs.
+
+    All engines compute the same step; "graph" falls back to eager for a batch of another size than the recipe's.
+    """
+
+    def __init__(self, model: GoogLeNet, recipe: Recipe, *, engine: Engine = "eager") -> None:
+        self.model = model
+        self.recipe = recipe
+        self.engine: Engine = engine
+        self.device = next(model.parameters()).device
+        self.optimizer = make_optimizer(model, recipe)
+        self._forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._loss_and_wrong
+        if engine == "compile":
+            self._forward = torch.compile(self._loss_and_wrong, dynamic=False)
+        self._graph: _Graph | None = None
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Use `rate` from the next step on."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # in place: a captured step reads this very tensor
+            else:
+                group["lr"] = rate
+
+    def load_state(self, model_state: dict[str, Any], optimizer_state: dict[str, Any]) -> None:
+        """Go on from saved states, also of another device or engine. Call it before `prepare`.
+
+        What the optimiser was built with stays: only the state of its parameters is loaded.
+        """
+        self.model.load_state_dict(model_state)
+        built_with = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({**optimizer_state, "param_groups": built_with})
+
+    def step(self, images: Tensor, labels: Tensor) -> StepResult:
+        """Forward, loss, backward and update on images (B, 3, H, W) and labels (B,)."""
+        if self._graph is not None and images.shape == self._graph.images.shape:
+            return self._graph.replay(images, labels)
+        return self._step(images, labels)
+
+    def prepare(self, *, batch_sizes: Iterable[int]) -> None:
+        """Do what only first steps of these batch sizes do: choose kernels, compile, capture.
+
+        Weights, statistics and optimiser state are afterwards as they were. An eager CPU has nothing to prepare.
+        """
+        if self.engine == "eager" and self.device.type == "cpu":
+            return
+        self.model.train()
+        with _undone(self.model, self.optimizer), batches_counted_apart(self.model, batches=0):
+            for size in sorted(set(batch_sizes)):
+                self._prepare(size)
+
+    def _prepare(self, batch_size: int) -> None:
+        arch = self.model.arch
+        images = torch.zeros(batch_size, arch.in_channels, arch.image_size, arch.image_size, device=self.device)
+        images = images.to(memory_format=torch.channels_last)
+        labels = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
+        if self.engine == "graph" and batch_size == self.recipe.batch_size:
+            self._graph = _Graph(self._step, images, labels)
+        else:
+            self._step(images, labels)
+
+    def _step(self, images: Tensor, labels: Tensor) -> StepResult:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, wrong = self._forward(images, labels)
+        loss.backward()
+        self.optimizer.step()
+        return StepResult(loss.detach(), wrong)
+
+    def _loss_and_wrong(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with autocast(self.device, self.recipe.precision):
+            output = self.model(images)
+        loss = training_loss(self.model, output, labels, label_smoothing=self.recipe.label_smoothing)
+        return loss, (output.logits.detach().argmax(dim=1) != labels).sum()
+
+
+class _Graph:
+    """A step captured once for one batch size and replayed in a single launch; its tensors stay where they are."""
+
+    def __init__(self, step: Callable[[Tensor, Tensor], StepResult], images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+        self._graph = torch.cuda.CUDAGraph()
+        stream = torch.cuda.Stream(images.device)
+        stream.wait_stream(torch.cuda.current_stream(images.device))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_STEPS):
+                step(images, labels)
+        torch.cuda.current_stream(images.device).wait_stream(stream)
+        with torch.cuda.graph(self._graph, stream=stream):
+            self._result = step(images, labels)
+
+    def replay(self, images: Tensor, labels: Tensor) -> StepResult:
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self._graph.replay()
+        return self._result
 
 
 def make_optimizer(model: GoogLeNet, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all parameters, with torch's defaults where the recipe says nothing."""
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "adadelta":
-        return torch.optim.Adadelta(model.parameters(), lr=rate, weight_decay=decay)
+    """The recipe's optimiser over all parameters, with torch's defaults where the recipe says nothing.
+
+    On a GPU its learning rate is a tensor and its state lies on the device, so that a captured step follows both; it
+    updates all parameters in a few kernels.
+    """
+    parameters = list(model.parameters())
+    device, decay = parameters[0].device, recipe.weight_decay
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(recipe.learning_rate, device=device) if on_gpu else recipe.learning_rate
+    if recipe.optimizer == "adadelta":  # the only one of them without a fused kernel
+        return torch.optim.Adadelta(
+            parameters, lr=rate, weight_decay=decay, foreach=True if on_gpu else None, capturable=on_gpu
+        )
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
-    momentum = recipe.momentum
-    return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0)
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True, capturable=on_gpu)
+    return torch.optim.SGD(
+        parameters, lr=rate, weight_decay=decay, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+    )
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use `rate` from the next step on."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which a network's forward pass has that precision."""
+    # Each weight is used once a pass, so a cache of its copies would only hold memory.
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
-def train_step(model: GoogLeNet, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> StepResult:
-    """Forward, loss, backward and update on images (B, 3, H, W) and labels (B,)."""
-    optimizer.zero_grad(set_to_none=True)
-    output = model(images)
-    loss = training_loss(model, output, labels)
-    loss.backward()
-    optimizer.step()
-    return StepResult(loss.detach(), (output.logits.detach().argmax(dim=1) != labels).sum())
+def training_loss(model: GoogLeNet, output: Output, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy in single precision or better, plus each auxiliary head's times the architecture's weight."""
 
+    def cross_entropy(logits: Tensor) -> Tensor:
+        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return functional.cross_entropy(precise, labels, label_smoothing=label_smoothing)
 
-def training_loss(model: GoogLeNet, output: Output, labels: Tensor) -> Tensor:
-    """Cross-entropy, plus each auxiliary head's times the architecture's weight for it."""
-    loss = functional.cross_entropy(output.logits, labels)
+    loss = cross_entropy(output.logits)
     for logits in output.aux:
         assert model.arch.aux is not None
-        loss = loss + model.arch.aux.weight * functional.cross_entropy(logits, labels)
+        loss = loss + model.arch.aux.weight * cross_entropy(logits)
     return loss
 
 
-@torch.inference_mode()
-def predict(model: GoogLeNet, batches: Iterable[tuple[Tensor, Tensor]]) -> Predictions:
-    """The model's most likely classes for every image, on the CPU."""
-    model.eval()
-    parts = []
-    for images, labels in batches:
-        logits = model(images).logits
-        top = logits.topk(min(TOP_K, logits.shape[1]), dim=1)
-        true_probability = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
-        parts.append((top.indices, top.values, true_probability, labels))
-    return Predictions(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+@contextlib.contextmanager
+def batches_counted_apart(model: GoogLeNet, *, batches: int) -> Iterator[None]:
+    """Inside, batch norms do not count their batches, which takes a kernel each; on leaving, `batches` are added.
+
+    The count is part of a network's saved state and nothing here computes with it.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    counters = [norm.num_batches_tracked for norm in norms]
+    for norm in norms:
+        norm.num_batches_tracked = None
+    try:
+        yield
+    finally:
+        for norm, counter in zip(norms, counters, strict=True):
+            norm.num_batches_tracked = counter
+            if counter is not None:
+                counter += batches
+
+
+@contextlib.contextmanager
+def _undone(model: GoogLeNet, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """On leaving, put back the weights, statistics and optimiser state, in place; copies of them wait on the host.
+
+    A state that did not exist before becomes zeros, which is what each of these optimisers starts from.
+    """
+    kept = [(tensor, tensor.to("cpu", copy=True)) for tensor in model.state_dict().values()]
+    state = [tensor for entry in optimizer.state.values() for tensor in entry.values() if isinstance(tensor, Tensor)]
+    kept += [(tensor, tensor.to("cpu", copy=True)) for tensor in state]
+    had_state = bool(optimizer.state)
+    yield
+    if not had_state:
+        for entry in optimizer.state.values():
+            for tensor in entry.values():
+                if isinstance(tensor, Tensor):
+                    tensor.zero_()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for tensor, copy in kept:
+            tensor.copy_(copy)

@@ -1,4 +1,4 @@
-"""What a running suite tells its observer."""
+"""What a running suite tells its observer. Events of one run come in order; those of runs side by side mix."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStarted:
-    """Set-up is over; training goes on after `finished_epochs`, on `train_images` an epoch."""
+    """A run's set-up is over; training goes on after `finished_epochs`, on `train_images` an epoch."""
 
+    run_id: str
     finished_epochs: int
     train_images: int
 
@@ -29,6 +30,7 @@ class TrainingStarted:
 class StepDone:
     """`images` more were trained on. `loss` is the epoch's mean so far, where reading it costs no device sync."""
 
+    run_id: str
     images: int
     loss: float | None
 
@@ -37,6 +39,7 @@ class StepDone:
 class EpochDone:
     """An epoch was recorded."""
 
+    run_id: str
     epoch: Epoch
 
 

@@ -1,56 +1,83 @@
-"""Batches from images that live on the device; shuffling and augmentation act on whole batches."""
+"""Batches made by tensor operations, from images that live on the device or, if too many, in host memory."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from . import devices
+from .augmentation import Choices, augment, draw, normalise
 from .config import Recipe
 from .draws import draw_seed
 from .splits import Split
 
 EVAL_BATCH = 128  # of validation and testing; no recorded figure depends on it
+RESIDENT_SHARE = 0.5  # of the device's free memory that a split's images may take
 
 
 class Loader:
-    """A split on the device: uint8 images (N, 3, H, W) in channels-last memory and int64 labels (N,)."""
+    """Batches of a split: float images (B, 3, H, W) in channels-last memory and int64 labels (B,), on the device.
+
+    The images stay uint8 on the device. Those that would take more than half of its free memory stay in the host's
+    and are copied batch by batch through pinned memory, with the same results.
+    """
 
     def __init__(self, split: Split, *, recipe: Recipe, device: torch.device) -> None:
-        # The arrays are read-only and shared; torch wants to own writable memory.
-        self.images = torch.tensor(split.images).permute(0, 3, 1, 2).to(device)
-        self.labels = torch.tensor(split.labels).to(device)
         self.recipe = recipe
+        self._device = device
+        fits = split.images.nbytes <= RESIDENT_SHARE * devices.free_memory_bytes(device)
+        home = device if fits else torch.device("cpu")
+        with warnings.catch_warnings():
+            # The arrays are read-only and every run of a suite shares them; nothing here writes to them.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            self._images = torch.from_numpy(split.images).to(home)  # (N, H, W, 3): whole pixels are gathered
+            self._labels = torch.from_numpy(split.labels).to(home)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._labels)
 
     @property
     def steps(self) -> int:
         """Training batches in an epoch; the smaller last one is kept."""
         return -(-len(self) // self.recipe.batch_size)
 
-    def train_batches(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of float images (B, 3, H, W) and labels (B,), in an order that (seed, epoch) alone decides.
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The sizes that training batches have."""
+        full, last = divmod(len(self), self.recipe.batch_size)
+        return (*((self.recipe.batch_size,) if full else ()), *((last,) if last else ()))
 
-        Drawn on the CPU, so that it is the same on every device.
-        """
-        order_source = torch.Generator().manual_seed(draw_seed(seed, purpose="order", epoch=epoch))
-        flip_source = torch.Generator().manual_seed(draw_seed(seed, purpose="flip", epoch=epoch))
-        order = torch.randperm(len(self), generator=order_source).to(self.labels.device)
-        flips = (torch.rand(len(self), generator=flip_source) < self.recipe.flip).to(self.labels.device)
-        for indices in order.split(self.recipe.batch_size):
-            images = self.images[indices]
-            if self.recipe.flip:
-                images = torch.where(flips[indices, None, None, None], images.flip(-1), images)
-            yield self._normalise(images), self.labels[indices]
+    @property
+    def resident(self) -> bool:
+        """Whether the images are on the device."""
+        return self._images.device.type == self._device.type
+
+    def train_batches(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in an order and with an augmentation that (seed, epoch) alone decides, on every device."""
+        source = torch.Generator().manual_seed(draw_seed(seed, purpose="order", epoch=epoch))
+        order = _upload(torch.randperm(len(self), generator=source), self._images.device)
+        _, height, width, _ = self._images.shape
+        drawn = draw(self.recipe, count=len(self), image_size=(height, width), seed=seed, epoch=epoch)
+        batches = [_upload(column, self._device).split(self.recipe.batch_size) for column in drawn]
+        for indices, *choices in zip(order.split(self.recipe.batch_size), *batches, strict=True):
+            images, labels = self._move(self._images[indices]), self._move(self._labels[indices])
+            yield augment(images.permute(0, 3, 1, 2), Choices(*choices), self.recipe), labels
 
     def eval_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in order, without augmentation."""
-        for images, labels in zip(self.images.split(EVAL_BATCH), self.labels.split(EVAL_BATCH), strict=True):
-            yield self._normalise(images), labels
+        for images, labels in zip(self._images.split(EVAL_BATCH), self._labels.split(EVAL_BATCH), strict=True):
+            yield normalise(self._move(images).permute(0, 3, 1, 2), self.recipe), self._move(labels)
 
-    def _normalise(self, images: Tensor) -> Tensor:
-        floats = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-        return floats.sub_(self.recipe.mean).div_(self.recipe.std)
+    def _move(self, batch: Tensor) -> Tensor:
+        return batch if self.resident else _upload(batch, self._device)
+
+
+def _upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """The host's tensor on the device; the copy is queued behind the device's work and not waited for."""
+    if tensor.device.type == device.type:
+        return tensor
+    # The allocator of pinned memory reuses a block only after the copies from it are done.
+    return tensor.pin_memory().to(device, non_blocking=True)

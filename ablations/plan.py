@@ -11,7 +11,7 @@ from .config import RunConfig
 from .splits import Dataset, held_out_count
 from .suites import Suite
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from .config import RunConfig
 from .errors import ConfigError
 from .schema import from_plain, to_plain
 
-SCHEMA = 1
+SCHEMA = 2
 Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -75,9 +75,13 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Seconds with the device synchronised at the ends. Not comparable (`timing_valid`) if the run was resumed."""
+    """Seconds with the device synchronised at the ends; those of compiling, capturing and choosing kernels apart.
+
+    Not comparable (`timing_valid`) if the run was resumed or shared its device.
+    """
 
     startup_seconds: float
+    compile_seconds: float
     train_seconds: float
     eval_seconds: float
     timing_valid: bool
@@ -85,10 +89,15 @@ class Times:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a run took place: `device` is a CPU's or GPU's name, `versions` are "package version" pairs."""
+    """Where and how a run took place.
+
+    `device` is a CPU's or GPU's name, `engine` the way in which its optimisation steps ran, `versions` are "package
+    version" pairs.
+    """
 
     device: str
     device_kind: str
+    engine: str
     threads: int
     platform: str
     python: str
@@ -96,7 +105,9 @@ class Environment:
     commit: str
 
     @staticmethod
-    def read(*, device: str, device_kind: str, threads: int, runtimes: tuple[str, ...] = ()) -> Environment:
+    def read(
+        *, device: str, device_kind: str, engine: str, threads: int, runtimes: tuple[str, ...] = ()
+    ) -> Environment:
         """The environment of this process on a device of that name ("cpu" or "cuda" by kind).
 
         `runtimes` are versions beside those of the packages, such as CUDA's.
@@ -104,6 +115,7 @@ class Environment:
         return Environment(
             device=device,
             device_kind=device_kind,
+            engine=engine,
             threads=threads,
             platform=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),

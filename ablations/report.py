@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 
 from . import files, plots, published, tables
-from .config import RECIPES, Recipe
+from .config import PUBLISHED, RECIPES, Recipe
 from .schema import to_plain
 from .tables import Results
 
@@ -45,7 +45,9 @@ def render(results: Results) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
-    table = published.load(results.plan.data.name)
+    # Another recipe's results say nothing of what the published ones were drawn from.
+    own_recipe = results.plan.runs[0].recipe.name == PUBLISHED.name
+    table = published.load(results.plan.data.name if own_recipe else "")
     return environment.get_template("report.md.j2").render(
         plan=results.plan,
         head=_head(results),
@@ -107,8 +109,9 @@ def _head(results: Results) -> list[tuple[str, str]]:
 
 def describe_recipe(recipe: Recipe) -> str:
     """A recipe in one line; one with a built-in's name but other values says which."""
-    base = RECIPES.get(recipe.name)
-    changed = [name for name, value in to_plain(recipe).items() if base and value != to_plain(base)[name]]
+    named = RECIPES.get(recipe.name)
+    base = to_plain(named.at_precision(recipe.precision)) if named else {}
+    changed = [name for name, value in to_plain(recipe).items() if base and value != base[name]]
     parts = [
         f"`{recipe.name}`" + (f" with {', '.join(changed)} changed" if changed else ""),
         f"{recipe.epochs} epochs",
@@ -116,9 +119,16 @@ def describe_recipe(recipe: Recipe) -> str:
         f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}",
         {"step": f"times {recipe.step_gamma:g} after each epoch"}.get(recipe.schedule, f"{recipe.schedule} schedule"),
     ]
-    for label, value in (("momentum", recipe.momentum), ("weight decay", recipe.weight_decay), ("flip", recipe.flip)):
-        if value:
-            parts.append(f"{label} {value:g}")
+    optional = {
+        "Nesterov momentum": recipe.momentum,
+        "weight decay": recipe.weight_decay,
+        "label smoothing": recipe.label_smoothing,
+        "random crop after padding by": recipe.crop_padding,
+        "flip": recipe.flip,
+        "cutout of side": recipe.cutout,
+    }
+    parts += [f"{label} {value:g}" for label, value in optional.items() if value]
+    parts.append(recipe.precision)
     parts.append(f"normalised by mean {recipe.mean:g} and std {recipe.std:g}")
     if recipe.validation_fraction:
         parts.append(f"{100 * recipe.validation_fraction:g} % of the training images held out for validation")
@@ -147,11 +157,17 @@ def _notes(results: Results) -> list[str]:
             f"**Other runs.** runs/ holds {results.other_runs} more, of other data, recipe, subset, width or "
             "architectures, which do not belong in this table. The command that made them brings their report back."
         )
-    resumed = runs[runs["timing_valid"].eq(False)]
-    if len(resumed):
-        notes.append(f"**Times.** {', '.join(resumed['run_id'])} went on after a stop, so no time is shown for it.")
+    untimed = runs[runs["timing_valid"].eq(False)]
+    if len(untimed):
+        notes.append(
+            f"**Times.** {', '.join(untimed['run_id'])} went on after a stop or shared the device with other runs, so "
+            "no time is shown for it."
+        )
     if not tables.one_hardware(runs):
-        notes.append("**Times.** These runs took place on different hardware, so no times are compared.")
+        notes.append(
+            "**Times.** These runs took place on different hardware or with different engines, so no times are "
+            "compared."
+        )
     return notes
 
 
@@ -188,7 +204,8 @@ def _absent(runs: pd.DataFrame) -> list[str]:
 
 
 def _hardware(done: pd.DataFrame) -> str:
-    described = done["device"] + ", " + done["threads"].map("{:.0f} CPU threads".format) + ", " + done["platform"]
+    threads = done["threads"].map("{:.0f} CPU threads".format)
+    described = done["device"] + ", " + threads + ", " + done["platform"] + ", engine " + done["engine"]
     return "; ".join(_unique(described)) or NONE
 
 

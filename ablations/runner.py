@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import torch
 
 from . import checkpoint, devices
 from .config import RunConfig
+from .engine import Engine
 from .errors import ConfigError, Diverged, SuiteLocked, UserError
 from .events import Event, RunEnded, RunStarted, ignore
 from .record import SCHEMA, RunFolder, RunRecord, Status
@@ -25,6 +27,7 @@ def run(
     dataset: Dataset,
     device: torch.device,
     suite_dir: Path,
+    engine: Engine = "eager",
     on_event: Callable[[Event], None] = ignore,
 ) -> list[RunRecord]:
     """Bring every planned run to its record, one after the other on one device.
@@ -39,17 +42,26 @@ def run(
     records: list[RunRecord] = []
     for position, config in enumerate(configs, start=1):
         folder = RunFolder(suite_dir / "runs", config)
-        record = folder.read_result()
-        skipped = record is not None and record.status == "done"
-        if skipped:
-            # A process killed between its record and this would leave them for good.
-            checkpoint.discard_states(folder.checkpoints)
-        if record is None or not skipped:
+        record = finished(folder)
+        skipped = record is not None
+        if record is None:
             on_event(RunStarted(config=config, position=position, total=len(configs)))
-            record = _train_to_record(config, dataset=dataset, device=device, folder=folder, on_event=on_event)
+            record = train_to_record(
+                config, dataset=dataset, device=device, folder=folder, engine=engine, on_event=on_event
+            )
         records.append(record)
         on_event(RunEnded(record=record, position=position, total=len(configs), skipped=skipped))
     return records
+
+
+def finished(folder: RunFolder) -> RunRecord | None:
+    """The record of a run that is done, and so is not trained again."""
+    record = folder.read_result()
+    if record is None or record.status != "done":
+        return None
+    # A process killed between its record and this would leave them for good.
+    checkpoint.discard_states(folder.checkpoints)
+    return record
 
 
 def hold(suite_dir: Path) -> filelock.BaseFileLock:
@@ -86,37 +98,54 @@ def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
     return moved
 
 
-def _train_to_record(
+def train_to_record(
     config: RunConfig,
     *,
     dataset: Dataset,
     device: torch.device,
     folder: RunFolder,
+    engine: Engine,
+    shares_device: bool = False,
     on_event: Callable[[Event], None],
 ) -> RunRecord:
+    """Train one run and save its record, whatever the outcome.
+
+    Raises:
+        KeyboardInterrupt: passed on after the record was saved as "interrupted".
+        UserError: if the run cannot be trained as it is configured.
+    """
+    unfinished = functools.partial(unfinished_record, config, folder=folder, device=device, engine=engine)
     try:
-        record = train(config, dataset=dataset, device=device, folder=folder, on_event=on_event)
+        record = train(
+            config,
+            dataset=dataset,
+            device=device,
+            folder=folder,
+            engine=engine,
+            shares_device=shares_device,
+            on_event=on_event,
+        )
     except KeyboardInterrupt:
-        folder.write_result(_unfinished(config, folder, device, status="interrupted", message="stopped by a signal"))
+        folder.write_result(unfinished(status="interrupted", message="stopped by a signal"))
         raise
     except UserError:
         raise
     except Diverged as error:
-        record = _unfinished(config, folder, device, status="diverged", message=_first_line(error))
+        record = unfinished(status="diverged", message=_first_line(error))
     except Exception as error:  # whatever a run dies of, the suite goes on and the report names it
         if _is_out_of_memory(error):
-            record = _unfinished(config, folder, device, status="oom", message=_first_line(error))
+            record = unfinished(status="oom", message=_first_line(error))
         else:
             message = ": ".join(filter(None, (type(error).__name__, _first_line(error))))
-            record = _unfinished(config, folder, device, status="failed", message=message)
+            record = unfinished(status="failed", message=message)
     folder.write_result(record)
     if record.status == "done":
         checkpoint.discard_states(folder.checkpoints)
     return record
 
 
-def _unfinished(
-    config: RunConfig, folder: RunFolder, device: torch.device, *, status: Status, message: str
+def unfinished_record(
+    config: RunConfig, *, folder: RunFolder, device: torch.device, engine: Engine, status: Status, message: str
 ) -> RunRecord:
     """The record of a run that did not end well: the epochs it got through, and no results."""
     return RunRecord(
@@ -130,7 +159,7 @@ def _unfinished(
         test=None,
         costs=None,
         times=None,
-        environment=devices.environment(device),
+        environment=devices.environment(device, engine=engine),
     )
 
 

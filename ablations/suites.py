@@ -12,7 +12,7 @@ from googlenet.arch import Architecture
 from googlenet.checks import check_choice, check_count, check_name, check_range
 from googlenet.variants import ARCHITECTURES, REDUCED, VARIANTS, architecture, rows
 
-from .config import DIGITS, PUBLISHED, RECIPES, Recipe
+from .config import DIGITS, PUBLISHED, RECIPES, Precision, Recipe
 from .datasets import DATASETS
 from .errors import ConfigError
 from .schema import check_keys, from_plain, to_plain
@@ -102,8 +102,13 @@ def select(
     seeds: int | None = None,
     epochs: int | None = None,
     limit_train: int | None = None,
+    recipe: str | None = None,
+    precision: Precision = "auto",
+    native_precision: Precision = "fp32",
 ) -> Suite:
     """The suite with what the user chose in place of its own settings; variants may come from outside of it.
+
+    A precision that neither the user nor the recipe settles becomes `native_precision`, the device's.
 
     Raises:
         ValueError: if a choice is out of range or unknown.
@@ -114,6 +119,12 @@ def select(
         chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
     if seeds is not None:
         chosen = replace(chosen, seeds=seeds)
+    if recipe is not None:
+        check_choice("recipe", recipe, RECIPES)
+        chosen = replace(chosen, recipe=RECIPES[recipe])
+    if precision != "auto":
+        chosen = replace(chosen, recipe=replace(chosen.recipe, precision=precision))
+    chosen = replace(chosen, recipe=chosen.recipe.at_precision(native_precision))
     if epochs is not None:
         chosen = replace(chosen, recipe=replace(chosen.recipe, epochs=epochs))
     if limit_train is not None:

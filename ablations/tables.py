@@ -28,7 +28,8 @@ class Results:
 
     Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the
     number of runs that are done, `_std` the sample standard deviation over them (missing for n = 1), and
-    `train_seconds` come from runs whose timing is valid, `n_timed` of them; there are none if the hardware differs.
+    `train_seconds` come from runs whose timing is valid, `n_timed` of them; there are none if hardware or engine
+    differ.
     """
 
     plan: Plan
@@ -95,9 +96,9 @@ def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 
 def one_hardware(runs: pd.DataFrame) -> bool:
-    """Whether all runs with a valid timing took place on the same device with as many threads."""
+    """Whether all runs with a valid timing took place on the same device with the same engine and number of threads."""
     timed = runs[_timing_valid(runs)]
-    return len(timed[["device", "threads"]].drop_duplicates()) <= 1
+    return len(timed[["device", "engine", "threads"]].drop_duplicates()) <= 1
 
 
 def write_csv(suite_dir: Path, results: Results) -> None:
@@ -118,6 +119,7 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
         "dataset": config.dataset,
         "fingerprint": config.fingerprint,
         "recipe": config.recipe.name,
+        "precision": config.recipe.precision,
         "planned_epochs": config.recipe.epochs,
         "limit_train": config.limit_train,
         "epochs": len(epochs),
@@ -137,10 +139,10 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     }
     for name in ("params", "macs", "flops", "activations", "peak_memory_bytes"):
         row[name] = getattr(costs, name) if costs else None
-    for name in ("startup_seconds", "train_seconds", "eval_seconds", "timing_valid"):
+    for name in ("startup_seconds", "compile_seconds", "train_seconds", "eval_seconds", "timing_valid"):
         row[name] = getattr(times, name) if times else None
     environment = asdict(record.environment) if record else {}
-    for name in ("device", "device_kind", "threads", "platform", "python", "commit"):
+    for name in ("device", "device_kind", "engine", "threads", "platform", "python", "commit"):
         row[name] = environment.get(name)
     row["versions"] = "; ".join(environment.get("versions", ()))
     return row
@@ -167,7 +169,7 @@ def _summary_row(variant: object, group: pd.DataFrame, *, comparable_times: bool
     for column, runs in (("top1_error", done), ("top5_error", done), ("train_error", done), ("train_seconds", timed)):
         values = pd.to_numeric(runs[column])
         row |= {f"{column}_mean": values.mean(), f"{column}_std": values.std(ddof=1)}
-    for column in ("startup_seconds", "eval_seconds"):
+    for column in ("startup_seconds", "compile_seconds", "eval_seconds"):
         row[f"{column}_mean"] = pd.to_numeric(timed[column]).mean()
     for column in ("params", "macs", "flops", "activations"):
         row[column] = done[column].iloc[0] if len(done) else None

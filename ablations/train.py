@@ -8,13 +8,14 @@ from typing import NamedTuple
 import torch
 
 from googlenet import build
-from googlenet.model import GoogLeNet
 
-from . import checkpoint, complexity, devices, engine
+from . import checkpoint, complexity, devices
 from .complexity import Complexity
 from .config import RunConfig
 from .draws import draw_seed
+from .engine import Engine, Trainer, batches_counted_apart
 from .errors import DataError, Diverged
+from .evaluation import predict
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
 from .record import SCHEMA, Costs, Epoch, RunFolder, RunRecord, TestResult, Times
@@ -24,9 +25,8 @@ from .splits import Dataset, hold_out, limit
 class Setup(NamedTuple):
     """What a run trains with."""
 
-    model: GoogLeNet
+    trainer: Trainer
     cost: Complexity
-    optimizer: torch.optim.Optimizer
     train_loader: Loader
     validation_loader: Loader | None
 
@@ -45,12 +45,14 @@ def train(
     dataset: Dataset,
     device: torch.device,
     folder: RunFolder,
+    engine: Engine = "eager",
+    shares_device: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> RunRecord:
     """Train from the last checkpoint in `folder`, or from the start, to the recipe's last epoch; then test.
 
     Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
-    the weights and the predictions.
+    the weights and the predictions. With `shares_device`, other work runs on the device, so that no time is valid.
 
     Raises:
         DataError: if the dataset is not the configured one.
@@ -59,45 +61,55 @@ def train(
     """
     if dataset.fingerprint != config.fingerprint:
         raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
-    devices.reset_peak_memory(device)
-    began = devices.clock(device)
-    setup = _set_up(config, dataset, device)
-    model, optimizer = setup.model, setup.optimizer
-    epochs = _resume(folder, model, optimizer, device)
-    finished_before = len(epochs)
-    startup_seconds = devices.clock(device) - began
-    on_event(TrainingStarted(finished_epochs=finished_before, train_images=len(setup.train_loader)))
-    peak_memory = None
-    for number in range(finished_before + 1, config.recipe.epochs + 1):
-        trained = train_epoch(model, optimizer, setup.train_loader, seed=config.seed, epoch=number, on_event=on_event)
-        peak_memory = max(peak_memory or 0, devices.peak_memory_bytes(device))
-        validation_error, eval_seconds = _validate(model, setup.validation_loader, device)
-        epochs.append(
-            Epoch(
-                epoch=number,
-                train_loss=trained.loss,
-                train_error=trained.error,
-                validation_error=validation_error,
-                train_seconds=trained.seconds,
-                eval_seconds=eval_seconds,
+    with devices.exact_kernels(device):
+        devices.reset_peak_memory(device)
+        began = devices.clock(device)
+        setup = _set_up(config, dataset, device, engine)
+        trainer, train_loader = setup.trainer, setup.train_loader
+        epochs = _resume(folder, trainer)
+        finished_before = len(epochs)
+        started = devices.clock(device)
+        if finished_before < config.recipe.epochs:
+            trainer.prepare(batch_sizes=train_loader.batch_sizes)
+        prepared = devices.clock(device)
+        run_id = config.run_id
+        on_event(TrainingStarted(run_id=run_id, finished_epochs=finished_before, train_images=len(train_loader)))
+
+        def on_step(images: int, loss: float | None) -> None:
+            on_event(StepDone(run_id=run_id, images=images, loss=loss))
+
+        peak_memory = None
+        for number in range(finished_before + 1, config.recipe.epochs + 1):
+            trained = train_epoch(trainer, train_loader, seed=config.seed, epoch=number, on_step=on_step)
+            peak_memory = max(peak_memory or 0, devices.peak_memory_bytes(device))
+            validation_error, eval_seconds = _validate(trainer, setup.validation_loader)
+            epochs.append(
+                Epoch(
+                    epoch=number,
+                    train_loss=trained.loss,
+                    train_error=trained.error,
+                    validation_error=validation_error,
+                    train_seconds=trained.seconds,
+                    eval_seconds=eval_seconds,
+                )
             )
-        )
-        folder.append_epoch(epochs[-1])
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        checkpoint.save(folder.checkpoints, state, epoch=number)
-        on_event(EpochDone(epoch=epochs[-1]))
-    test, test_seconds = _test(model, Loader(dataset.test, recipe=config.recipe, device=device), folder, device)
-    checkpoint.save_weights(folder.checkpoints, model)
+            folder.append_epoch(epochs[-1])
+            state = {"model": trainer.model.state_dict(), "optimizer": trainer.optimizer.state_dict()}
+            checkpoint.save(folder.checkpoints, state, epoch=number)
+            on_event(EpochDone(run_id=run_id, epoch=epochs[-1]))
+        test, test_seconds = _test(trainer, Loader(dataset.test, recipe=config.recipe, device=device), folder)
+        checkpoint.save_weights(folder.checkpoints, trainer.model)
     times = Times(
-        startup_seconds=startup_seconds,
+        startup_seconds=started - began,
+        compile_seconds=prepared - started,
         train_seconds=sum(epoch.train_seconds for epoch in epochs),
         eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
-        timing_valid=finished_before == 0,
+        timing_valid=finished_before == 0 and not shares_device,
     )
-    return _record(config, setup, epochs=epochs, test=test, times=times, peak_memory=peak_memory, device=device)
+    return _record(config, setup, epochs=epochs, test=test, times=times, peak_memory=peak_memory)
 
 
-def _set_up(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
+def _set_up(config: RunConfig, dataset: Dataset, device: torch.device, engine: Engine) -> Setup:
     torch.manual_seed(draw_seed(config.seed, purpose="init"))
     model = build(config.architecture, num_classes=config.num_classes)
     model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -105,9 +117,8 @@ def _set_up(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     subset = limit(dataset.train, config.limit_train)
     train_split, held_out = hold_out(subset, fraction=config.recipe.validation_fraction, seed=config.seed)
     return Setup(
-        model=model,
+        trainer=Trainer(model, config.recipe, engine=engine),
         cost=cost,
-        optimizer=engine.make_optimizer(model, config.recipe),
         train_loader=Loader(train_split, recipe=config.recipe, device=device),
         validation_loader=Loader(held_out, recipe=config.recipe, device=device) if held_out else None,
     )
@@ -121,7 +132,6 @@ def _record(
     test: TestResult,
     times: Times,
     peak_memory: int | None,
-    device: torch.device,
 ) -> RunRecord:
     return RunRecord(
         schema=SCHEMA,
@@ -140,72 +150,74 @@ def _record(
             peak_memory_bytes=peak_memory,
         ),
         times=times,
-        environment=devices.environment(device),
+        environment=devices.environment(setup.trainer.device, engine=setup.trainer.engine),
     )
 
 
 def train_epoch(
-    model: GoogLeNet,
-    optimizer: torch.optim.Optimizer,
+    trainer: Trainer,
     loader: Loader,
     *,
     seed: int,
     epoch: int,
-    on_event: Callable[[Event], None] = ignore,
+    on_step: Callable[[int, float | None], None],
 ) -> EpochResult:
     """Train on every image of the loader once; `epoch` counts from 1.
+
+    After each step `on_step` gets its number of images and, where reading it costs no device sync, the epoch's mean
+    loss so far.
 
     Raises:
         Diverged: if the loss of any step was not finite; noticed at the epoch's end, as looking costs a device sync.
     """
-    recipe, device = loader.recipe, loader.labels.device
-    model.train()
+    recipe, device = trainer.recipe, trainer.device
+    trainer.model.train()
     torch.manual_seed(draw_seed(seed, purpose="dropout", epoch=epoch))
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     wrong = torch.zeros((), dtype=torch.int64, device=device)
     began, seen = devices.clock(device), 0
-    for step, (images, labels) in enumerate(loader.train_batches(seed=seed, epoch=epoch)):
-        progress = (epoch - 1 + step / loader.steps) / recipe.epochs
-        engine.set_learning_rate(optimizer, recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
-        result = engine.train_step(model, optimizer, images, labels)
-        loss_sum += result.loss * len(labels)
-        wrong += result.wrong
-        seen += len(labels)
-        on_event(StepDone(images=len(labels), loss=float(loss_sum) / seen if device.type == "cpu" else None))
+    with batches_counted_apart(trainer.model, batches=loader.steps):
+        for step, (images, labels) in enumerate(loader.train_batches(seed=seed, epoch=epoch)):
+            progress = (epoch - 1 + step / loader.steps) / recipe.epochs
+            trainer.set_learning_rate(recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
+            result = trainer.step(images, labels)
+            loss_sum += result.loss * len(labels)
+            wrong += result.wrong
+            seen += len(labels)
+            on_step(len(labels), float(loss_sum) / seen if device.type == "cpu" else None)
     seconds = devices.clock(device) - began
     if not torch.isfinite(loss_sum):
         raise Diverged(f"the training loss stopped being finite in epoch {epoch} of {recipe.epochs}")
     return EpochResult(float(loss_sum) / seen, int(wrong) / seen, seconds)
 
 
-def _resume(folder: RunFolder, model: GoogLeNet, optimizer: torch.optim.Optimizer, device: torch.device) -> list[Epoch]:
+def _resume(folder: RunFolder, trainer: Trainer) -> list[Epoch]:
     """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
     folder.write_config()
     recorded = folder.read_epochs()
-    found = checkpoint.load_newest(folder.checkpoints, device=device, at_most=len(recorded))
+    found = checkpoint.load_newest(folder.checkpoints, device=trainer.device, at_most=len(recorded))
     epochs = recorded[: found[0]] if found else ()
     if found:
-        model.load_state_dict(found[1]["model"])
-        optimizer.load_state_dict(found[1]["optimizer"])
+        trainer.load_state(found[1]["model"], found[1]["optimizer"])
     folder.rewind(epochs)
     return list(epochs)
 
 
-def _validate(model: GoogLeNet, loader: Loader | None, device: torch.device) -> tuple[float | None, float]:
+def _validate(trainer: Trainer, loader: Loader | None) -> tuple[float | None, float]:
     if loader is None:
         return None, 0.0
-    began = devices.clock(device)
-    wrong = engine.predict(model, loader.eval_batches()).wrong
-    seconds = devices.clock(device) - began
-    devices.reset_peak_memory(device)  # the peak of training is what is reported
+    began = devices.clock(trainer.device)
+    wrong = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision).wrong
+    seconds = devices.clock(trainer.device) - began
+    devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
     return wrong / len(loader), seconds
 
 
-def _test(model: GoogLeNet, loader: Loader, folder: RunFolder, device: torch.device) -> tuple[TestResult, float]:
+def _test(trainer: Trainer, loader: Loader, folder: RunFolder) -> tuple[TestResult, float]:
     """Count errors over every test image, and save the predictions that they come from."""
-    began = devices.clock(device)
-    predictions = engine.predict(model, loader.eval_batches())
-    seconds = devices.clock(device) - began
+    began = devices.clock(trainer.device)
+    predictions = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision)
+    seconds = devices.clock(trainer.device) - began
     if not predictions.logits.isfinite().all():
         # The last step can ruin the weights without a loss to show it.
         epochs = folder.config.recipe.epochs

@@ -58,7 +58,7 @@ def make_config(tiny_digits: Dataset) -> Callable[..., RunConfig]:
             dataset=dataset.name,
             fingerprint=dataset.fingerprint,
             num_classes=dataset.num_classes,
-            recipe=replace(DIGITS, **{"epochs": 3, "batch_size": 32, **recipe}),
+            recipe=replace(DIGITS, **{"epochs": 3, "batch_size": 32, "precision": "fp32", **recipe}),
             seed=seed,
             limit_train=limit_train,
         )

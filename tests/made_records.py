@@ -16,6 +16,7 @@ TEST_IMAGES = 10_000
 ENVIRONMENT = Environment(
     device="Some GPU",
     device_kind="cuda",
+    engine="graph",
     threads=8,
     platform="Linux x86_64",
     python="3.12.0",
@@ -25,7 +26,12 @@ ENVIRONMENT = Environment(
 
 
 def make_plan(
-    suite: str, *, seeds: int, variants: tuple[str, ...] | None = None, limit_train: int | None = None
+    suite: str,
+    *,
+    seeds: int,
+    variants: tuple[str, ...] | None = None,
+    limit_train: int | None = None,
+    recipe: str | None = None,
 ) -> Plan:
     """A plan on data that nobody has to load."""
     classes = {"cifar100": 100, "digits": 10, "cifar10": 10, "folder": 10}[suite]
@@ -38,7 +44,7 @@ def make_plan(
         train_images=50_000,
         test_images=TEST_IMAGES,
     )
-    chosen = select(SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train)
+    chosen = select(SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe)
     return make(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
 
@@ -65,7 +71,9 @@ def make_record(config: RunConfig, *, wrong: int, seconds: float = 100.0) -> Run
         train_images=config.limit_train or 50_000,
         test=TestResult(images=TEST_IMAGES, top1_wrong=wrong, top5_wrong=wrong // 3),
         costs=Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9),
-        times=Times(startup_seconds=1.0, train_seconds=seconds, eval_seconds=2.0, timing_valid=True),
+        times=Times(
+            startup_seconds=1.0, compile_seconds=4.0, train_seconds=seconds, eval_seconds=2.0, timing_valid=True
+        ),
         environment=ENVIRONMENT,
     )
 

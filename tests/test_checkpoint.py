@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import checkpoint, engine
+from ablations import checkpoint
 from ablations.config import DIGITS, PUBLISHED, Recipe
-from googlenet import VARIANTS, GoogLeNet, build
+from ablations.engine import Trainer
+from googlenet import VARIANTS, build
 
 CPU = torch.device("cpu")
 SGD = replace(DIGITS, optimizer="sgd", learning_rate=0.1, momentum=0.9)
@@ -32,14 +33,14 @@ class Hostile:
         return os.mkdir, (str(self.trace),)
 
 
-def trained(recipe: Recipe = DIGITS, *, seed: int = 1) -> tuple[GoogLeNet, torch.optim.Optimizer]:
+def trained(recipe: Recipe = DIGITS, *, seed: int = 1) -> Trainer:
     """A small network and its optimiser after two steps."""
     torch.manual_seed(seed)
     model = build(replace(VARIANTS["short4"], width=0.125, image_size=8), num_classes=10)
-    optimizer = engine.make_optimizer(model, recipe)
+    trainer = Trainer(model, recipe)
     for _ in range(2):
-        engine.train_step(model, optimizer, torch.randn(8, 3, 8, 8), torch.arange(8))
-    return model, optimizer
+        trainer.step(torch.randn(8, 3, 8, 8), torch.arange(8))
+    return trainer
 
 
 def small_state(number: int) -> dict[str, Any]:
@@ -90,23 +91,25 @@ DAMAGES = [empty, cut_in_half, lose_last_byte, overwrite, flip_a_bit]
 
 @pytest.mark.parametrize("recipe", [DIGITS, PUBLISHED, SGD], ids=lambda recipe: recipe.optimizer)
 def test_model_and_optimiser_come_back_bit_for_bit_and_train_on_alike(tmp_path: Path, recipe: Recipe) -> None:
-    model, optimizer = trained(recipe)
-    checkpoint.save(tmp_path, {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, epoch=7)
+    trainer = trained(recipe)
+    checkpoint.save(
+        tmp_path, {"model": trainer.model.state_dict(), "optimizer": trainer.optimizer.state_dict()}, epoch=7
+    )
     found = checkpoint.load_newest(tmp_path, device=CPU)
     assert found is not None
     epoch, state = found
     assert epoch == 7
-    saved = {"model": dict(model.state_dict()), "optimizer": optimizer.state_dict()}
+    saved = {"model": dict(trainer.model.state_dict()), "optimizer": trainer.optimizer.state_dict()}
     loaded = {"model": dict(state["model"]), "optimizer": state["optimizer"]}
     torch.testing.assert_close(loaded, saved, rtol=0, atol=0)
 
-    other, other_optimizer = trained(recipe, seed=2)
-    other.load_state_dict(state["model"])
-    other_optimizer.load_state_dict(state["optimizer"])
-    for each, its_optimizer in ((model, optimizer), (other, other_optimizer)):
+    other = trained(recipe, seed=2)
+    other.model.load_state_dict(state["model"])
+    other.optimizer.load_state_dict(state["optimizer"])
+    for each in (trainer, other):
         torch.manual_seed(3)
-        engine.train_step(each, its_optimizer, torch.randn(8, 3, 8, 8), torch.arange(8))
-    torch.testing.assert_close(dict(other.state_dict()), dict(model.state_dict()), rtol=0, atol=0)
+        each.step(torch.randn(8, 3, 8, 8), torch.arange(8))
+    torch.testing.assert_close(dict(other.model.state_dict()), dict(trainer.model.state_dict()), rtol=0, atol=0)
 
 
 def test_the_two_newest_states_are_kept(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def write_hostile(folder: Path, trace: Path, *, archived: bool, stem: str, check
 
 
 def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
-    model, _ = trained()
+    model = trained().model
     checkpoint.save_weights(tmp_path, model)
     loaded = checkpoint.load_weights(tmp_path)
     torch.testing.assert_close(dict(loaded), dict(model.state_dict()), rtol=0, atol=0)
@@ -222,7 +225,7 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seeds", [(1, 2), (2, 1)])
 def test_weights_saved_again_take_the_earlier_ones_place(tmp_path: Path, seeds: tuple[int, int]) -> None:
-    models = [trained(seed=seed)[0] for seed in seeds]
+    models = [trained(seed=seed).model for seed in seeds]
     for model in models:
         checkpoint.save_weights(tmp_path, model)
     torch.testing.assert_close(dict(checkpoint.load_weights(tmp_path)), dict(models[-1].state_dict()), rtol=0, atol=0)
@@ -230,7 +233,7 @@ def test_weights_saved_again_take_the_earlier_ones_place(tmp_path: Path, seeds: 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_weights_are_an_error_that_names_the_file(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    checkpoint.save_weights(tmp_path, trained()[0])
+    checkpoint.save_weights(tmp_path, trained().model)
     path = file_of(tmp_path, "weights")
     damage(path)
     with pytest.raises(ValueError, match="damaged") as raised:
@@ -246,7 +249,7 @@ def test_weights_of_an_unfinished_run_are_an_error_that_names_the_folder(tmp_pat
 
 
 def test_discarding_states_leaves_the_weights(tmp_path: Path) -> None:
-    model, _ = trained()
+    model = trained().model
     for epoch in (1, 2):
         checkpoint.save(tmp_path, small_state(epoch), epoch=epoch)
     checkpoint.save_weights(tmp_path, model)

@@ -15,18 +15,19 @@ import pytest
 import torch
 
 from ablations import engine
-from ablations.config import DIGITS, MAX_SEED, PUBLISHED, WARMUP, Recipe, RunConfig
+from ablations.config import DIGITS, FAST, MAX_SEED, PUBLISHED, RECIPES, WARMUP, Precision, Recipe, RunConfig
 from ablations.draws import Purpose, draw_seed
 from googlenet import VARIANTS, Architecture, Auxiliary, build
 
 ROOT = Path(__file__).parents[1]
+RECIPE = PUBLISHED.at_precision("fp32")
 ONE_CYCLE = dataclasses.replace(DIGITS, learning_rate=0.5)
 CONFIG = RunConfig(
     architecture=dataclasses.replace(VARIANTS["reduced"], width=0.5, image_size=8),
     dataset="digits",
     fingerprint="0123456789abcdef" * 4,
     num_classes=10,
-    recipe=PUBLISHED,
+    recipe=RECIPE,
     seed=1,
 )
 
@@ -42,6 +43,30 @@ def test_the_published_recipe() -> None:
     assert (PUBLISHED.schedule, PUBLISHED.step_gamma) == ("step", 0.7)
     assert (PUBLISHED.flip, PUBLISHED.mean, PUBLISHED.std) == (0.5, 0.5, 0.5)
     assert (PUBLISHED.momentum, PUBLISHED.weight_decay, PUBLISHED.validation_fraction) == (0, 0, 0)
+    assert (PUBLISHED.label_smoothing, PUBLISHED.crop_padding, PUBLISHED.cutout) == (0, 0, 0)
+
+
+def test_the_fast_recipe_keeps_to_what_is_known_of_such_images() -> None:
+    # Nesterov momentum, weight decay and the rate of 0.1 for batches of 128: wide residual networks, arXiv:1605.07146;
+    # the rate grows with the batch: arXiv:1706.02677.
+    assert (FAST.optimizer, FAST.momentum, FAST.weight_decay) == ("sgd", 0.9, 5e-4)
+    assert FAST.learning_rate == pytest.approx(0.1 * FAST.batch_size / 128)
+    # Padding by 4 and flips: arXiv:1512.03385, section 4.2; CIFAR-100's cutout: arXiv:1708.04552; smoothing:
+    # arXiv:1512.00567, section 7.
+    assert (FAST.crop_padding, FAST.flip, FAST.cutout, FAST.label_smoothing) == (4, 0.5, 8, 0.1)
+    assert (FAST.validation_fraction, FAST.mean, FAST.std) == (0, PUBLISHED.mean, PUBLISHED.std)
+
+
+def test_recipes_go_by_their_names_and_leave_the_precision_to_the_device() -> None:
+    assert RECIPES == {"published": PUBLISHED, "fast": FAST, "digits": DIGITS}
+    assert all(recipe.name == name and recipe.precision == "auto" for name, recipe in RECIPES.items())
+
+
+@pytest.mark.parametrize("native", ["fp32", "bf16"])
+def test_only_a_recipe_that_leaves_its_precision_open_takes_the_devices(native: Precision) -> None:
+    assert FAST.at_precision(native) == dataclasses.replace(FAST, precision=native)
+    for own in (FAST.at_precision("fp32"), FAST.at_precision("bf16")):
+        assert own.at_precision(native) == own
 
 
 def test_the_published_schedule_is_torchs_step_lr() -> None:
@@ -130,7 +155,14 @@ def test_a_constant_schedule_is_constant() -> None:
         ({"momentum": 0.9}, "momentum is 0.9, which only 'sgd' uses; set it to 0"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be a number in [0, 1]"),
         ({"step_gamma": 0.0}, "step_gamma is 0.0; it must be a number in (0, 1]"),
+        ({"label_smoothing": -0.1}, "label_smoothing is -0.1; it must be a number in [0, 0.9]"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0; it must be a number in [0, 0.9]"),
         ({"flip": 1.1}, "flip is 1.1; it must be a number in [0, 1]"),
+        ({"crop_padding": -1}, "crop_padding is -1; it must be a whole number of at least 0"),
+        ({"crop_padding": 0.5}, "crop_padding is 0.5; it must be a whole number of at least 0"),
+        ({"cutout": -8}, "cutout is -8; it must be a whole number of at least 0"),
+        ({"cutout": True}, "cutout is True; it must be a whole number of at least 0"),
+        ({"precision": "fp16"}, "precision 'fp16' is unknown; allowed: auto, fp32, bf16"),
         ({"mean": -0.1}, "mean is -0.1; it must be a number in [0, 1]"),
         ({"std": 0.0}, "std is 0.0; it must be a number in (0, 1]"),
         ({"validation_fraction": 0.6}, "validation_fraction is 0.6; it must be a number in [0, 0.5]"),
@@ -154,6 +186,10 @@ def test_momentum_goes_with_sgd() -> None:
         ({"seed": True}, "seed is True; it must be a whole number of at least 0"),
         ({"seed": MAX_SEED + 1}, "seed is 2147483648; use at most 2147483647"),
         ({"limit_train": 9}, "limit_train is 9; it must be a whole number of at least 10"),
+        (
+            {"recipe": PUBLISHED},
+            "recipe published: precision is 'auto', which depends on the device; a run's is 'fp32' or 'bf16'",
+        ),
     ],
 )
 def test_a_run_refuses_by_value_and_by_what_is_allowed(changes: dict[str, Any], message: str) -> None:
@@ -168,7 +204,7 @@ def test_a_run_id_names_dataset_variant_and_seed() -> None:
 
 def test_a_run_id_is_the_pinned_one() -> None:
     # Records are found by this name: if it changes, no finished run of an earlier version is recognised any more.
-    assert CONFIG.run_id == "digits-reduced-s1-b07df961"
+    assert CONFIG.run_id == "digits-reduced-s1-6145ed09"
 
 
 def test_a_run_id_hashes_the_sorted_json_of_all_fields() -> None:
@@ -205,7 +241,11 @@ RECIPE_CHANGES: dict[str, Any] = {
     "weight_decay": 1e-4,
     "schedule": "constant",
     "step_gamma": 0.8,
+    "label_smoothing": 0.1,
     "flip": 0.0,
+    "crop_padding": 4,
+    "cutout": 8,
+    "precision": "bf16",
     "mean": 0.4,
     "std": 0.4,
     "validation_fraction": 0.1,
@@ -228,7 +268,7 @@ def test_every_field_changes_the_run_id() -> None:
     arch = dataclasses.replace(CONFIG.architecture, image_size=64)
     recipe = dataclasses.replace(CONFIG.recipe, optimizer="sgd")
     base = dataclasses.replace(CONFIG, architecture=arch, recipe=recipe)
-    runs = [base, dataclasses.replace(base, recipe=PUBLISHED)]
+    runs = [base, dataclasses.replace(base, recipe=RECIPE)]
     for field, value in ARCHITECTURE_CHANGES.items():
         runs.append(dataclasses.replace(base, architecture=dataclasses.replace(arch, **{field: value})))
     for field, value in RECIPE_CHANGES.items():
@@ -237,13 +277,13 @@ def test_every_field_changes_the_run_id() -> None:
     for field, value in RUN_CHANGES.items():
         runs.append(dataclasses.replace(base, **{field: value}))
     hashes = [run.run_id.rpartition("-")[2] for run in runs]
-    assert len(set(hashes)) == len(hashes) == 1 + 17 + 13 + 5
+    assert len(set(hashes)) == len(hashes) == 1 + 17 + 17 + 5
 
 
 def test_equal_runs_have_equal_ids() -> None:
     # Whole numbers are fine where a float is expected, and come back from a file as floats.
-    whole = dataclasses.replace(CONFIG, recipe=dataclasses.replace(PUBLISHED, learning_rate=1, flip=0))
-    decimal = dataclasses.replace(CONFIG, recipe=dataclasses.replace(PUBLISHED, learning_rate=1.0, flip=0.0))
+    whole = dataclasses.replace(CONFIG, recipe=dataclasses.replace(RECIPE, learning_rate=1, flip=0))
+    decimal = dataclasses.replace(CONFIG, recipe=dataclasses.replace(RECIPE, learning_rate=1.0, flip=0.0))
     assert whole == decimal
     assert whole.run_id == decimal.run_id
 
@@ -257,7 +297,7 @@ def test_a_run_id_and_a_draw_are_the_same_in_another_process() -> None:
         "from googlenet import VARIANTS\n"
         "run = RunConfig(\n"
         "    architecture=dataclasses.replace(VARIANTS['reduced'], width=0.5, image_size=8), dataset='digits',\n"
-        "    fingerprint='0123456789abcdef' * 4, num_classes=10, recipe=PUBLISHED, seed=1)\n"
+        "    fingerprint='0123456789abcdef' * 4, num_classes=10, recipe=PUBLISHED.at_precision('fp32'), seed=1)\n"
         "print(run.run_id, draw_seed(1, purpose='order', epoch=2), 'torch' in sys.modules)\n"
     )
     env = {**os.environ, "PYTHONHASHSEED": "12345"}
@@ -270,7 +310,7 @@ def test_draws_differ_by_seed_epoch_and_purpose() -> None:
     numbers = (*range(15), 111)
     purposes: tuple[Purpose, ...] = get_args(Purpose)
     drawn = [draw_seed(s, purpose=p, epoch=e) for s in numbers for e in numbers for p in purposes]
-    assert len(purposes) >= 5
+    assert len(purposes) >= 7
     assert len(set(drawn)) == len(drawn)
 
 

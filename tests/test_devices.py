@@ -1,5 +1,6 @@
 """The device of a run: choice, clock, and peak memory against memory allocated on purpose."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import devices
+from ablations import devices, hardware
 from ablations.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -35,6 +36,7 @@ def test_auto_takes_a_gpu_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, name: str, there_is_a_gpu: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
+    monkeypatch.setattr(hardware, "gpu_capability", lambda: (9, 0) if there_is_a_gpu else None)
     assert devices.resolve(name) == torch.device(expected)
 
 
@@ -43,6 +45,21 @@ def test_cuda_without_a_gpu_is_an_error_that_names_the_remedy(monkeypatch: pytes
     with pytest.raises(ConfigError, match=r"--device cuda.*--device cpu") as raised:
         devices.resolve("cuda")
     assert raised.value.exit_status == 2
+
+
+def test_images_on_the_cpu_need_no_memory_of_their_own() -> None:
+    assert devices.free_memory_bytes(CPU) == math.inf
+
+
+def test_exact_kernels_change_nothing_on_a_cpu() -> None:
+    def settings() -> tuple[object, ...]:
+        cudnn = torch.backends.cudnn
+        return cudnn.enabled, cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    before = settings()
+    with devices.exact_kernels(CPU):
+        assert settings() == before
+    assert settings() == before
 
 
 def test_the_clock_never_goes_back_and_counts_seconds() -> None:
@@ -102,7 +119,8 @@ def test_a_system_that_refuses_the_reset_gives_the_whole_processs_peak(
 
 
 def test_the_environment_names_the_processor_and_its_threads() -> None:
-    environment = devices.environment(CPU)
+    environment = devices.environment(CPU, engine="eager")
+    assert environment.engine == "eager"
     assert environment.device_kind == "cpu"
     assert environment.threads == torch.get_num_threads()
     assert environment.device
@@ -140,6 +158,27 @@ def test_on_a_gpu_the_clock_waits_for_queued_work() -> None:
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_environment_names_it() -> None:
-    environment = devices.environment(devices.resolve("cuda"))
+    environment = devices.environment(devices.resolve("cuda"), engine="graph")
     assert environment.device_kind == "cuda"
     assert environment.device == torch.cuda.get_device_properties(0).name
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_exact_kernels_are_ieee_single_and_chosen_by_timing_until_they_end() -> None:
+    cudnn = torch.backends.cudnn
+    before = (cudnn.benchmark, cudnn.allow_tf32)
+    with devices.exact_kernels(devices.resolve("cuda")):
+        assert (cudnn.enabled, cudnn.benchmark, cudnn.allow_tf32) == (True, True, False)
+        assert not torch.backends.cuda.matmul.allow_tf32  # torch's default since 1.12
+    assert (cudnn.benchmark, cudnn.allow_tf32) == before
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_free_memory_shrinks_by_what_is_allocated() -> None:
+    cuda = devices.resolve("cuda")
+    torch.cuda.empty_cache()
+    before = devices.free_memory_bytes(cuda)
+    held = torch.ones(ALLOCATED, dtype=torch.uint8, device=cuda)
+    assert before - devices.free_memory_bytes(cuda) >= held.nbytes

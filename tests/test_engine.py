@@ -1,19 +1,21 @@
-"""One step and one evaluation pass, against loops and formulas written out by hand and scikit-learn's metrics."""
+"""One step, against loops and formulas written out by hand and scikit-learn's log loss."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss, top_k_accuracy_score
-from torch import Tensor, nn
+from sklearn.metrics import log_loss
+from torch import Tensor
 from torch.nn import functional
 
 from ablations import engine
 from ablations.config import DIGITS, PUBLISHED, Recipe
-from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, Output, build
+from ablations.engine import Trainer
+from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, build
 
 SHORT4 = replace(VARIANTS["short4"], width=0.125, image_size=8)
 BN_AUX = replace(REFERENCES["bn-aux-224"], stem="cifar", image_size=32, width=0.125)
@@ -25,24 +27,18 @@ RECIPES = {
 }
 # What each recipe stands for, every number written out: Adadelta's and Adam's are those of their papers,
 # arXiv:1212.5701 and arXiv:1412.6980, which torch took for its defaults (eps of Adadelta: torch's own).
-WRITTEN_OUT: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {
-    "adadelta": lambda parameters: torch.optim.Adadelta(parameters, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.01),
-    "adam": lambda parameters: torch.optim.Adam(
-        parameters, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, amsgrad=False
+WRITTEN_OUT: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adadelta": functools.partial(torch.optim.Adadelta, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.01),
+    "adam": functools.partial(
+        torch.optim.Adam, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, amsgrad=False
     ),
-    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
-    "sgd-momentum": lambda parameters: torch.optim.SGD(
-        parameters, lr=0.1, momentum=0.9, dampening=0, weight_decay=5e-4, nesterov=True
+    "sgd": functools.partial(torch.optim.SGD, lr=0.1),
+    "sgd-momentum": functools.partial(
+        torch.optim.SGD, lr=0.1, momentum=0.9, dampening=0, weight_decay=5e-4, nesterov=True
     ),
 }
-
-
-class Echo(nn.Module):
-    """Stands in for a network: it gives as logits the images that it gets."""
-
-    def forward(self, x: Tensor) -> Output:
-        assert not self.training
-        return Output(x, ())
+# One kernel for the whole update, which rounds otherwise than several; Adadelta has none.
+ONE_KERNEL: dict[str, dict[str, Any]] = {name: {"fused": True} for name in RECIPES} | {"adadelta": {}}
 
 
 def seeded_model(arch: Architecture = SHORT4) -> GoogLeNet:
@@ -61,11 +57,6 @@ def random_batches(count: int, *, batch: int = 16, image_size: int = 8) -> list[
     ]
 
 
-def predict_logits(logits: np.ndarray, labels: np.ndarray, *, batch: int = 500) -> engine.Predictions:
-    batches = zip(torch.tensor(logits).split(batch), torch.tensor(labels).split(batch), strict=True)
-    return engine.predict(cast(GoogLeNet, Echo()), batches)
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
@@ -74,11 +65,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", RECIPES)
 def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
     ours, theirs, batches = seeded_model(), seeded_model(), random_batches(5)
-    optimizer = engine.make_optimizer(ours, RECIPES[name])
+    trainer = Trainer(ours, RECIPES[name])
     torch.manual_seed(11)  # of dropout
-    results = [engine.train_step(ours, optimizer, images, labels) for images, labels in batches]
+    results = [trainer.step(images, labels) for images, labels in batches]
 
-    written_out = WRITTEN_OUT[name](list(theirs.parameters()))
+    written_out = WRITTEN_OUT[name](theirs.parameters(), **ONE_KERNEL[name])
     torch.manual_seed(11)
     for result, (images, labels) in zip(results, batches, strict=True):
         logits = theirs(images).logits
@@ -94,16 +85,32 @@ def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
     torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_one_kernel_updates_as_torchs_several_do(name: str) -> None:
+    model = seeded_model()
+    trainer = Trainer(model, RECIPES[name])
+    # Apart from the network: the same gradients for both, as rounding would lead two networks apart.
+    copies = [parameter.detach().clone() for parameter in model.parameters()]
+    written_out = WRITTEN_OUT[name](copies, foreach=False)
+    for images, labels in random_batches(5):
+        trainer.step(images, labels)
+        for copy, parameter in zip(copies, model.parameters(), strict=True):
+            assert parameter.grad is not None
+            copy.grad = parameter.grad.clone()
+        written_out.step()
+        torch.testing.assert_close(copies, [parameter.detach() for parameter in model.parameters()])
+
+
 def test_adadelta_follows_its_paper() -> None:
     # Zeiler 2012, arXiv:1212.5701, algorithm 1, with the learning rate that torch adds, over three steps.
     model = seeded_model()
-    optimizer = engine.make_optimizer(model, replace(PUBLISHED, learning_rate=0.5))
+    trainer = Trainer(model, replace(PUBLISHED, learning_rate=0.5))
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     expected = weight.detach().double()
     squares, updates = torch.zeros_like(expected), torch.zeros_like(expected)
     for images, labels in random_batches(3):
-        engine.train_step(model, optimizer, images, labels)
+        trainer.step(images, labels)
         assert weight.grad is not None
         gradient = weight.grad.double()
         squares = 0.9 * squares + 0.1 * gradient**2
@@ -131,25 +138,25 @@ def test_an_optimiser_has_every_parameter_once(recipe: Recipe) -> None:
 def test_the_learning_rate_holds_from_the_next_step_on() -> None:
     # Without momentum a step is minus the rate times the gradient.
     model = seeded_model()
-    optimizer = engine.make_optimizer(model, RECIPES["sgd"])
+    trainer = Trainer(model, RECIPES["sgd"])
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     for rate, (images, labels) in zip((0.5, 0.25, 0.0), random_batches(3), strict=True):
         before = weight.detach().clone()
-        engine.set_learning_rate(optimizer, rate)
-        engine.train_step(model, optimizer, images, labels)
+        trainer.set_learning_rate(rate)
+        trainer.step(images, labels)
         assert weight.grad is not None
         torch.testing.assert_close(weight.detach(), before - rate * weight.grad)
 
 
 def test_gradients_do_not_add_up_over_steps() -> None:
     model = seeded_model(replace(SHORT4, dropout=0.0))
-    optimizer = engine.make_optimizer(model, RECIPES["sgd"])
-    engine.set_learning_rate(optimizer, 0.0)
+    trainer = Trainer(model, RECIPES["sgd"])
+    trainer.set_learning_rate(0.0)
     ((images, labels),) = random_batches(1)
     gradients = []
     for _ in range(2):
-        engine.train_step(model, optimizer, images, labels)
+        trainer.step(images, labels)
         gradients.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
 
@@ -179,87 +186,69 @@ def test_without_auxiliary_heads_the_loss_is_the_cross_entropy() -> None:
     assert float(engine.training_loss(model, output, labels).detach()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+def test_smoothed_labels_give_every_class_a_share(smoothing: float) -> None:
+    # arXiv:1512.00567, section 7: of each label, that share is spread evenly over the classes.
+    assert BN_AUX.aux is not None
+    model = seeded_model(BN_AUX)
+    ((images, labels),) = random_batches(1, batch=4, image_size=32)
+    output = model(images)
+    targets = (1 - smoothing) * np.eye(10)[labels.numpy()] + smoothing / 10
+    losses = [
+        -(targets * np.log(softmax(logits.detach().numpy()))).sum(axis=1).mean()
+        for logits in (output.logits, *output.aux)
+    ]
+    loss = engine.training_loss(model, output, labels, label_smoothing=smoothing)
+    assert float(loss.detach()) == pytest.approx(losses[0] + BN_AUX.aux.weight * (losses[1] + losses[2]), rel=1e-5)
+
+
+def test_a_step_smooths_labels_as_its_recipe_says() -> None:
+    ((images, labels),) = random_batches(1)
+    for smoothing in (0.0, 0.3):
+        model = seeded_model(replace(SHORT4, dropout=0.0))
+        output = model(images)
+        expected = engine.training_loss(model, output, labels, label_smoothing=smoothing)
+        result = Trainer(model, replace(DIGITS, label_smoothing=smoothing)).step(images, labels)
+        assert float(result.loss) == float(expected.detach())
+
+
 def test_a_steps_result_holds_no_graph() -> None:
     model = seeded_model()
     ((images, labels),) = random_batches(1)
-    result = engine.train_step(model, engine.make_optimizer(model, DIGITS), images, labels)
+    result = Trainer(model, DIGITS).step(images, labels)
     assert not result.loss.requires_grad
     assert result.loss.shape == result.wrong.shape == ()
 
 
-def test_predictions_of_a_case_made_by_hand() -> None:
-    logits = np.array(
-        [
-            [6, 5, 4, 3, 2, 1, 0],  # label 0: right
-            [0, 1, 2, 3, 4, 5, 6],  # label 2: fifth most likely
-            [6, 5, 4, 3, 2, 1, 0],  # label 5: sixth
-        ],
-        dtype=np.float32,
-    )
-    found = predict_logits(logits, np.array([0, 2, 5]))
-    assert found.classes.tolist() == [[0, 1, 2, 3, 4], [6, 5, 4, 3, 2], [0, 1, 2, 3, 4]]
-    assert found.logits.tolist() == [[6, 5, 4, 3, 2]] * 3
-    assert found.labels.tolist() == [0, 2, 5]
-    # By hand: exp(label's logit) over 1 + e + ... + e^6 = (e^7 - 1) / (e - 1).
-    total = (np.e**7 - 1) / (np.e - 1)
-    assert found.true_probability.tolist() == pytest.approx([np.e**6 / total, np.e**2 / total, np.e / total], rel=1e-5)
-    assert (found.wrong, found.wrong_in_top5) == (2, 1)
+def counted(model: GoogLeNet) -> set[int]:
+    """The numbers of batches that the network's batch norms say they have seen."""
+    return {int(value) for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
 
 
-@pytest.mark.parametrize("count", [1, 7, 501])
-@pytest.mark.parametrize("classes", [6, 10, 100])
-def test_counts_are_those_of_scikit_learn(classes: int, count: int) -> None:
-    random = np.random.default_rng(classes + count)
-    logits = random.normal(size=(count, classes)).astype(np.float32)
-    labels = random.integers(classes, size=count)
-    found = predict_logits(logits, labels, batch=50)
-    for wrong, k in ((found.wrong, 1), (found.wrong_in_top5, 5)):
-        right = top_k_accuracy_score(labels, logits, k=k, normalize=False, labels=np.arange(classes))
-        assert wrong == count - right
-    expected = softmax(logits)[np.arange(count), labels]
-    np.testing.assert_allclose(found.true_probability.numpy(), expected, rtol=1e-5)
+def test_batches_counted_apart_leave_the_state_as_counting_does() -> None:
+    batches = random_batches(3)
+    counting, apart = (Trainer(seeded_model(replace(SHORT4, dropout=0.0)), DIGITS) for _ in range(2))
+    for trainer in (counting, apart):
+        trainer.step(*batches[0])
+    for images, labels in batches[1:]:
+        counting.step(images, labels)
+    with engine.batches_counted_apart(apart.model, batches=2):
+        for images, labels in batches[1:]:
+            apart.step(images, labels)
+    assert counted(apart.model) == {3}
+    torch.testing.assert_close(dict(apart.model.state_dict()), dict(counting.model.state_dict()), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_top5_is_none_with_fewer_than_five_classes(classes: int) -> None:
-    random = np.random.default_rng(0)
-    logits, labels = random.normal(size=(30, classes)).astype(np.float32), random.integers(classes, size=30)
-    found = predict_logits(logits, labels)
-    assert found.wrong_in_top5 is None
-    assert found.wrong == (logits.argmax(axis=1) != labels).sum() > 0
-    assert found.classes.shape == found.logits.shape == (30, classes)
-
-
-def test_with_five_classes_none_is_wrong_in_top5() -> None:
-    random = np.random.default_rng(0)
-    found = predict_logits(random.normal(size=(30, 5)).astype(np.float32), random.integers(5, size=30))
-    assert found.wrong_in_top5 == 0 < found.wrong
-
-
-@pytest.mark.parametrize("count", [1, 7, 501])
-def test_predictions_are_the_networks_in_evaluation_whatever_the_batches(count: int) -> None:
+def test_batches_counted_apart_keep_the_counters_themselves_even_after_an_error() -> None:
     model = seeded_model()
-    images = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(count) % 10
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = engine.predict(model, zip(images.split(50), labels.split(50), strict=True))
-    assert not model.training
-    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)  # batch norm's statistics included
-
-    with torch.no_grad():
-        logits = model(images).logits
-    expected = logits.sort(dim=1, descending=True)
-    assert found.classes.shape == (count, 5)
-    torch.testing.assert_close(found.logits, expected.values[:, :5])
-    torch.testing.assert_close(logits.gather(1, found.classes), expected.values[:, :5])
-    assert found.labels.tolist() == labels.tolist()
-    assert found.wrong == int((logits.argmax(dim=1) != labels).sum())
+    before = {name: buffer.data_ptr() for name, buffer in model.named_buffers()}
+    with pytest.raises(ZeroDivisionError), engine.batches_counted_apart(model, batches=2):
+        raise ZeroDivisionError
+    assert {name: buffer.data_ptr() for name, buffer in model.named_buffers()} == before
 
 
-def test_a_model_trains_on_after_predicting() -> None:
-    model = seeded_model()
-    engine.predict(model, random_batches(1))
-    model.train()
-    ((images, labels),) = random_batches(1)
-    result = engine.train_step(model, engine.make_optimizer(model, DIGITS), images, labels)
-    assert result.loss.isfinite()
+def test_a_network_without_batch_norm_has_nothing_to_count() -> None:
+    model = seeded_model(replace(SHORT4, batch_norm=False))
+    with engine.batches_counted_apart(model, batches=2):
+        model(random_batches(1)[0][0])
+    assert counted(model) == set()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module may import those that stand in an earlier line, and none of its own line or a later one.
 GOOGLENET_ORDER = [["checks"], ["arch"], ["variants", "counts"], ["blocks"], ["model"]]
 ABLATIONS_ORDER = [
-    ["errors", "files", "draws", "stats", "published"],
+    ["errors", "files", "draws", "stats", "published", "hardware"],
     ["schema"],
     ["config"],
     ["splits"],
@@ -24,15 +24,30 @@ ABLATIONS_ORDER = [
     ["plan"],
     ["record"],
     ["events"],
-    ["devices", "loader", "engine", "complexity", "checkpoint"],
+    ["devices", "augmentation", "engine", "complexity", "checkpoint"],
+    ["loader", "evaluation"],
     ["train"],
     ["runner"],
+    ["parallel"],
     ["tables"],
     ["plots"],
     ["report"],
     ["console"],
 ]
-TORCH_MODULES = {"devices", "loader", "engine", "complexity", "checkpoint", "train", "runner", "blocks", "model"}
+TORCH_MODULES = {
+    "blocks",
+    "model",
+    "devices",
+    "augmentation",
+    "engine",
+    "complexity",
+    "checkpoint",
+    "loader",
+    "evaluation",
+    "train",
+    "runner",
+    "parallel",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Batches: order, augmentation and normalisation, against torchvision's transforms."""
+"""Batches: order, flips and normalisation, against torchvision's transforms."""
 
 import itertools
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from ablations.splits import Dataset, Split
 
 CPU = torch.device("cpu")
 FLIPPING = replace(DIGITS, flip=0.5)
+AUGMENTING = replace(DIGITS, flip=0.5, crop_padding=2, cutout=3)
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_an_epoch_holds_every_image_once(
     batches = list(loader.train_batches(seed=1, epoch=1))
     assert [len(images) for images, _ in batches] == [len(labels) for _, labels in batches] == sizes
     assert loader.steps == len(sizes)
+    assert sorted(loader.batch_sizes) == sorted(set(sizes))
     assert len(loader) == count
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(count))
 
@@ -75,16 +77,16 @@ def test_an_epoch_holds_every_image_once(
 def test_the_same_seed_and_epoch_give_the_same_epoch_whatever_else_was_drawn(
     make_loader: Callable[..., Loader],
 ) -> None:
-    loader = make_loader(200, recipe=FLIPPING)
+    loader = make_loader(200, recipe=AUGMENTING)
     passed_through = [epoch_of(loader, epoch=epoch) for epoch in (1, 2, 3)][-1]
     torch.manual_seed(7)
-    resumed = epoch_of(make_loader(200, recipe=FLIPPING), epoch=3)
+    resumed = epoch_of(make_loader(200, recipe=AUGMENTING), epoch=3)
     assert all(torch.equal(a, b) for a, b in zip(passed_through, resumed, strict=True))
 
 
 def test_no_global_random_number_is_drawn(make_loader: Callable[..., Loader]) -> None:
     before = torch.get_rng_state()
-    epoch_of(make_loader(200, recipe=FLIPPING))
+    epoch_of(make_loader(200, recipe=AUGMENTING))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -155,9 +157,9 @@ def test_without_flip_every_image_is_left_as_it_is(make_loader: Callable[..., Lo
     assert not any(flipped(loader, seed=1, epoch=epoch).any() for epoch in (1, 2, 3))
 
 
-@pytest.mark.parametrize("flip", [0.0, 0.5])
-def test_batches_are_channels_last(make_loader: Callable[..., Loader], flip: float) -> None:
-    loader = make_loader(70, recipe=replace(DIGITS, flip=flip))
+@pytest.mark.parametrize("recipe", [DIGITS, FLIPPING, AUGMENTING], ids=["plain", "flipping", "augmenting"])
+def test_batches_are_channels_last(make_loader: Callable[..., Loader], recipe: Recipe) -> None:
+    loader = make_loader(70, recipe=recipe)
     for images, labels in [*loader.train_batches(seed=1, epoch=1), *loader.eval_batches()]:
         assert images.shape[1:] == (3, 4, 6)
         assert images.is_contiguous(memory_format=torch.channels_last)
@@ -168,16 +170,24 @@ def test_batches_are_channels_last(make_loader: Callable[..., Loader], flip: flo
 def test_evaluation_covers_every_image_in_order_without_augmentation(
     make_loader: Callable[..., Loader], count: int
 ) -> None:
-    batches = list(make_loader(count, recipe=replace(DIGITS, flip=1.0)).eval_batches())
+    batches = list(make_loader(count, recipe=replace(AUGMENTING, flip=1.0)).eval_batches())
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(count))
     expected = torch.stack([torchvision_tensor(image) for image in random_split(count).images])
     torch.testing.assert_close(torch.cat([images for images, _ in batches]), expected, rtol=0, atol=0)
 
 
-def test_what_a_step_does_to_its_batch_does_not_reach_the_data(make_loader: Callable[..., Loader]) -> None:
-    loader = make_loader(20)
+@pytest.mark.parametrize("recipe", [DIGITS, AUGMENTING], ids=["plain", "augmenting"])
+def test_what_a_step_does_to_its_batch_does_not_reach_the_data(recipe: Recipe) -> None:
+    split = random_split(20)
+    loader = Loader(split, recipe=recipe, device=CPU)
     before = epoch_of(loader)
-    for images, labels in [*loader.train_batches(seed=1, epoch=1), *loader.eval_batches()]:
+    for images, labels in loader.train_batches(seed=1, epoch=1):
+        images.zero_()
+        labels.zero_()
+    for images, labels in loader.eval_batches():
         images.zero_()
         assert len(labels)
-    assert torch.equal(epoch_of(loader)[0], before[0])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(epoch_of(loader), before, strict=True))
+    # Loaders read the split's own arrays.
+    assert (split.images == random_split(20).images).all()
+    assert (split.labels == random_split(20).labels).all()

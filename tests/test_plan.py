@@ -25,6 +25,7 @@ DATA = DataSummary(
     train_images=1_000,
     test_images=200,
 )
+RECIPE = PUBLISHED.at_precision("fp32")
 PAIR = select(SUITES["folder"], variants=("reduced", "short"))
 
 
@@ -56,7 +57,7 @@ def test_runs_are_at_the_datas_size_and_the_suites_width(digits_plan: Plan) -> N
         full = VARIANTS[run.architecture.name]
         assert run.architecture == dataclasses.replace(full, width=0.5, image_size=8)
         assert (run.dataset, run.fingerprint, run.num_classes) == ("digits", digits_plan.data.fingerprint, 10)
-        assert (run.recipe, run.limit_train) == (SUITES["digits"].recipe, None)
+        assert (run.recipe, run.limit_train) == (SUITES["digits"].recipe.at_precision("fp32"), None)
     assert len({run.run_id for run in digits_plan.runs}) == 21
 
 
@@ -73,7 +74,7 @@ def test_a_plan_says_what_it_is_about(digits_plan: Plan) -> None:
 def test_full_size_counts_are_the_published_ones(name: str, digits_plan: Plan) -> None:
     with (ROOT / "ablations" / "published.csv").open(newline="") as file:
         published = {row["variant"]: int(row["params"]) for row in csv.DictReader(file) if row["dataset"] == name}
-    of_archive = make(SUITES[name], data=DataSummary.of_archive(name))
+    of_archive = make(select(SUITES[name]), data=DataSummary.of_archive(name))
     for planned in [of_archive, digits_plan] if name == "cifar10" else [of_archive]:  # digits have ten classes too
         assert {size.variant: size.params for size in planned.full_size} == published
         assert {size.image_size for size in planned.full_size} == {32}
@@ -130,7 +131,7 @@ def test_an_architecture_that_does_not_fit_the_images_is_refused() -> None:
     ],
 )
 def test_a_last_batch_of_one_image_is_refused(train_images: int, limit_train: int | None, fraction: float) -> None:
-    recipe = dataclasses.replace(PUBLISHED, validation_fraction=fraction)
+    recipe = dataclasses.replace(RECIPE, validation_fraction=fraction)
     suite = dataclasses.replace(PAIR, recipe=recipe, limit_train=limit_train)
     data = dataclasses.replace(DATA, train_images=train_images)
     with pytest.raises(ValueError, match=r"batches of 64 .*one image.*; change --limit-train or .*batch_size"):
@@ -142,9 +143,15 @@ def test_a_last_batch_of_one_image_is_refused(train_images: int, limit_train: in
     [(64, 0.0), (66, 0.0), (127, 0.0), (128, 0.0), (1_000, 0.0), (None, 0.0), (65, 0.2), (400, 0.2), (402, 0.2)],
 )
 def test_other_last_batches_are_fine(limit_train: int | None, fraction: float) -> None:
-    recipe = dataclasses.replace(PUBLISHED, validation_fraction=fraction)
+    recipe = dataclasses.replace(RECIPE, validation_fraction=fraction)
     planned = make(dataclasses.replace(PAIR, recipe=recipe, limit_train=limit_train))
     assert [run.limit_train for run in planned.runs] == [limit_train, limit_train]
+
+
+def test_a_plan_needs_a_precision() -> None:
+    # The run ids would otherwise not say what was trained.
+    with pytest.raises(ValueError, match=r"recipe published: precision is 'auto'"):
+        make(SUITES["folder"])
 
 
 def test_a_subset_of_more_images_than_there_are_is_refused() -> None:
@@ -188,8 +195,10 @@ def test_three_plans_are_joined_one_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("suite_changes", "data_changes"),
     [
-        ({"recipe": dataclasses.replace(PUBLISHED, epochs=15)}, {}),
-        ({"recipe": dataclasses.replace(PUBLISHED, name="other")}, {}),
+        ({"recipe": dataclasses.replace(RECIPE, epochs=15)}, {}),
+        ({"recipe": dataclasses.replace(RECIPE, name="other")}, {}),
+        ({"recipe": dataclasses.replace(RECIPE, precision="bf16")}, {}),
+        ({"recipe": dataclasses.replace(RECIPE, cutout=8)}, {}),
         ({"limit_train": 500}, {}),
         ({"width": 0.5}, {}),
         ({"baseline": "short"}, {}),

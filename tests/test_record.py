@@ -35,7 +35,7 @@ def folder(tmp_path: Path, make_config: Callable[..., RunConfig]) -> RunFolder:
 def done(folder: RunFolder) -> RunRecord:
     """A record with every value that a finished run has."""
     return RunRecord(
-        schema=1,
+        schema=record.SCHEMA,
         run_id=folder.config.run_id,
         config=folder.config,
         status="done",
@@ -44,8 +44,10 @@ def done(folder: RunFolder) -> RunRecord:
         train_images=150,
         test=record.TestResult(images=60, top1_wrong=7, top5_wrong=0),
         costs=record.Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=2**40),
-        times=record.Times(startup_seconds=1e-9, train_seconds=1 / 3, eval_seconds=0.0, timing_valid=False),
-        environment=Environment.read(device="Prozessor Größe 1 ™", device_kind="cpu", threads=2),
+        times=record.Times(
+            startup_seconds=1e-9, compile_seconds=2 / 7, train_seconds=1 / 3, eval_seconds=0.0, timing_valid=False
+        ),
+        environment=Environment.read(device="Prozessor Größe 1 ™", device_kind="cpu", engine="eager", threads=2),
     )
 
 
@@ -85,7 +87,7 @@ def test_a_record_comes_back_as_it_was(
 def test_a_record_is_json_that_anyone_can_read(folder: RunFolder, done: RunRecord) -> None:
     folder.write_result(done)
     data = json.loads((folder.path / "result.json").read_text(encoding="utf-8"), parse_constant=refuse_constant)
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["test"] == {"images": 60, "top1_wrong": 7, "top5_wrong": 0}
     assert data["config"]["architecture"]["name"] == "short4"
     assert data["config"] == json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
@@ -111,7 +113,11 @@ def test_what_is_not_a_number_is_never_written(folder: RunFolder, done: RunRecor
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no JSON", b'{"schema": 1', b"\xff\xfe", b"[]", b"[1]", b"null", b"1", b"{}", b'{"schema": 2}']
+    "content",
+    [
+        *(b"", b"no JSON", b'{"schema": 2', b"\xff\xfe", b"[]", b"[1]", b"null", b"1", b"{}"),
+        *(b'{"schema": 1}', b'{"schema": 3}'),
+    ],
 )
 def test_what_is_no_record_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "result.json"
@@ -245,8 +251,9 @@ def test_top5_error_may_be_missing() -> None:
 
 
 def test_the_environment_is_this_processs() -> None:
-    environment = Environment.read(device="some device", device_kind="cpu", threads=3)
+    environment = Environment.read(device="some device", device_kind="cpu", engine="compile", threads=3)
     assert (environment.device, environment.device_kind, environment.threads) == ("some device", "cpu", 3)
+    assert environment.engine == "compile"
     assert environment.python == platform.python_version()
     assert environment.platform == f"{os.uname().sysname} {os.uname().machine}"
     versions = dict(pair.split(" ") for pair in environment.versions)
@@ -262,16 +269,16 @@ def test_the_commit_is_this_checkouts() -> None:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"not a git checkout with a commit: {error}")
-    commit = Environment.read(device="", device_kind="cpu", threads=1).commit
+    commit = Environment.read(device="", device_kind="cpu", engine="eager", threads=1).commit
     assert commit in (head, f"{head}-dirty")
 
 
 def test_outside_of_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(record, "REPOSITORY", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert Environment.read(device="", device_kind="cpu", threads=1).commit == "unknown"
+    assert Environment.read(device="", device_kind="cpu", engine="eager", threads=1).commit == "unknown"
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert Environment.read(device="", device_kind="cpu", threads=1).commit == "unknown"
+    assert Environment.read(device="", device_kind="cpu", engine="eager", threads=1).commit == "unknown"

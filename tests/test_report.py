@@ -15,7 +15,7 @@ from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save
 from matplotlib.image import imread
 
 from ablations import published, report
-from ablations.config import DIGITS, PUBLISHED
+from ablations.config import DIGITS, FAST, PUBLISHED, Precision
 from ablations.record import RunFolder
 from googlenet import VARIANTS
 
@@ -46,8 +46,8 @@ def test_head_states_what_the_figures_rest_on(cifar100: Path) -> None:
         "14 of 14 planned runs done, 2 a variant",
         "made cifar100: 100 classes, 32x32 pixels, trained on 50,000 of 50,000 images, tested once on 10,000",
         "ab" * 32,
-        "14 epochs, batch 64, adadelta, learning rate 1, times 0.7 after each epoch, flip 0.5",
-        "Some GPU, 8 CPU threads, Linux x86_64",
+        "14 epochs, batch 64, adadelta, learning rate 1, times 0.7 after each epoch, flip 0.5, fp32",
+        "Some GPU, 8 CPU threads, Linux x86_64, engine graph",
         "Python 3.12.0; torch 2.11.0; numpy 2.0.0",
         "0123456789ab",
     ):
@@ -69,6 +69,14 @@ def test_published_stands_beside_measured_with_the_four_conclusions(cifar100: Pa
     assert len(re.findall(r"\| (agree|disagree|cannot say) \|", text)) == 4
     assert "reconstructions" in text
     assert "spread between seeds is unknown" not in text
+
+
+def test_another_recipes_results_do_not_stand_beside_the_published_ones(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar100", seeds=2, recipe="fast"), wrong=WRONG)
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "14 of 14 planned runs done" in text and "`fast`, 12 epochs" in text
+    for said in ("Published and measured", "published conclusion", "reconstructions"):
+        assert said not in text
 
 
 def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
@@ -172,16 +180,43 @@ def test_recipes_are_described_with_what_was_changed() -> None:
         replace(PUBLISHED, epochs=3, flip=0.0)
     )
     assert "one-cycle schedule" in report.describe_recipe(DIGITS)
+    assert report.describe_recipe(FAST.at_precision("fp32")) == (
+        "`fast`, 12 epochs, batch 512, sgd, learning rate 0.4, one-cycle schedule, Nesterov momentum 0.9, "
+        "weight decay 0.0005, label smoothing 0.1, random crop after padding by 4, flip 0.5, cutout of side 8, fp32, "
+        "normalised by mean 0.5 and std 0.5, last epoch reported"
+    )
+    assert "`fast` with crop_padding, cutout changed" in report.describe_recipe(replace(FAST, crop_padding=2, cutout=0))
     held_out = replace(PUBLISHED, name="own", validation_fraction=0.1)
     assert report.describe_recipe(held_out).endswith(
         "10 % of the training images held out for validation, last epoch reported"
     )
 
 
-def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_devices_precision_is_said_and_is_no_change_of_the_recipe(precision: Precision) -> None:
+    for recipe in (PUBLISHED, FAST, DIGITS):
+        described = report.describe_recipe(recipe.at_precision(precision))
+        assert f", {precision}, " in described and "changed" not in described
+    changed = replace(PUBLISHED, flip=0.25, precision=precision)
+    assert "`published` with flip changed" in report.describe_recipe(changed)
+
+
+@pytest.mark.parametrize("change", [{"device": "Another GPU"}, {"engine": "eager"}], ids=str)
+def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path, change: dict[str, str]) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
-    save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, device="Another GPU"))])
+    save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, **change))])
     text = report.write(tmp_path).read_text(encoding="utf-8")
-    assert "different hardware" in text
+    assert "different hardware or with different engines" in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text
+
+
+def test_times_of_a_run_that_shared_its_device_are_withheld(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
+    first, second = (make_record(config, wrong=1000) for config in plan.runs)
+    assert second.times is not None
+    save(tmp_path, plan, [first, replace(second, times=replace(second.times, timing_valid=False))])
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert f"{second.run_id} went on after a stop or shared the device with other runs" in text
+    assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | 100.0 |" in text
+    assert "| short3 | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text

@@ -17,15 +17,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torchvision.datasets import utils as torchvision_downloads
 
 import run_all
-from ablations import engine, runner
+from ablations import runner
 from ablations.archives import ARCHIVES
+from ablations.engine import StepResult, Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--variants", "short3,short4", "--limit-train", "150", "--epochs", "2")
-TIMES = ("startup_seconds", "train_seconds", "eval_seconds", "timing_valid")
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,39 @@ def test_fresh_trains_again_and_deletes_nothing(main: Callable[..., tuple[int, s
     assert len(list(tmp_path.glob("digits/superseded/*/*/result.json"))) == 2
 
 
+def test_recipe_precision_and_engine_are_those_asked_for(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    given = ("--variants", "short4", "--limit-train", "150", "--epochs", "1")
+    status, _, err = main(*given, "--recipe", "published", "--precision", "bf16", "--engine", "eager")
+    assert (status, err) == (0, "")
+    (path,) = tmp_path.glob("digits/runs/*/result.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    recipe = record["config"]["recipe"]
+    assert (recipe["name"], recipe["optimizer"]) == ("published", "adadelta")
+    assert (recipe["epochs"], recipe["precision"]) == (1, "bf16")
+    assert record["environment"]["engine"] == "eager"
+    text = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
+    assert "`published` with epochs changed" in text and ", bf16, " in text and "engine eager" in text
+
+
+def test_recipe_and_precision_make_runs_of_their_own_and_the_engine_does_not(
+    main: Callable[..., tuple[int, str, str]],
+) -> None:
+    def planned(*given: str) -> str:
+        status, out, _ = main("--variants", "short4", "--plan", *given)
+        assert status == 0
+        (name,) = re.findall(r"digits-short4-s1-[0-9a-f]{8}", out)
+        return name
+
+    usual = planned()
+    others = [("--recipe", "published"), ("--recipe", "fast"), ("--precision", "bf16")]
+    assert len({usual, *(planned(*given) for given in others)}) == 4
+    # On a CPU single precision is the device's own.
+    same = [("--recipe", "digits"), ("--precision", "fp32"), ("--engine", "compile"), ("--runs-per-gpu", "2")]
+    assert {planned(*given) for given in same} == {usual}
+
+
 def test_plan_shows_what_is_done(main: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     status, out, _ = main(*SMALL, "--plan")
     assert status == 0
@@ -117,6 +151,10 @@ def test_list_names_every_architecture_with_its_counts(main: Callable[..., tuple
         (("--variants", "naive,naive"), "named twice"),
         (("--seeds", "0"), "seeds is 0"),
         (("--epochs", "0"), "epochs is 0"),
+        (("--recipe", "fsat"), "recipe 'fsat' is unknown; allowed: published, fast, digits; did you mean 'fast'?"),
+        (("--engine", "graph"), "--engine graph needs a GPU, and the device is cpu; use eager, compile or auto"),
+        (("--runs-per-gpu", "2"), "--runs-per-gpu is 2; use 1 or more on a GPU and 1 elsewhere"),
+        (("--runs-per-gpu", "0"), "--runs-per-gpu is 0; use 1 or more on a GPU and 1 elsewhere"),
         (("--limit-train", "5"), "limit_train is 5"),
         (("--limit-train", "99999"), "1,437 training images"),
         (("--limit-train", "65"), "last batch of one image"),
@@ -137,7 +175,13 @@ def test_bad_arguments_are_one_clear_line(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("given", [("--suit", "x"), ("--seeds", "two"), ("--device", "tpu")])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(("--suit", "x"), ("--seeds", "two"), ("--device", "tpu")),
+        *(("--precision", "fp16"), ("--engine", "triton"), ("--runs-per-gpu", "many")),
+    ],
+)
 def test_unknown_flags_and_wrong_types_end_with_2(
     main: Callable[..., tuple[int, str, str]], given: tuple[str, ...]
 ) -> None:
@@ -197,14 +241,14 @@ def test_a_damaged_archive_is_refused(main: Callable[..., tuple[int, str, str]],
 def test_a_failed_run_is_reported_and_the_others_finish(
     main: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_step = engine.train_step
+    real_step = Trainer.step
 
-    def step(model: Any, *rest: Any) -> engine.StepResult:
-        if model.arch.name == "short3":
+    def step(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+        if trainer.model.arch.name == "short3":
             raise torch.OutOfMemoryError("out of memory on purpose")
-        return real_step(model, *rest)
+        return real_step(trainer, images, labels)
 
-    monkeypatch.setattr(engine, "train_step", step)
+    monkeypatch.setattr(Trainer, "step", step)
     status, out, _ = main(*SMALL)
     assert status == 3
     assert "oom: out of memory on purpose" in out

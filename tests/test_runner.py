@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations import checkpoint, engine, runner
+from ablations import checkpoint, devices, runner
 from ablations.config import RunConfig
+from ablations.engine import StepResult, Trainer
 from ablations.errors import ConfigError, DataError, SuiteLocked
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from ablations.record import RunFolder, RunRecord
 from ablations.splits import Dataset
-from googlenet import GoogLeNet
 
 CPU = torch.device("cpu")
 NAMES = ("short4", "short3", "short2")
@@ -46,18 +46,17 @@ def run_suite(tiny_digits: Dataset, tmp_path: Path) -> Callable[..., list[RunRec
 @contextmanager
 def raising(error: BaseException, *, variant: str, at_step: int = 1) -> Iterator[list[tuple[str, int]]]:
     """Let one variant's training die at that step; gives the variant and batch size of every step that was begun."""
-    train_step, steps = engine.train_step, list[tuple[str, int]]()
+    step, steps = Trainer.step, list[tuple[str, int]]()
 
-    def failing(
-        model: GoogLeNet, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
-    ) -> engine.StepResult:
-        steps.append((model.arch.name, len(images)))
-        if [name for name, _ in steps].count(variant) == at_step and model.arch.name == variant:
+    def failing(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+        name = trainer.model.arch.name
+        steps.append((name, len(images)))
+        if [begun for begun, _ in steps].count(variant) == at_step and name == variant:
             raise error
-        return train_step(model, optimizer, images, labels)
+        return step(trainer, images, labels)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "train_step", failing)
+        patched.setattr(Trainer, "step", failing)
         yield steps
 
 
@@ -91,6 +90,60 @@ def test_every_run_gets_its_record(
         assert checkpoints(config, tmp_path) == ["weights"]
         assert checkpoint.load_weights(folder_of(config, tmp_path).checkpoints)
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(config.run_id for config in configs)
+
+
+def test_only_a_done_run_is_finished(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    with raising(RuntimeError("died"), variant="short3"):
+        done, died = run_suite(configs[:2])
+    assert (done.status, died.status) == ("done", "failed")
+    assert [runner.finished(folder_of(config, tmp_path)) for config in configs] == [done, None, None]
+
+
+def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path, stop_at: StopAt
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(configs[:1], on_event=stop_at(StepDone, 4 + 1))  # the first of the second epoch
+    folder = folder_of(configs[0], tmp_path)
+    record = runner.unfinished_record(
+        configs[0], folder=folder, device=CPU, engine="compile", status="failed", message="gone"
+    )
+    assert (record.run_id, record.config, record.status, record.message) == (
+        configs[0].run_id,
+        configs[0],
+        "failed",
+        "gone",
+    )
+    assert record.epochs == folder.read_epochs() and len(record.epochs) == 1
+    assert (record.train_images, record.test, record.costs, record.times) == (None, None, None, None)
+    assert record.environment == devices.environment(CPU, engine="compile")
+
+
+@pytest.mark.parametrize("shares_device", [False, True])
+def test_a_run_alone_is_trained_to_its_record(
+    configs: list[RunConfig], tiny_digits: Dataset, tmp_path: Path, shares_device: bool
+) -> None:
+    folder, events = folder_of(configs[0], tmp_path), list[Event]()
+    record = runner.train_to_record(
+        configs[0],
+        dataset=tiny_digits,
+        device=CPU,
+        folder=folder,
+        engine="eager",
+        shares_device=shares_device,
+        on_event=events.append,
+    )
+    assert record == folder.read_result() and record.status == "done"
+    assert record.times is not None and record.times.timing_valid != shares_device
+    assert record.environment.engine == "eager"
+    assert checkpoints(configs[0], tmp_path) == ["weights"]
+    assert [type(event) for event in events if not isinstance(event, StepDone)] == [
+        TrainingStarted,
+        EpochDone,
+        EpochDone,
+    ]
 
 
 def test_done_runs_are_skipped_and_not_touched(
@@ -177,7 +230,7 @@ def test_a_run_that_failed_goes_on_at_the_next_start_to_the_undisturbed_result(
     records = run_suite(configs[:2], on_event=events.append)
     assert [record.status for record in records] == ["done", "done"]
     assert [event.skipped for event in events if isinstance(event, RunEnded)] == [True, False]
-    assert TrainingStarted(finished_epochs=1, train_images=100) in events
+    assert TrainingStarted(run_id=configs[1].run_id, finished_epochs=1, train_images=100) in events
     undisturbed = tmp_path / "undisturbed"
     expected = runner.run(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
     assert records[1].test == expected[0].test
@@ -359,5 +412,5 @@ def test_runs_set_aside_start_afresh(
     runner.set_aside(configs[:1], suite_dir=tmp_path)
     events: list[Event] = []
     (again,) = run_suite(configs[:1], on_event=events.append)
-    assert TrainingStarted(finished_epochs=0, train_images=100) in events
+    assert TrainingStarted(run_id=configs[0].run_id, finished_epochs=0, train_images=100) in events
     assert again.test == first.test

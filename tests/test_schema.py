@@ -12,13 +12,15 @@ from ablations.schema import check_keys, from_plain, to_plain
 from googlenet.arch import Architecture
 from googlenet.variants import ARCHITECTURES, REFERENCES
 
+RECIPE = PUBLISHED.at_precision("fp32")
+
 # Has auxiliary heads, so that every kind of field is there.
 CONFIG = RunConfig(
     architecture=REFERENCES["torchvision"],
     dataset="cifar100",
     fingerprint="0f" * 32,
     num_classes=100,
-    recipe=PUBLISHED,
+    recipe=RECIPE,
     seed=3,
     limit_train=5_000,
 )
@@ -37,7 +39,7 @@ def test_a_run_comes_back_from_json_equal(name: str, limit_train: int | None) ->
         dataset="folder",
         fingerprint="ab" * 32,
         num_classes=10,
-        recipe=PUBLISHED,
+        recipe=RECIPE,
         seed=1,
         limit_train=limit_train,
     )
@@ -68,7 +70,7 @@ def test_a_key_with_a_default_may_be_absent() -> None:
     config = from_plain(RunConfig, plain, where="run")
     assert config.limit_train is None
     assert config.architecture.aux is None
-    assert config.recipe == PUBLISHED
+    assert config.recipe == RECIPE
 
 
 def test_a_whole_number_will_do_for_a_float() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ablations.config import PUBLISHED
+from ablations.config import DIGITS, FAST, PUBLISHED, Precision, Recipe
 from ablations.errors import ConfigError
 from ablations.suites import SUITES, Suite, find, read_suite_file, select
 from googlenet import REFERENCES, VARIANTS, Auxiliary
@@ -31,7 +31,11 @@ name = "quick"
 base = "digits"
 epochs = 2
 learning_rate = 1
+label_smoothing = 0.1
 flip = 0.5
+crop_padding = 4
+cutout = 8
+precision = "bf16"
 
 [variant.five]
 branch5x5 = "5x5"
@@ -123,17 +127,47 @@ def test_a_suite_refuses_by_value_and_by_what_is_allowed(changes: dict[str, Any]
         dataclasses.replace(SUITES["digits"], **changes)
 
 
-def test_without_choices_a_suite_stays_as_it_is() -> None:
-    assert select(SUITES["cifar10"]) == SUITES["cifar10"]
+def test_without_choices_a_suite_stays_as_it_is_but_for_its_precision() -> None:
+    assert select(SUITES["cifar10"]) == dataclasses.replace(SUITES["cifar10"], recipe=PUBLISHED.at_precision("fp32"))
 
 
 def test_choices_take_the_place_of_the_suites_own() -> None:
     chosen = select(SUITES["cifar10"], variants=("short4", "naive"), seeds=5, epochs=3, limit_train=1_000)
     assert names(chosen) == ("short4", "naive")
     assert (chosen.seeds, chosen.limit_train) == (5, 1_000)
-    assert chosen.recipe == dataclasses.replace(PUBLISHED, epochs=3)
+    assert chosen.recipe == dataclasses.replace(PUBLISHED, epochs=3, precision="fp32")
     untouched = ("name", "axis", "dataset", "baseline", "width")
     assert [getattr(chosen, field) for field in untouched] == [getattr(SUITES["cifar10"], f) for f in untouched]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked_for", "native", "expected"),
+    [
+        ("auto", "auto", "fp32", "fp32"),
+        ("auto", "auto", "bf16", "bf16"),
+        ("fp32", "auto", "bf16", "fp32"),
+        ("bf16", "auto", "fp32", "bf16"),
+        ("auto", "fp32", "bf16", "fp32"),
+        ("auto", "bf16", "fp32", "bf16"),
+        ("fp32", "bf16", "fp32", "bf16"),
+        ("bf16", "fp32", "bf16", "fp32"),
+    ],
+)
+def test_the_precision_is_the_users_or_else_the_recipes_or_else_the_devices(
+    own: Precision, asked_for: Precision, native: Precision, expected: Precision
+) -> None:
+    suite = dataclasses.replace(SUITES["cifar10"], recipe=dataclasses.replace(PUBLISHED, precision=own))
+    chosen = select(suite, precision=asked_for, native_precision=native)
+    assert chosen == dataclasses.replace(suite, recipe=dataclasses.replace(PUBLISHED, precision=expected))
+
+
+@pytest.mark.parametrize("recipe", [PUBLISHED, FAST, DIGITS], ids=lambda recipe: recipe.name)
+def test_a_known_recipe_takes_the_place_of_the_suites_own(recipe: Recipe) -> None:
+    for suite in SUITES.values():
+        chosen = select(suite, recipe=recipe.name)
+        assert chosen == dataclasses.replace(suite, recipe=recipe.at_precision("fp32"))
+    changed = select(SUITES["cifar10"], recipe=recipe.name, epochs=2, precision="bf16")
+    assert changed.recipe == dataclasses.replace(recipe, epochs=2, precision="bf16")
 
 
 def test_variants_may_come_from_outside_of_the_suite() -> None:
@@ -161,6 +195,9 @@ def test_a_suites_own_variant_comes_before_a_known_one_of_that_name() -> None:
         ({"epochs": -3}, r"epochs is -3; it must be a whole number of at least 1"),
         ({"limit_train": 0}, r"limit_train is 0; it must be a whole number of at least 1"),
         ({"limit_train": -10}, r"limit_train is -10; it must be a whole number of at least 1"),
+        ({"recipe": "fsat"}, r"recipe 'fsat' is unknown; allowed: published, fast, digits; did you mean 'fast'\?"),
+        ({"recipe": ""}, r"recipe '' is unknown; allowed: published, fast, digits"),
+        ({"precision": "fp16"}, r"precision 'fp16' is unknown; allowed: auto, fp32, bf16"),
     ],
 )
 def test_an_unusable_choice_is_refused(choices: dict[str, Any], message: str) -> None:
@@ -173,7 +210,15 @@ def test_a_suite_file(tmp_path: Path) -> None:
     assert (suite.name, suite.axis, suite.dataset) == ("branches", "the third branch", "cifar10")
     assert (suite.baseline, suite.seeds, suite.width, suite.limit_train) == ("reduced", 3, 0.25, 5_000)
     assert suite.recipe == dataclasses.replace(
-        SUITES["digits"].recipe, name="quick", epochs=2, learning_rate=1.0, flip=0.5
+        SUITES["digits"].recipe,
+        name="quick",
+        epochs=2,
+        learning_rate=1.0,
+        label_smoothing=0.1,
+        flip=0.5,
+        crop_padding=4,
+        cutout=8,
+        precision="bf16",
     )
     reduced = VARIANTS["reduced"]
     assert suite.architectures == (
@@ -257,6 +302,8 @@ FILE_ERRORS = [
     (HEAD + '[variant."../x"]\nwidth = 0.5', r"architecture name '\.\./x' is not usable"),
     (HEAD + 'variants = ["naive"]\n[recipe]\nepochs = 0', "recipe: recipe custom: epochs is 0"),
     (HEAD + 'variants = ["naive"]\nrecipe = 5', "recipe: expected a table, found 5"),
+    (HEAD + 'variants = ["naive"]\n[recipe]\ncutout = 0.5', "recipe: cutout: expected int, found 0.5"),
+    (HEAD + 'variants = ["naive"]\n[recipe]\nprecision = "half"', "recipe custom: precision 'half' is unknown"),
     (HEAD + 'variants = ["naive"]\nseeds = 0', "seeds is 0; it must be a whole number of at least 1"),
     (HEAD + 'variants = ["naive"]\nseeds = 1.5', "seeds: expected int, found 1.5"),
     (HEAD + 'variants = ["naive"]\nwidth = true', "width: expected float, found True"),

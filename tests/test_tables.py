@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -37,7 +38,10 @@ def test_csv_files_hold_the_same_figures(tmp_path: Path) -> None:
     tables.write_csv(tmp_path, results)
     runs = pd.read_csv(tmp_path / "results.csv")
     assert list(runs["top1_wrong"]) == [WRONG[v][s - 1] for v, s in zip(runs["variant"], runs["seed"], strict=True)]
+    assert set(runs["precision"]) == {"fp32"} and set(runs["engine"]) == {"graph"}
+    assert list(runs["compile_seconds"]) == [4.0] * 21
     summary = pd.read_csv(tmp_path / "summary.csv")
+    assert list(summary["compile_seconds_mean"]) == [4.0] * 7
     assert list(summary["top1_error_mean"]) == pytest.approx(list(results.summary["top1_error_mean"]))
 
 
@@ -62,7 +66,8 @@ def test_missing_and_failed_runs_have_a_row_and_no_figures(tmp_path: Path) -> No
     assert summary.loc["reduced", "top1_error_mean"] == pytest.approx(0.1)
 
 
-def test_resumed_runs_and_mixed_hardware_stay_out_of_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"device": "Another GPU"}, {"engine": "eager"}, {"threads": 4}], ids=str)
+def test_resumed_runs_and_mixed_hardware_or_engines_stay_out_of_times(tmp_path: Path, change: dict[str, Any]) -> None:
     plan = make_plan("cifar10", seeds=2, variants=("reduced",))
     first, second = (make_record(config, wrong=1000, seconds=100.0 * config.seed) for config in plan.runs)
     assert second.times is not None
@@ -70,11 +75,11 @@ def test_resumed_runs_and_mixed_hardware_stay_out_of_times(tmp_path: Path) -> No
     save(tmp_path, plan, [first, resumed])
     row = tables.load(tmp_path).summary.iloc[0]
     assert (row["n"], row["n_timed"], row["train_seconds_mean"]) == (2, 1, pytest.approx(100.0))
-    elsewhere = replace(second, environment=replace(ENVIRONMENT, device="Another GPU"))
+    elsewhere = replace(second, environment=replace(ENVIRONMENT, **change))
     save(tmp_path, plan, [first, elsewhere])
     row = tables.load(tmp_path).summary.iloc[0]
     assert (row["n"], row["n_timed"]) == (2, 0)
-    assert pd.isna(row["train_seconds_mean"])
+    assert pd.isna(row["train_seconds_mean"]) and pd.isna(row["compile_seconds_mean"])
 
 
 def test_a_plan_grows_by_later_runs_of_the_same_kind(tmp_path: Path) -> None:

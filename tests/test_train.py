@@ -13,9 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations import checkpoint, devices, engine
-from ablations.config import RunConfig
+from ablations import checkpoint, devices
+from ablations.config import Precision, RunConfig
+from ablations.engine import StepResult, Trainer
 from ablations.errors import DataError, Diverged
+from ablations.evaluation import Predictions, predict
 from ablations.events import EpochDone, Event, StepDone, TrainingStarted
 from ablations.record import RunFolder, RunRecord
 from ablations.splits import Dataset, Split
@@ -42,8 +44,8 @@ class Run(NamedTuple):
 def undisturbed(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    """Three epochs with flips, dropout, a moving learning rate and a validation split, never stopped."""
-    config = make_config(flip=0.5, validation_fraction=0.2)
+    """Three epochs with all augmentation, dropout, a moving learning rate and a validation split, never stopped."""
+    config = make_config(flip=0.5, crop_padding=1, cutout=2, label_smoothing=0.1, validation_fraction=0.2)
     folder = RunFolder(tmp_path_factory.mktemp("undisturbed"), config)
     events: list[Event] = []
     record = train(config, dataset=tiny_digits, device=CPU, folder=folder, on_event=events.append)
@@ -166,7 +168,7 @@ def test_the_record_of_a_finished_run_says_everything(undisturbed: Run) -> None:
     assert record.train_images == 120
     assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3]
     assert folder.read_epochs() == record.epochs
-    assert record.environment == devices.environment(CPU)
+    assert record.environment == devices.environment(CPU, engine="eager")
     assert record.costs is not None and record.times is not None
     assert record.costs.params == sum(p.numel() for p in rebuilt(config, folder).parameters())
     assert record.costs.flops == 2 * record.costs.macs > 0
@@ -175,6 +177,7 @@ def test_the_record_of_a_finished_run_says_everything(undisturbed: Run) -> None:
     assert record.times.train_seconds == pytest.approx(sum(epoch.train_seconds for epoch in record.epochs))
     assert record.times.eval_seconds > sum(epoch.eval_seconds for epoch in record.epochs) > 0
     assert record.times.startup_seconds > 0
+    assert 0 <= record.times.compile_seconds < 0.1  # on a CPU an eager step needs no preparation
     for epoch in record.epochs:
         assert epoch.train_seconds > 0
         # Fractions of 120 and of 30 images.
@@ -187,14 +190,14 @@ def test_an_epochs_loss_and_error_are_means_over_its_images(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[float, int, int]] = []
-    train_step = engine.train_step
+    step = Trainer.step
 
-    def noting(*arguments: Any) -> engine.StepResult:
-        result = train_step(*arguments)
-        steps.append((float(result.loss), int(result.wrong), len(arguments[3])))
+    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+        result = step(trainer, images, labels)
+        steps.append((float(result.loss), int(result.wrong), len(labels)))
         return result
 
-    monkeypatch.setattr(engine, "train_step", noting)
+    monkeypatch.setattr(Trainer, "step", noting)
     config = make_config(epochs=2)
     record = train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config))
     for epoch, its_steps in zip(record.epochs, (steps[:5], steps[5:]), strict=True):
@@ -203,17 +206,49 @@ def test_an_epochs_loss_and_error_are_means_over_its_images(
         assert epoch.train_error == sum(wrong for _, wrong, _ in its_steps) / 150
 
 
+def test_weights_say_how_many_batches_they_have_seen(undisturbed: Run) -> None:
+    weights = checkpoint.load_weights(undisturbed.folder.checkpoints)
+    counters = [int(value) for name, value in weights.items() if name.endswith("num_batches_tracked")]
+    assert counters and set(counters) == {3 * STEPS}
+
+
+def test_times_beside_other_work_on_the_device_are_not_valid(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    config = make_config(epochs=1)
+    folder = RunFolder(tmp_path, config)
+    record = train(config, dataset=tiny_digits, device=CPU, folder=folder, shares_device=True)
+    assert record.times is not None and not record.times.timing_valid
+
+
+def test_a_run_in_bf16_is_another_one_whose_weights_are_still_single(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = make_config(epochs=1, precision=precision)
+        folder = RunFolder(tmp_path, config)
+        losses[precision] = train(config, dataset=tiny_digits, device=CPU, folder=folder).epochs[0].train_loss
+        weights = checkpoint.load_weights(folder.checkpoints)
+        assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+    # bfloat16 has 8 bits of precision.
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
 def test_events_come_in_order(undisturbed: Run) -> None:
-    expected: list[Event] = [TrainingStarted(finished_epochs=0, train_images=120)]
+    run_id = undisturbed.config.run_id
+    expected: list[Event] = [TrainingStarted(run_id=run_id, finished_epochs=0, train_images=120)]
     steps = (event for event in undisturbed.events if isinstance(event, StepDone))
     for epoch in undisturbed.record.epochs:
         expected += [next(steps) for _ in range(STEPS)]
-        expected.append(EpochDone(epoch=epoch))
+        expected.append(EpochDone(run_id=run_id, epoch=epoch))
     assert undisturbed.events == expected
 
 
 def test_steps_tell_their_images_and_the_epochs_mean_loss_so_far(undisturbed: Run) -> None:
     steps = [event for event in undisturbed.events if isinstance(event, StepDone)]
+    assert {step.run_id for step in steps} == {undisturbed.config.run_id}
     assert [step.images for step in steps] == [32, 32, 32, 24] * 3
     last_losses = [step.loss for step in steps[STEPS - 1 :: STEPS]]
     assert last_losses == [epoch.train_loss for epoch in undisturbed.record.epochs]
@@ -243,18 +278,19 @@ def test_training_never_sees_the_images_that_validate(
     undisturbed: Run, tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[Counter[bytes]] = []
-    train_step = engine.train_step
+    step = Trainer.step
 
-    def noting(model: GoogLeNet, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> engine.StepResult:
+    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
         trained_on[-1].update(image.contiguous().numpy().tobytes() for image in images)
-        return train_step(model, optimizer, images, labels)
+        return step(trainer, images, labels)
 
     def on_event(event: Event) -> None:
         if isinstance(event, TrainingStarted | EpochDone):
             trained_on.append(Counter())
 
-    monkeypatch.setattr(engine, "train_step", noting)
-    config = replace(undisturbed.config, recipe=replace(undisturbed.config.recipe, flip=0.0))
+    monkeypatch.setattr(Trainer, "step", noting)
+    unchanged = replace(undisturbed.config.recipe, flip=0.0, crop_padding=0, cutout=0)
+    config = replace(undisturbed.config, recipe=unchanged)
     folder = RunFolder(tmp_path, config)
     record = train(config, dataset=tiny_digits, device=CPU, folder=folder, on_event=on_event)
     images, labels = as_batch(tiny_digits.train)
@@ -302,13 +338,11 @@ def test_peak_memory_is_that_of_training_and_not_of_evaluation(
     monkeypatch: pytest.MonkeyPatch,
     fraction: float,
 ) -> None:
-    predict = engine.predict
-
-    def hungry(model: GoogLeNet, batches: Iterator[tuple[Tensor, Tensor]]) -> engine.Predictions:
+    def hungry(model: GoogLeNet, batches: Iterator[tuple[Tensor, Tensor]], *, precision: Precision) -> Predictions:
         assert np.ones(300 * 2**20, dtype=np.uint8)[-1] == 1
-        return predict(model, batches)
+        return predict(model, batches, precision=precision)
 
-    monkeypatch.setattr(engine, "predict", hungry)
+    monkeypatch.setattr("ablations.train.predict", hungry)
     config = make_config(epochs=2, validation_fraction=fraction)
     devices.reset_peak_memory(CPU)
     before = devices.peak_memory_bytes(CPU)
@@ -329,20 +363,19 @@ def test_the_test_images_are_seen_once_after_the_last_epoch(
 ) -> None:
     test_images = {image.tobytes() for image in as_batch(tiny_digits.test)[0].numpy()}
     seen: list[str] = []
-    predict = engine.predict
 
-    def noting(model: GoogLeNet, batches: Iterator[tuple[Tensor, Tensor]]) -> engine.Predictions:
+    def noting(model: GoogLeNet, batches: Iterator[tuple[Tensor, Tensor]], *, precision: Precision) -> Predictions:
         held = [(images, labels) for images, labels in batches]
         shown = {image.contiguous().numpy().tobytes() for images, _ in held for image in images}
         assert shown == test_images or not shown & test_images
         seen.append("test" if shown & test_images else "validation")
-        return predict(model, held)
+        return predict(model, held, precision=precision)
 
     def on_event(event: Event) -> None:
         if isinstance(event, EpochDone):
             seen.append("epoch")
 
-    monkeypatch.setattr(engine, "predict", noting)
+    monkeypatch.setattr("ablations.train.predict", noting)
     config = make_config(validation_fraction=fraction)
     train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config), on_event=on_event)
     assert seen.count("validation") == passes
@@ -353,13 +386,13 @@ def test_learning_rates_are_those_of_the_recipe(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    train_step = engine.train_step
+    step = Trainer.step
 
-    def noting(*arguments: Any) -> engine.StepResult:
-        rates.append(arguments[1].param_groups[0]["lr"])
-        return train_step(*arguments)
+    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        return step(trainer, images, labels)
 
-    monkeypatch.setattr(engine, "train_step", noting)
+    monkeypatch.setattr(Trainer, "step", noting)
     config = make_config(optimizer="adadelta", learning_rate=1.0, schedule="step", step_gamma=0.7)
     train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config))
     # As torch.optim.lr_scheduler.StepLR(step_size=1, gamma=0.7) has it.
@@ -399,15 +432,15 @@ def test_weights_that_the_last_step_ruined_are_no_result(
 def test_a_later_epoch_that_diverges_is_named_and_the_earlier_ones_stay(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_step, steps = engine.train_step, 0
+    step, steps = Trainer.step, 0
 
-    def diverging(*arguments: Any) -> engine.StepResult:
+    def diverging(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
         nonlocal steps
         steps += 1
-        result = train_step(*arguments)
+        result = step(trainer, images, labels)
         return result._replace(loss=result.loss * torch.inf) if steps == 7 else result
 
-    monkeypatch.setattr(engine, "train_step", diverging)
+    monkeypatch.setattr(Trainer, "step", diverging)
     config = make_config()
     folder = RunFolder(tmp_path, config)
     with pytest.raises(Diverged, match="epoch 2 of 3"):
@@ -467,7 +500,7 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     config = undisturbed.config
     stop(config, tiny_digits, tmp_path, stop_at(kind, number))
     record, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=kept, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=kept, train_images=120)
     assert len([event for event in events if isinstance(event, StepDone)]) == (3 - kept) * STEPS
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
     assert record.test == undisturbed.record.test
@@ -504,7 +537,7 @@ def test_a_run_may_be_stopped_after_every_epoch(
     for _ in range(3):
         stop(undisturbed.config, tiny_digits, tmp_path, stop_at(EpochDone, 1))
     _, events = go_on(undisturbed.config, tiny_digits, tmp_path)
-    assert events == [TrainingStarted(finished_epochs=3, train_images=120)]
+    assert events == [TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=3, train_images=120)]
     assert_same(outcome_of(RunFolder(tmp_path, undisturbed.config)), outcome_of(undisturbed.folder))
 
 
@@ -519,7 +552,7 @@ def test_a_run_stopped_while_it_tests_goes_on_to_the_same_result(
         patched.setattr(RunFolder, "write_predictions", press_ctrl_c)
         go_on(config, tiny_digits, tmp_path)
     _, events = go_on(config, tiny_digits, tmp_path)
-    assert events == [TrainingStarted(finished_epochs=3, train_images=120)]
+    assert events == [TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=3, train_images=120)]
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
 
 
@@ -534,7 +567,7 @@ def test_epochs_recorded_after_the_last_checkpoint_are_trained_again(
     stop(config, tiny_digits, tmp_path, stop_at(EpochDone, 1))
     RunFolder(tmp_path, config).append_epoch(replace(undisturbed.record.epochs[1], train_loss=99.0))
     _, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=1, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=1, train_images=120)
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
 
 
@@ -554,7 +587,7 @@ def test_a_run_killed_between_its_record_and_its_checkpoint_trains_that_epoch_ag
         go_on(config, tiny_digits, tmp_path)
     assert len(RunFolder(tmp_path, config).read_epochs()) == 2
     _, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=1, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=1, train_images=120)
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
 
 
@@ -569,7 +602,7 @@ def test_a_run_that_lost_its_epochs_starts_afresh(
     stop(config, tiny_digits, tmp_path, stop_at(EpochDone, 2))
     (RunFolder(tmp_path, config).path / "metrics.jsonl").unlink()
     record, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=0, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=0, train_images=120)
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
     assert record.times is not None and record.times.timing_valid
 
@@ -586,7 +619,7 @@ def test_a_run_that_started_afresh_may_be_stopped_again(
     (RunFolder(tmp_path, config).path / "metrics.jsonl").unlink()
     stop(config, tiny_digits, tmp_path, stop_at(EpochDone, 1))
     _, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=1, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=1, train_images=120)
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
 
 
@@ -602,7 +635,7 @@ def test_a_damaged_checkpoint_costs_one_epoch(
     (path,) = RunFolder(tmp_path, config).checkpoints.glob("epoch-000002-*.pt")
     path.write_bytes(path.read_bytes()[:-100])
     _, events = go_on(config, tiny_digits, tmp_path)
-    assert events[0] == TrainingStarted(finished_epochs=1, train_images=120)
+    assert events[0] == TrainingStarted(run_id=undisturbed.config.run_id, finished_epochs=1, train_images=120)
     assert_same(outcome_of(RunFolder(tmp_path, config)), outcome_of(undisturbed.folder))
 
 

@@ -1,0 +1,238 @@
+"""Runs side by side on one device, each in a worker process; their times are marked as not valid."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from .config import RunConfig
+from .engine import Engine
+from .errors import UserError
+from .events import Event, RunEnded, RunStarted, StepDone, ignore
+from .record import RunFolder, RunRecord
+from .runner import finished, train_to_record, unfinished_record
+from .splits import Dataset
+
+STEP_INTERVAL_SECONDS = 0.2  # between two messages on a run's steps
+STOP_SECONDS = 20.0  # that a worker has, once told to stop, to write its record
+
+
+class _Job(NamedTuple):
+    """A run and its position in the plan, from 1."""
+
+    position: int
+    config: RunConfig
+
+
+class _Work(NamedTuple):
+    """What every worker needs to know beside its runs."""
+
+    dataset: Dataset
+    device: torch.device
+    suite_dir: Path
+    engine: Engine
+    threads: int
+
+
+def run(
+    configs: Sequence[RunConfig],
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    suite_dir: Path,
+    workers: int,
+    engine: Engine = "eager",
+    on_event: Callable[[Event], None] = ignore,
+) -> list[RunRecord]:
+    """Bring every planned run to its record like `runner.run`, `workers` of them at a time on the same device.
+
+    A worker that dies leaves a record that says so, and another takes its place.
+
+    Raises:
+        KeyboardInterrupt: passed on after the runs at hand were stopped and saved as "interrupted".
+        UserError: if nothing of this suite can be run.
+    """
+    work = _Work(dataset, device, suite_dir, engine, threads=max(1, torch.get_num_threads() // workers))
+    records: dict[int, RunRecord] = {}
+
+    def end(position: int, record: RunRecord, *, skipped: bool) -> None:
+        records[position] = record
+        on_event(RunEnded(record=record, position=position, total=len(configs), skipped=skipped))
+
+    waiting: deque[_Job] = deque()
+    for position, config in enumerate(configs, start=1):
+        record = finished(RunFolder(suite_dir / "runs", config))
+        if record is None:
+            waiting.append(_Job(position, config))
+        else:
+            end(position, record, skipped=True)
+
+    with _staff(work) as hire:
+        idle = [hire() for _ in range(min(workers, len(waiting)))]
+        busy: dict[object, tuple[_Worker, _Job]] = {}
+        while waiting or busy:
+            while waiting and idle:
+                worker, job = idle.pop(), waiting.popleft()
+                on_event(RunStarted(config=job.config, position=job.position, total=len(configs)))
+                worker.give(job.config)
+                busy[worker.connection] = (worker, job)
+            for connection in wait([worker.connection for worker, _ in busy.values()]):
+                worker, job = busy[connection]
+                message = worker.receive()
+                if isinstance(message, UserError):
+                    raise message
+                if isinstance(message, Event):
+                    on_event(message)
+                    continue
+                del busy[connection]
+                if message is None:
+                    end(job.position, _save_death(job.config, worker, work), skipped=False)
+                    idle += [hire()] if waiting else []
+                else:
+                    end(job.position, message, skipped=False)
+                    idle.append(worker)
+    return [records[position] for position in sorted(records)]
+
+
+class _Worker:
+    """A process that trains the runs it is given, one after the other."""
+
+    def __init__(self, work: _Work) -> None:
+        context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_train_all, args=(theirs, work), daemon=True)
+        with _ctrl_c_ignored():
+            self.process.start()
+        theirs.close()
+
+    def give(self, config: RunConfig) -> None:
+        """Start on a run."""
+        with suppress(OSError):  # a worker that has died is noticed on receiving
+            self.connection.send(config)
+
+    def receive(self) -> Event | RunRecord | UserError | None:
+        """What the worker sent; None if it has died."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return None
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which reaches every process of the terminal.
+
+    The parent alone answers it, and stops its workers by SIGTERM.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _staff(work: _Work) -> Iterator[Callable[[], _Worker]]:
+    """Yield a function that starts workers; on leaving, all of them are told to stop and waited for."""
+    hired: list[_Worker] = []
+
+    def hire() -> _Worker:
+        hired.append(_Worker(work))
+        return hired[-1]
+
+    try:
+        yield hire
+    finally:
+        for worker in hired:
+            worker.process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in hired:
+            worker.process.join(timeout=max(0.0, deadline - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.connection.close()
+
+
+def _save_death(config: RunConfig, worker: _Worker, work: _Work) -> RunRecord:
+    folder = RunFolder(work.suite_dir / "runs", config)
+    record = unfinished_record(
+        config,
+        folder=folder,
+        device=work.device,
+        engine=work.engine,
+        status="failed",
+        message=f"its worker process died with exit code {worker.process.exitcode}",
+    )
+    folder.write_result(record)
+    return record
+
+
+def _train_all(connection: Connection, work: _Work) -> None:
+    """A worker's life: receive a run, train it, send its events and its record; until told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    torch.set_num_threads(work.threads)
+    try:
+        while True:
+            config: RunConfig = connection.recv()
+            record = train_to_record(
+                config,
+                dataset=work.dataset,
+                device=work.device,
+                folder=RunFolder(work.suite_dir / "runs", config),
+                engine=work.engine,
+                shares_device=True,
+                on_event=_Sender(connection),
+            )
+            connection.send(record)
+    except UserError as error:
+        connection.send(error)
+    except (KeyboardInterrupt, EOFError):  # told to stop, or the parent is gone
+        return
+
+
+class _Sender:
+    """An observer that sends events through a pipe; steps are summed up and sent a few times a second."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._steps: StepDone | None = None
+        self._sent_at = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepDone):
+            before = self._steps.images if self._steps else 0
+            self._steps = replace(event, images=before + event.images)
+            if time.monotonic() - self._sent_at >= STEP_INTERVAL_SECONDS:
+                self._send_steps()
+        else:
+            self._send_steps()
+            self._send(event)
+
+    def _send_steps(self) -> None:
+        if self._steps is not None:
+            self._send(self._steps)
+            self._steps, self._sent_at = None, time.monotonic()
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._connection.send(event)
+        except OSError as error:
+            # The parent was killed. No record says so: the run is taken up where it stopped.
+            raise SystemExit from error

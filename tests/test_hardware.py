@@ -1,0 +1,177 @@
+"""What GPU there is, asked of a made-up driver: its answers, its refusals, and that it is asked no more than needed."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from ablations import devices, hardware
+from ablations.errors import ConfigError
+
+# From CUDA's cuda.h.
+SUCCESS, NOT_INITIALIZED, NO_DEVICE, INVALID_DEVICE, INVALID_VALUE = 0, 3, 100, 101, 1
+MAJOR, MINOR = 75, 76
+HANDLE = 40  # a device's handle need not be its number
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+Install = Callable[..., None]
+
+
+class FakeDriver:
+    """A driver with these GPUs, by compute capability; `broken` names the call that fails."""
+
+    def __init__(self, *capabilities: tuple[int, int], broken: str = "") -> None:
+        self._capabilities = capabilities
+        self._broken = broken
+        self._ready = False
+
+    def cuInit(self, flags: int) -> int:
+        assert flags == 0
+        self._ready = self._broken != "cuInit"
+        return SUCCESS if self._ready else NO_DEVICE
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        return self._give(count, len(self._capabilities), call="cuDeviceGetCount")
+
+    def cuDeviceGet(self, gpu: Any, number: int) -> int:
+        if number >= len(self._capabilities):
+            return INVALID_DEVICE
+        return self._give(gpu, HANDLE + number, call="cuDeviceGet")
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, gpu: ctypes.c_int) -> int:
+        if not HANDLE <= gpu.value < HANDLE + len(self._capabilities):
+            return INVALID_DEVICE
+        capability = dict(zip((MAJOR, MINOR), self._capabilities[gpu.value - HANDLE], strict=True))
+        if attribute not in capability:
+            return INVALID_VALUE
+        return self._give(value, capability[attribute], call=f"cuDeviceGetAttribute {attribute}")
+
+    def _give(self, pointer: Any, value: int, *, call: str) -> int:
+        if not self._ready:
+            return NOT_INITIALIZED
+        if call == self._broken:
+            return INVALID_VALUE
+        pointer._obj.value = value
+        return SUCCESS
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Puts a made-up driver, or an error on loading it, in the place of the machine's own."""
+
+    def put(driver: FakeDriver | OSError) -> None:
+        def load(name: str) -> FakeDriver:
+            assert name == ("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+            if isinstance(driver, OSError):
+                raise driver
+            return driver
+
+        monkeypatch.setattr(ctypes, "CDLL", load)
+
+    return put
+
+
+@pytest.fixture
+def no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that must not be asked."""
+
+    def load(name: str) -> None:
+        raise AssertionError(f"{name} was loaded")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((7, 0), "fp32"), ((7, 5), "fp32"), ((8, 0), "bf16"), ((8, 6), "bf16"), ((9, 0), "bf16"), ((12, 1), "bf16")],
+)
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_gpu_has_bf16_from_compute_capability_8_on(
+    install: Install, device: str, capability: tuple[int, int], precision: str
+) -> None:
+    install(FakeDriver(capability))
+    assert hardware.gpu_capability() == capability
+    assert hardware.native_precision(device) == precision
+
+
+def test_the_first_gpu_counts_as_it_is_the_one_that_torch_takes(install: Install) -> None:
+    install(FakeDriver((7, 5), (9, 0)))
+    assert hardware.gpu_capability() == (7, 5)
+    assert hardware.native_precision("auto") == "fp32"
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [
+        OSError("libcuda.so.1: cannot open shared object file: No such file or directory"),
+        FakeDriver((9, 0), broken="cuInit"),
+        FakeDriver((9, 0), broken="cuDeviceGetCount"),
+        FakeDriver(),
+        FakeDriver((9, 0), broken="cuDeviceGet"),
+        FakeDriver((9, 0), broken=f"cuDeviceGetAttribute {MAJOR}"),
+        FakeDriver((9, 0), broken=f"cuDeviceGetAttribute {MINOR}"),
+    ],
+    ids=["no-driver", "cuInit", "count", "no-gpu", "device", "major", "minor"],
+)
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_driver_that_shows_no_gpu_means_single_precision(
+    install: Install, device: str, driver: FakeDriver | OSError
+) -> None:
+    install(driver)
+    assert hardware.gpu_capability() is None
+    assert hardware.native_precision(device) == "fp32"
+
+
+@pytest.mark.usefixtures("no_question")
+def test_for_the_cpu_the_driver_is_not_asked() -> None:
+    assert hardware.native_precision("cpu") == "fp32"
+    assert devices.resolve("cpu") == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("no_question")
+def test_a_gpu_that_torch_can_use_is_taken_without_asking_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.resolve("auto") == torch.device("cuda")
+
+
+def test_auto_refuses_to_leave_a_gpu_that_torch_cannot_use_aside(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Hours on a CPU would tell of it too late, and the plan has already taken the GPU's precision.
+    install(FakeDriver((9, 0)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"torch.*--device cpu") as raised:
+        devices.resolve("auto")
+    assert raised.value.exit_status == 2
+    assert devices.resolve("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("driver", [OSError("no such file"), FakeDriver()], ids=["no-driver", "no-gpu"])
+def test_auto_takes_the_cpu_where_the_driver_shows_no_gpu(
+    install: Install, monkeypatch: pytest.MonkeyPatch, driver: FakeDriver | OSError
+) -> None:
+    install(driver)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.resolve("auto") == torch.device("cpu")
+
+
+def test_asking_does_not_load_torch() -> None:
+    # In a process of its own, as this one has torch; a plan that only shows its runs waits for no torch.
+    code = (
+        "import sys; from ablations import hardware; hardware.native_precision('auto'); print('torch' in sys.modules)"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert asked.stdout == "False\n"
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_the_driver_and_torch_agree() -> None:
+    assert hardware.gpu_capability() == torch.cuda.get_device_capability(0)
+    assert (hardware.native_precision("auto") == "bf16") == (torch.cuda.get_device_capability(0) >= (8, 0))
