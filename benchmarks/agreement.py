@@ -1,0 +1,164 @@
+"""Whether the fast paths compute what the plain loop computes: losses of the same steps, compared.
+
+`python -m benchmarks.agreement --help` lists the options. All loops start from the same weights and train on the same
+images in the same order; the reference gets them from torchvision's transforms on PIL images, with the flips that the
+product's loader drew.
+
+Training amplifies rounding: in single precision and at the published learning rate, the reference loop on one CPU
+thread differs from itself on two by 1e-3 after three steps and by 1e-2 after ten. What can be held to a tight bound is
+the same steps in double precision, and in single precision at a small learning rate.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional as transforms_functional
+
+from ablations import augmentation, devices
+from ablations.config import PUBLISHED, Precision, Recipe
+from ablations.console import make_console, show_table
+from ablations.draws import draw_seed
+from ablations.engine import Engine, Trainer
+from ablations.loader import Loader
+from ablations.splits import Split
+from googlenet import build
+
+from . import command
+from .contestants import NUM_CLASSES, Contest
+from .reference_loop import ReferenceTrainer
+
+SEED = 1
+SMALL_RATE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Compare the losses of the same steps between engines and with the reference loop."""
+
+    variant: str = "reduced"
+    """Variant to train."""
+    steps: int = 20
+    """Steps to compare."""
+    batch_size: int = 64
+    """Images a step."""
+    image_size: int = 32
+    """Side of an image in pixels."""
+    width: float = 1.0
+    """Width multiplier."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+
+
+def main(arguments: Arguments) -> None:
+    """Measure and print the largest relative difference of a loss for each pair."""
+    device = devices.resolve(arguments.device)
+    contest = Contest(
+        variant=arguments.variant,
+        image_size=arguments.image_size,
+        width=arguments.width,
+        recipe=replace(PUBLISHED, batch_size=arguments.batch_size).at_precision("fp32"),
+        images=arguments.batch_size * arguments.steps,
+        device=device.type,
+    )
+    comparisons = {
+        "eager / reference loop, fp64": lambda: eager_to_reference(contest, dtype=torch.float64),
+        f"eager / reference loop, fp32, rate {SMALL_RATE:g}": lambda: eager_to_reference(at_small_rate(contest)),
+        "eager / reference loop, fp32": lambda: eager_to_reference(contest),
+    }
+    if device.type == "cuda":
+        for precision in ("fp32", "bf16"):
+            name = f"graph / eager, {precision}, rate {SMALL_RATE:g}"
+            comparisons[name] = functools.partial(graph_to_eager, at_small_rate(contest), precision)
+    rows = [{"pair": name, "largest difference": f"{compare():.2e}"} for name, compare in comparisons.items()]
+    title = f"relative differences of losses: {arguments.variant}, {arguments.steps} steps, {device.type}"
+    show_table(rows, console=make_console(), title=title)
+
+
+def at_small_rate(contest: Contest) -> Contest:
+    """The contest with a learning rate at which rounding is hardly amplified."""
+    return replace(contest, recipe=replace(contest.recipe, learning_rate=SMALL_RATE))
+
+
+def eager_to_reference(contest: Contest, *, dtype: torch.dtype = torch.float32) -> float:
+    """The largest relative difference between losses of the eager engine and of the reference loop."""
+    return largest_difference(product_losses(contest, "eager", dtype=dtype), reference_losses(contest, dtype=dtype))
+
+
+def graph_to_eager(contest: Contest, precision: Precision) -> float:
+    """The largest relative difference between losses of the graph and the eager engine in one precision."""
+    same = replace(contest, recipe=replace(contest.recipe, precision=precision))
+    return largest_difference(product_losses(same, "graph"), product_losses(same, "eager"))
+
+
+def largest_difference(losses: list[float], expected: list[float]) -> float:
+    """The largest relative difference of two equally long lists; NaN if a loss is not finite."""
+    ours, theirs = np.asarray(losses), np.asarray(expected)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"{len(losses)} losses cannot be compared with {len(expected)}")
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return math.nan
+    return float(np.max(np.abs(ours - theirs) / np.abs(theirs)))
+
+
+def product_losses(contest: Contest, engine: Engine, *, dtype: torch.dtype = torch.float32) -> list[float]:
+    """The loss of each step of one epoch of the product's loop."""
+    device = torch.device(contest.device)
+    torch.manual_seed(SEED)
+    model = build(contest.architecture, num_classes=NUM_CLASSES).to(dtype).train()
+    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    trainer = Trainer(model, contest.recipe, engine=engine)
+    loader = Loader(contest.split(), recipe=contest.recipe, device=device)
+    with devices.exact_kernels(device):
+        trainer.prepare(batch_sizes=loader.batch_sizes)
+        torch.manual_seed(SEED)  # of dropout
+        batches = loader.train_batches(seed=SEED, epoch=1)
+        return [float(trainer.step(images.to(dtype), labels).loss) for images, labels in batches]
+
+
+def reference_losses(contest: Contest, *, dtype: torch.dtype = torch.float32) -> list[float]:
+    """The loss of each step of the reference loop, without TF32, on the images that the product's loader would make."""
+    device = torch.device(contest.device)
+    torch.manual_seed(SEED)
+    trainer = ReferenceTrainer(
+        contest.architecture,
+        num_classes=NUM_CLASSES,
+        device=device,
+        learning_rate=contest.recipe.learning_rate,
+        dtype=dtype,
+    )
+    torch.manual_seed(SEED)
+    batches = torchvision_batches(contest.split(), contest.recipe)
+    with devices.exact_kernels(device):
+        return [trainer.step(images.to(dtype), labels) for images, labels in batches]
+
+
+def torchvision_batches(split: Split, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first epoch's batches, made image by image with torchvision from the product's order and flips."""
+    count, size = len(split), (split.images.shape[1], split.images.shape[2])
+    order = torch.randperm(
+        count, generator=torch.Generator().manual_seed(draw_seed(SEED, purpose="order", epoch=1))
+    ).tolist()
+    flipped = augmentation.draw(recipe, count=count, image_size=size, seed=SEED, epoch=1).flipped.tolist()
+    for first in range(0, count, recipe.batch_size):
+        places = range(first, min(first + recipe.batch_size, count))
+        images = [_torchvision_image(split, order[place], flipped[place], recipe) for place in places]
+        yield torch.stack(images), torch.tensor([int(split.labels[order[place]]) for place in places])
+
+
+def _torchvision_image(split: Split, index: int, flip: bool, recipe: Recipe) -> Tensor:
+    image = transforms_functional.to_tensor(Image.fromarray(split.images[index]))
+    image = transforms_functional.hflip(image) if flip else image
+    return transforms_functional.normalize(image, [recipe.mean] * 3, [recipe.std] * 3)
+
+
+if __name__ == "__main__":
+    command.run(main, Arguments, name="agreement")

@@ -1,0 +1,191 @@
+"""What recording, checkpointing and progress cost, as shares of an epoch's training time.
+
+`python -m benchmarks.overhead --help` lists the options. A real run of the product trains on random images; the time
+that it spends outside of its optimisation steps is measured where it is spent, so that a noisy machine, whose epochs
+differ by more than the overhead, does not hide it.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
+
+import pandas as pd
+from rich.console import Console
+
+from ablations import checkpoint, devices, engine, hardware
+from ablations.config import PUBLISHED, RunConfig
+from ablations.console import DRAWINGS_PER_SECOND, Display, make_console, show_table
+from ablations.events import Event, RunStarted, StepDone
+from ablations.record import RunFolder, RunRecord
+from ablations.splits import Dataset, assemble
+from ablations.train import train
+
+from . import command
+from .contestants import NUM_CLASSES, Contest
+
+TEST_IMAGES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Measure the product's own overhead in training."""
+
+    variant: str = "reduced"
+    """Variant to train."""
+    images: int = 1024
+    """Training images in an epoch that is timed."""
+    epoch_images: int = 5000
+    """Images of the epoch that the cost of its end is set against."""
+    epochs: int = 3
+    """Epochs."""
+    image_size: int = 32
+    """Side of an image in pixels."""
+    width: float = 1.0
+    """Width multiplier."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    output: Path = Path("results/benchmarks/overhead.csv")
+    """The table as CSV."""
+
+
+def main(arguments: Arguments) -> pd.DataFrame:
+    """Measure, print and save; returns the table that was saved."""
+    table = measure(arguments)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(arguments.output, index=False, lineterminator="\n")
+    rows = [
+        {
+            "cost": str(row["cost"]),
+            "ms an epoch": f"{1000 * row['seconds']:,.2f}",
+            "% of an epoch": f"{100 * row['share']:.3f}",
+        }
+        for _, row in table.iterrows()
+    ]
+    title = f"overhead, {arguments.variant}, epochs of {arguments.epoch_images:,} images, {table['device'][0]}"
+    console = make_console()
+    show_table(rows, console=console, title=title)
+    console.print(f"saved: {arguments.output}", soft_wrap=True)
+    return table
+
+
+class Stopwatch:
+    """Counts the calls of functions and their seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with the seconds of each call noted under that name."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds.setdefault(name, []).append(time.perf_counter() - began)
+
+        return call
+
+    def median(self, name: str) -> float:
+        """The median call's seconds."""
+        return statistics.median(self.seconds[name])
+
+
+def measure(arguments: Arguments) -> pd.DataFrame:
+    """Train on random images, and return one row for each cost and one for their sum."""
+    device = devices.resolve(arguments.device)
+    contest = Contest(
+        variant=arguments.variant,
+        image_size=arguments.image_size,
+        width=arguments.width,
+        recipe=replace(PUBLISHED, epochs=arguments.epochs).at_precision(hardware.native_precision(device.type)),
+        images=arguments.images,
+        device=device.type,
+    )
+    dataset = _dataset(contest)
+    config = RunConfig(
+        architecture=contest.architecture,
+        dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
+        num_classes=NUM_CLASSES,
+        recipe=contest.recipe,
+        seed=1,
+    )
+    stopwatch = Stopwatch()
+    # A terminal that is drawn on for real but shown to nobody.
+    display = Display((config,), console=Console(file=io.StringIO(), force_terminal=True, width=120))
+    on_step = stopwatch.timed("step events", display.on_event)
+
+    def on_event(event: Event) -> None:
+        (on_step if isinstance(event, StepDone) else display.on_event)(event)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(checkpoint, "save", stopwatch.timed("checkpoint", checkpoint.save)),
+        mock.patch.object(RunFolder, "append_epoch", stopwatch.timed("metrics line", RunFolder.append_epoch)),
+        display,
+    ):
+        on_event(RunStarted(config=config, position=1, total=1))
+        record = train(
+            config,
+            dataset=dataset,
+            device=device,
+            folder=RunFolder(Path(folder), config),
+            engine=engine.resolve("auto", device),
+            on_event=on_event,
+        )
+        for _ in range(20):
+            stopwatch.timed("drawing", display.refresh)()
+    return _shares(stopwatch, record, arguments)
+
+
+def _dataset(contest: Contest) -> Dataset:
+    split = contest.split()
+    return assemble(
+        name="random",
+        title="random images",
+        train=split,
+        test=replace(split, images=split.images[:TEST_IMAGES].copy(), labels=split.labels[:TEST_IMAGES].copy()),
+        class_names=tuple(f"class {number}" for number in range(NUM_CLASSES)),
+    )
+
+
+def _shares(stopwatch: Stopwatch, record: RunRecord, arguments: Arguments) -> pd.DataFrame:
+    speed = statistics.median(arguments.images / epoch.train_seconds for epoch in record.epochs)
+    epoch_seconds = arguments.epoch_images / speed
+    steps = arguments.epoch_images / record.config.recipe.batch_size
+    costs = {
+        "progress: events of steps": steps * statistics.mean(stopwatch.seconds["step events"]),
+        "progress: drawing": epoch_seconds * DRAWINGS_PER_SECOND * stopwatch.median("drawing"),
+        "recording: line of metrics": stopwatch.median("metrics line"),
+        "checkpointing": stopwatch.median("checkpoint"),
+    }
+    costs["all"] = sum(costs.values())
+    rows = [
+        {
+            "cost": name,
+            "seconds": seconds,
+            "share": seconds / epoch_seconds,
+            "epoch_seconds": epoch_seconds,
+            "variant": arguments.variant,
+            "epoch_images": arguments.epoch_images,
+            "device": record.environment.device,
+            "engine": record.environment.engine,
+            "versions": "; ".join(record.environment.versions),
+            "commit": record.environment.commit,
+        }
+        for name, seconds in costs.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    command.run(main, Arguments, name="overhead")
