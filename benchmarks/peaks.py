@@ -1,4 +1,4 @@
-"""What a device can do at most, measured: multiply-adds in a large matrix product, bytes in a large copy."""
+"""What a device can do at most, measured: operations in large kernels, bytes in a large copy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 
 from ablations import devices
 from ablations.config import Precision
 
 GPU_SIDE, CPU_SIDE = 8192, 2048  # of the matrices
+GPU_IMAGES, CPU_IMAGES = 1024, 64  # of the convolution
+CHANNELS, MAP_SIDE, KERNEL = 256, 32, 3
 GPU_BYTES, CPU_BYTES = 2 * 2**30, 2**28  # of the copy; far beyond any cache
 SECONDS = 0.5  # to repeat each for
 
@@ -28,17 +31,30 @@ class Peaks(NamedTuple):
 
 
 def measure(device: torch.device, precision: Precision) -> Peaks:
-    """Measure them in about two seconds; the matrix product in that precision, without TF32."""
+    """Measure them in a few seconds; the operations in that precision, without TF32.
+
+    They are those of a matrix product or of a 3x3 convolution, whichever is faster: torch's convolutions and matrix
+    products come from different libraries, and on some CPUs the former have twice the speed of the latter.
+    """
     on_gpu = device.type == "cuda"
-    side, size = (GPU_SIDE, GPU_BYTES) if on_gpu else (CPU_SIDE, CPU_BYTES)
+    side, images, size = (GPU_SIDE, GPU_IMAGES, GPU_BYTES) if on_gpu else (CPU_SIDE, CPU_IMAGES, CPU_BYTES)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     product = torch.empty(side, side, device=device, dtype=dtype)
+    maps = torch.randn(images, CHANNELS, MAP_SIDE, MAP_SIDE, device=device)
+    weights = torch.randn(CHANNELS, CHANNELS, KERNEL, KERNEL, device=device)
+    maps, weights = (tensor.to(dtype, memory_format=torch.channels_last) for tensor in (maps, weights))
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    seconds = _fastest(lambda: torch.matmul(left, right, out=product), device)
-    copy_seconds = _fastest(lambda: target.copy_(source), device)
-    return Peaks(2 * side**3 / seconds, 2 * size / copy_seconds)  # a copy reads and writes
+    with devices.exact_kernels(device), torch.inference_mode():
+        product_seconds = _fastest(lambda: torch.matmul(left, right, out=product), device)
+        convolution_seconds = _fastest(lambda: functional.conv2d(maps, weights, padding=KERNEL // 2), device)
+        copy_seconds = _fastest(lambda: target.copy_(source), device)
+    convolution_flops = 2 * weights.numel() * images * MAP_SIDE**2
+    return Peaks(
+        max(2 * side**3 / product_seconds, convolution_flops / convolution_seconds),
+        2 * size / copy_seconds,  # a copy reads and writes
+    )
 
 
 def _fastest(work: Callable[[], object], device: torch.device) -> float:

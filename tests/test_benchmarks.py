@@ -63,6 +63,7 @@ def small_peaks() -> Iterator[None]:
         patched.setattr(peaks, "SECONDS", 0.01)
         patched.setattr(peaks, "CPU_SIDE", 64)
         patched.setattr(peaks, "CPU_BYTES", 2**16)
+        patched.setattr(peaks, "CPU_IMAGES", 1)
         yield
 
 
