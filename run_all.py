@@ -208,13 +208,21 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
 
 
 def _report(suite_dir: Path, console: Console) -> int:
-    from ablations import report, tables
+    from ablations import report
     from ablations.console import show_table
 
-    path = report.write(suite_dir)
-    results = tables.load(suite_dir)
-    show_table(report.summary_table(results), console=console, title=f"suite {results.plan.suite}")
-    console.print(f"report: {path}", soft_wrap=True)
+    written = report.write(suite_dir)
+    plan = written.results.plan
+    show_table(report.summary_table(written.results), console=console, title=f"suite {plan.suite}")
+    if written.verdicts.reason:
+        console.print(f"no verdict: {written.verdicts.reason}", soft_wrap=True)
+    else:
+        title = f"top-1 error against {plan.baseline}"
+        rows = report.verdict_table(written.verdicts)
+        show_table(
+            ({name: text.strip("*") for name, text in row.items()} for row in rows), console=console, title=title
+        )
+    console.print(f"report: {written.path}", soft_wrap=True)
     return DONE
 
 

@@ -71,6 +71,7 @@ class Plan:
     suite: str
     axis: str
     baseline: str
+    margin: float
     width: float
     commands: tuple[str, ...]
     data: DataSummary
@@ -80,10 +81,10 @@ class Plan:
     def joined(self, earlier: Plan) -> Plan:
         """This plan with the runs of an earlier one that belong in the same table.
 
-        They do if data, recipe, subset, width and baseline are the same; otherwise this plan stands alone. Runs of a
-        variant whose architecture has changed since are left out.
+        They do if data, recipe, subset, width, baseline and margin are the same; otherwise this plan stands alone.
+        Runs of a variant whose architecture has changed since are left out.
         """
-        comparable = ("schema", "suite", "axis", "baseline", "width", "data")
+        comparable = ("schema", "suite", "axis", "baseline", "margin", "width", "data")
         if any(getattr(self, field) != getattr(earlier, field) for field in comparable):
             return self
         recipe, limit_train = self.runs[0].recipe, self.runs[0].limit_train
@@ -114,6 +115,7 @@ def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         suite=suite.name,
         axis=suite.axis,
         baseline=suite.baseline,
+        margin=suite.margin,
         width=suite.width,
         commands=(command,),
         data=data,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -182,6 +183,19 @@ class RunFolder:
         its probability and number (N,)."""
         with files.replacing(self.path / "predictions.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, classes=classes, logits=logits, true_probability=true_probability, labels=labels)
+
+    def read_predictions(self) -> dict[str, NDArray[Any]]:
+        """The arrays of ``predictions.npz``.
+
+        Raises:
+            ConfigError: if the file is missing or damaged.
+        """
+        path = self.path / "predictions.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ConfigError(f"{path} cannot be read ({error}); --fresh trains the run again") from error
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""

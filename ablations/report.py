@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
 
-from . import files, plots, published, tables
+from . import files, plots, published, stats, tables, verdicts
 from .config import PUBLISHED, RECIPES, Recipe
 from .schema import to_plain
+from .stats import Comparison, Interval
 from .tables import Results
+from .verdicts import Verdicts
 
 REPORT_FILE = "report.md"
 NONE = "–"
@@ -21,21 +23,30 @@ MEMORY_KINDS = {
 }
 
 
-def write(suite_dir: Path) -> Path:
-    """Write report.md, results.csv, summary.csv and figures/ from the suite's records; return the report's path.
+class Report(NamedTuple):
+    """A written report: its path, and what it was written from."""
+
+    path: Path
+    results: Results
+    verdicts: Verdicts
+
+
+def write(suite_dir: Path) -> Report:
+    """Write report.md, the CSV files and figures/ from the suite's records.
 
     Raises:
         ConfigError: if the plan or a record cannot be read.
     """
     results = tables.load(suite_dir)
-    tables.write_csv(suite_dir, results)
+    judged = verdicts.judge(results, suite_dir)
+    tables.write_csv(suite_dir, results, comparisons=judged.frame())
     plots.write(plots.figures(results), folder=suite_dir / "figures")
     path = suite_dir / REPORT_FILE
-    files.write_text(path, render(results))
-    return path
+    files.write_text(path, render(results, judged))
+    return Report(path, results, judged)
 
 
-def render(results: Results) -> str:
+def render(results: Results, judged: Verdicts) -> str:
     """The report's Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ablations"),
@@ -55,6 +66,8 @@ def render(results: Results) -> str:
         width=f"{results.plan.width:g}" if results.plan.width != 1 else 1,
         memory_kind=" and ".join(MEMORY_KINDS[kind] for kind in _unique(results.runs["device_kind"]) or ["cpu"]),
         results_table=_markdown(summary_table(results)),
+        verdict_table=_markdown(verdict_table(judged)) if judged.reason == "" else "",
+        verdict_notes=_verdict_notes(results, judged),
         published_table=_markdown(_published_table(results.summary, table)) if len(table) else "",
         conclusions=published.conclusions(results.summary) if len(table) else (),
         single=bool((results.summary["n"] == 1).any()),
@@ -81,6 +94,84 @@ def summary_table(results: Results) -> list[dict[str, str]]:
         line |= {"train s": _seconds(row), "memory MB": _megabytes(row["peak_memory_bytes"])}
         rows.append(line)
     return rows
+
+
+def verdict_table(judged: Verdicts) -> list[dict[str, str]]:
+    """The verdicts as text; differences are the variant's top-1 error less the baseline's, in points."""
+    rows = []
+    bootstrapped = any(comparison.bootstrap for comparison in judged.comparisons)
+    for comparison in judged.comparisons:
+        bootstrap = {"bootstrap 95 %": _interval(comparison.bootstrap)} if bootstrapped else {}
+        rows.append(
+            {
+                "variant": comparison.variant,
+                "n": str(comparison.n),
+                "difference, points": f"{100 * comparison.difference:+.2f}",
+                "95 % interval": _interval(comparison.interval),
+                "p": _p(comparison.p),
+                "p (Holm)": _p(comparison.p_holm),
+                "p, equivalent (Holm)": _p(comparison.p_equivalent_holm),
+                "p (signs)": _p(comparison.p_signs),
+                **bootstrap,
+                "verdict": _verdict(comparison),
+            }
+        )
+    for variant, test in (judged.image_tests or {}).items():
+        rows.append(
+            {
+                "variant": variant,
+                "images only it gets wrong": f"{test.only_variant_wrong:,}",
+                "images only the baseline gets wrong": f"{test.only_baseline_wrong:,}",
+                "p (McNemar)": _p(test.p),
+            }
+        )
+    return rows
+
+
+def _verdict(comparison: Comparison) -> str:
+    if comparison.verdict != "inconclusive":
+        return f"**{comparison.verdict}**"
+    if comparison.seeds_needed is None:
+        return f"inconclusive; more than {stats.MOST_SEEDS:,} seeds would be needed"
+    return f"inconclusive; about {comparison.seeds_needed} seeds would settle it"
+
+
+def _verdict_notes(results: Results, judged: Verdicts) -> list[str]:
+    plan = results.plan
+    if judged.reason:
+        return [f"No verdict: {judged.reason}."]
+    if judged.image_tests is not None:
+        return [
+            "With one seed there is no verdict on architectures. McNemar's exact test compares the two trained "
+            f"networks, a variant's and {plan.baseline}'s, on the same {plan.data.test_images:,} images; another seed "
+            "can turn it round."
+        ]
+    count = len(judged.comparisons)
+    first = judged.comparisons[0]
+    notes = [
+        f"Top-1 error less that of {plan.baseline}, paired by seed. Better or worse: paired t test, Holm-adjusted for "
+        f"{count} comparisons, p at most {stats.ALPHA:g}. Equivalent: two one-sided t tests against a margin of "
+        f"{100 * plan.margin:g} points, adjusted likewise. The number of seeds that would settle a comparison holds "
+        f"with {100 * stats.POWER:.0f} % probability, if its difference and spread are what they seem.",
+        f"The sign-flip test makes no assumption of normality; with {first.n} seeds its p cannot go below "
+        f"{_p(first.smallest_p)}."
+        + ("" if first.bootstrap else f" A bootstrap interval is given from {stats.BOOTSTRAP_SEEDS} seeds on."),
+    ]
+    disagreeing = [comparison.variant for comparison in judged.comparisons if comparison.checks_disagree]
+    if disagreeing:
+        notes.append(
+            f"For {', '.join(disagreeing)} the t test and an assumption-free check disagree on whether there is a "
+            "difference (before the adjustment); more seeds are needed to trust either."
+        )
+    return notes
+
+
+def _interval(interval: Interval | None) -> str:
+    return NONE if interval is None else f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _head(results: Results) -> list[tuple[str, str]]:

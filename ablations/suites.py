@@ -18,15 +18,29 @@ from .errors import ConfigError
 from .schema import check_keys, from_plain, to_plain
 
 NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
-FILE_KEYS = ("name", "axis", "dataset", "recipe", "baseline", "variants", "variant", "seeds", "width", "limit_train")
+FILE_KEYS = (
+    "name",
+    "axis",
+    "dataset",
+    "recipe",
+    "baseline",
+    "variants",
+    "variant",
+    "seeds",
+    "margin",
+    "width",
+    "limit_train",
+)
 MAX_SEEDS = 10_000
+MARGIN = 0.005  # half a point: about three times the spread that seeds bring about on CIFAR-10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
     """Architectures at full size, of which `baseline` is the one to compare with, that differ along `axis`.
 
-    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`.
+    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`. A difference
+    in top-1 error of less than `margin`, a fraction, counts as none.
 
     Raises:
         ValueError: on construction, naming the value, what is allowed and the remedy.
@@ -39,6 +53,7 @@ class Suite:
     architectures: tuple[Architecture, ...]
     baseline: str = REDUCED.name
     seeds: int = 1
+    margin: float = MARGIN
     width: float = 1.0
     limit_train: int | None = None
 
@@ -47,6 +62,7 @@ class Suite:
         check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
         check_count(f"suite {self.name}: seeds", self.seeds)
         check_range(f"suite {self.name}: seeds", self.seeds, low=1, high=MAX_SEEDS)
+        check_range(f"suite {self.name}: margin", self.margin, low=0, high=0.5, open_low=True)
         check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
             check_count(f"suite {self.name}: limit_train", self.limit_train)

@@ -101,9 +101,10 @@ def one_hardware(runs: pd.DataFrame) -> bool:
     return len(timed[["device", "engine", "threads"]].drop_duplicates()) <= 1
 
 
-def write_csv(suite_dir: Path, results: Results) -> None:
-    """Write ``results.csv``, a row a planned run, and ``summary.csv``, a row a variant."""
-    for name, frame in (("results.csv", results.runs), ("summary.csv", results.summary)):
+def write_csv(suite_dir: Path, results: Results, *, comparisons: pd.DataFrame) -> None:
+    """Write ``results.csv``, a row a planned run, ``summary.csv``, a row a variant, and ``verdicts.csv``."""
+    frames = {"results.csv": results.runs, "summary.csv": results.summary, "verdicts.csv": comparisons}
+    for name, frame in frames.items():
         files.write_text(suite_dir / name, frame.to_csv(index=False, lineterminator="\n"))
 
 

@@ -30,6 +30,7 @@ ABLATIONS_ORDER = [
     ["runner"],
     ["parallel"],
     ["tables"],
+    ["verdicts"],
     ["plots"],
     ["report"],
     ["console"],

@@ -201,6 +201,7 @@ def test_three_plans_are_joined_one_after_the_other() -> None:
         ({"recipe": dataclasses.replace(RECIPE, cutout=8)}, {}),
         ({"limit_train": 500}, {}),
         ({"width": 0.5}, {}),
+        ({"margin": 0.01}, {}),
         ({"baseline": "short"}, {}),
         ({"name": "other"}, {}),
         ({"axis": "other"}, {}),

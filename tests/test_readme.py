@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -40,6 +41,11 @@ def test_variant_line_builds() -> None:
 
 
 def test_every_flag_it_names_exists() -> None:
-    known = {f"--{field.name.replace('_', '-')}" for field in fields(run_all.Arguments)} | {"--help"}
-    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", README)) - {"--sync"}
-    assert named <= known, named - known
+    def flags(arguments: type) -> set[str]:
+        return {f"--{field.name.replace('_', '-')}" for field in fields(arguments)}
+
+    for line in README.splitlines():
+        benchmark = re.match(r"python -m benchmarks\.(\w+)", line)
+        module = importlib.import_module(f"benchmarks.{benchmark[1]}") if benchmark else run_all
+        named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", line)) - {"--help"}
+        assert named <= flags(module.Arguments), line

@@ -73,7 +73,7 @@ def test_published_stands_beside_measured_with_the_four_conclusions(cifar100: Pa
 
 def test_another_recipes_results_do_not_stand_beside_the_published_ones(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar100", seeds=2, recipe="fast"), wrong=WRONG)
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert "14 of 14 planned runs done" in text and "`fast`, 12 epochs" in text
     for said in ("Published and measured", "published conclusion", "reconstructions"):
         assert said not in text
@@ -81,7 +81,7 @@ def test_another_recipes_results_do_not_stand_beside_the_published_ones(tmp_path
 
 def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar100", seeds=1), wrong=WRONG)
-    assert "spread between seeds is unknown" in report.write(tmp_path).read_text(encoding="utf-8")
+    assert "spread between seeds is unknown" in report.write(tmp_path).path.read_text(encoding="utf-8")
 
 
 def test_rebuilt_in_another_process_without_torch_byte_for_byte(cifar100: Path) -> None:
@@ -91,6 +91,7 @@ def test_rebuilt_in_another_process_without_torch_byte_for_byte(cifar100: Path) 
         "report.md",
         "results.csv",
         "summary.csv",
+        "verdicts.csv",
         *(f"figures/{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")),
     }
     for name in before:
@@ -121,7 +122,7 @@ def test_failed_and_missing_runs_are_listed_by_name(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3", "short4"))
     bad = failed(make_record(plan.runs[1], wrong=1), status="oom", message="CUDA out of memory")
     save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000), bad])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert f"`{plan.runs[1].run_id}` oom after 1 of 14 epochs: CUDA out of memory" in text
     assert f"`{plan.runs[2].run_id}` missing after 0 of 14 epochs" in text
     assert "**Incomplete.**" in text
@@ -135,7 +136,7 @@ def test_an_unfinished_run_is_listed_with_its_epochs(tmp_path: Path) -> None:
     folder.write_config()
     for epoch in make_record(plan.runs[1], wrong=1).epochs[:3]:
         folder.append_epoch(epoch)
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert f"`{plan.runs[1].run_id}` unfinished after 3 of 14 epochs" in text
 
 
@@ -144,30 +145,30 @@ def test_a_joined_report_names_every_command_and_what_it_leaves_out(tmp_path: Pa
         plan = make_plan("cifar10", seeds=1, variants=(variant,))
         save(tmp_path, replace(plan, commands=(f"python run_all.py --variants {variant}",)), [])
         save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000)])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert "`python run_all.py --variants short3`, then" in text and "`python run_all.py --variants reduced`" in text
     assert "2 of 2 planned runs done" in text and "Other runs" not in text
     other = make_plan("cifar10", seeds=1, variants=("reduced",), limit_train=500)
     save(tmp_path, other, [make_record(other.runs[0], wrong=1000)])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert "runs/ holds 2 more" in text and "1 of 1 planned runs done" in text
 
 
 def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced",))
     save(tmp_path, plan, [failed(make_record(plan.runs[0], wrong=1), status="failed", message="OSError: no")])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert "0 of 1 planned runs done" in text
     assert (tmp_path / "figures" / "error_bars.png").stat().st_size > 0
 
 
 def test_subsets_scaled_suites_and_other_recipes_are_marked(tmp_path: Path) -> None:
     save_suite(tmp_path / "a", make_plan("folder", seeds=1, limit_train=2000), wrong=WRONG)
-    text = report.write(tmp_path / "a").read_text(encoding="utf-8")
+    text = report.write(tmp_path / "a").path.read_text(encoding="utf-8")
     assert "stratified subset of 2,000 of 50,000" in text
     assert "Published and measured" not in text, "a folder is not the official archive"
     save_suite(tmp_path / "b", make_plan("digits", seeds=1), wrong=WRONG)
-    text = report.write(tmp_path / "b").read_text(encoding="utf-8")
+    text = report.write(tmp_path / "b").path.read_text(encoding="utf-8")
     assert "0.5 times its width on 8x8 images" in text
     # The full-size counts at 10 classes are the published ones.
     for params in published.load("cifar10")["params"]:
@@ -206,7 +207,7 @@ def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path, change: di
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, **change))])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert "different hardware or with different engines" in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text
 
@@ -216,7 +217,7 @@ def test_times_of_a_run_that_shared_its_device_are_withheld(tmp_path: Path) -> N
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
     assert second.times is not None
     save(tmp_path, plan, [first, replace(second, times=replace(second.times, timing_valid=False))])
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert f"{second.run_id} went on after a stop or shared the device with other runs" in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | 100.0 |" in text
     assert "| short3 | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text

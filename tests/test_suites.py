@@ -23,6 +23,7 @@ dataset = "cifar10"
 variants = ["five", "reduced", "deep", "heads", "no-heads", "shallow"]
 baseline = "reduced"
 seeds = 3
+margin = 0.02
 width = 0.25
 limit_train = 5000
 
@@ -115,6 +116,8 @@ def test_a_suite_name_can_stand_in_a_path_and_a_spreadsheet(name: str) -> None:
     ("changes", "message"),
     [
         ({"dataset": "cifar-10"}, "dataset 'cifar-10' is unknown; allowed: digits, cifar10, cifar100, folder"),
+        ({"margin": 0.0}, "margin is 0.0; it must be a number in (0, 0.5]"),
+        ({"margin": 0.6}, "margin is 0.6; it must be a number in (0, 0.5]"),
         ({"width": 0.0}, "width is 0.0; it must be a number in (0, 16]"),
         ({"width": float("nan")}, "width is nan; it must be a number in (0, 16]"),
         ({"seeds": True}, "seeds is True; it must be a whole number of at least 1"),
@@ -209,6 +212,7 @@ def test_a_suite_file(tmp_path: Path) -> None:
     suite = find(str(write(tmp_path, FULL_FILE)))
     assert (suite.name, suite.axis, suite.dataset) == ("branches", "the third branch", "cifar10")
     assert (suite.baseline, suite.seeds, suite.width, suite.limit_train) == ("reduced", 3, 0.25, 5_000)
+    assert suite.margin == 0.02
     assert suite.recipe == dataclasses.replace(
         SUITES["digits"].recipe,
         name="quick",

@@ -35,7 +35,9 @@ def test_one_row_a_run_and_one_a_variant(tmp_path: Path) -> None:
 def test_csv_files_hold_the_same_figures(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar10", seeds=3), wrong=WRONG)
     results = tables.load(tmp_path)
-    tables.write_csv(tmp_path, results)
+    comparisons = pd.DataFrame({"variant": ["short"], "difference": [0.25]})
+    tables.write_csv(tmp_path, results, comparisons=comparisons)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "verdicts.csv"), comparisons)
     runs = pd.read_csv(tmp_path / "results.csv")
     assert list(runs["top1_wrong"]) == [WRONG[v][s - 1] for v, s in zip(runs["variant"], runs["seed"], strict=True)]
     assert set(runs["precision"]) == {"fp32"} and set(runs["engine"]) == {"graph"}
