@@ -59,9 +59,10 @@ class Trainer:
         self.engine: Engine = engine
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, recipe)
-        self._forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._loss_and_wrong
+        # No bound method: a cycle would keep the network and its state past the run, until garbage is collected.
+        self._forward: Callable[[GoogLeNet, Recipe, Tensor, Tensor], tuple[Tensor, Tensor]] = _loss_and_wrong
         if engine == "compile":
-            self._forward = torch.compile(self._loss_and_wrong, dynamic=False)
+            self._forward = torch.compile(_loss_and_wrong, dynamic=False)
         self._graph: _Graph | None = None
 
     def set_learning_rate(self, rate: float) -> None:
@@ -111,16 +112,10 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor) -> StepResult:
         self.optimizer.zero_grad(set_to_none=True)
-        loss, wrong = self._forward(images, labels)
+        loss, wrong = self._forward(self.model, self.recipe, images, labels)
         loss.backward()
         self.optimizer.step()
         return StepResult(loss.detach(), wrong)
-
-    def _loss_and_wrong(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with autocast(self.device, self.recipe.precision):
-            output = self.model(images)
-        loss = training_loss(self.model, output, labels, label_smoothing=self.recipe.label_smoothing)
-        return loss, (output.logits.detach().argmax(dim=1) != labels).sum()
 
 
 class _Graph:
@@ -143,6 +138,13 @@ class _Graph:
         self.labels.copy_(labels)
         self._graph.replay()
         return self._result
+
+
+def _loss_and_wrong(model: GoogLeNet, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    with autocast(images.device, recipe.precision):
+        output = model(images)
+    loss = training_loss(model, output, labels, label_smoothing=recipe.label_smoothing)
+    return loss, (output.logits.detach().argmax(dim=1) != labels).sum()
 
 
 def make_optimizer(model: GoogLeNet, recipe: Recipe) -> torch.optim.Optimizer:

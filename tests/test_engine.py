@@ -1,6 +1,8 @@
 """One step, against loops and formulas written out by hand and scikit-learn's log loss."""
 
 import functools
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -252,3 +254,16 @@ def test_a_network_without_batch_norm_has_nothing_to_count() -> None:
     with engine.batches_counted_apart(model, batches=2):
         model(random_batches(1)[0][0])
     assert counted(model) == set()
+
+
+def test_a_finished_trainer_frees_its_network_at_once() -> None:
+    # Not when garbage is collected: the next run's memory would count it.
+    trainer = Trainer(seeded_model(), RECIPES["adam"])
+    trainer.step(*random_batches(1)[0])
+    network = weakref.ref(trainer.model)
+    gc.disable()
+    try:
+        del trainer
+        assert network() is None
+    finally:
+        gc.enable()
