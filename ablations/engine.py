@@ -62,6 +62,8 @@ class Trainer:
         # No bound method: a cycle would keep the network and its state past the run, until garbage is collected.
         self._forward: Callable[[GoogLeNet, Recipe, Tensor, Tensor], tuple[Tensor, Tensor]] = _loss_and_wrong
         if engine == "compile":
+            # What was compiled for earlier networks counts against torch's limit, beyond which it runs eagerly.
+            torch.compiler.reset()
             self._forward = torch.compile(_loss_and_wrong, dynamic=False)
         self._graph: _Graph | None = None
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from ablations.loader import Loader
 from ablations.record import RunRecord
 from ablations.splits import Dataset, Split
 from ablations.train import train
-from benchmarks import agreement, command, contestants, gpu_report, overhead, peaks, reference_loop, throughput
+from benchmarks import agreement, command, contestants, gpu_report, overhead, peaks, reference_loop, throughput, tuning
 from benchmarks.contestants import Contest, Contestant, LoaderSpeeds
 from benchmarks.peaks import Peaks
 from googlenet import VARIANTS, build
@@ -806,3 +806,33 @@ def test_the_throughputs_figures_are_the_fastest_engine_and_shares_of_the_roofli
         ("50 % (3,500 images/s, MFU 25 %)", False),
     ]
     assert asked == [("reduced", 64, True), ("reduced", 512, False), ("naive", 512, False)]
+
+
+# Tuning
+
+
+def test_tuning_measures_held_out_images_and_never_reads_the_test_images(
+    monkeypatch: pytest.MonkeyPatch, tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    without_test = replace(tiny_digits, test=cast(Split, None))
+    monkeypatch.setattr(tuning.datasets, "load", lambda name, folder: without_test)
+    arguments = tuning.Arguments(
+        variant="short4",
+        width=0.125,
+        rates=(0.4, 1e-6),
+        batch_size=32,
+        epochs=2,
+        validation_fraction=0.2,
+        seeds=2,
+        device="cpu",
+        output=tmp_path / "tuning.csv",
+    )
+    table = tuning.main(arguments)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "tuning.csv"), table, check_dtype=False)
+    # Rates are those of batch size 512, of which this is a sixteenth.
+    assert table["learning_rate"].tolist() == pytest.approx([0.025, 0.025, 6.25e-8, 6.25e-8])
+    assert table["seed"].tolist() == [1, 2, 1, 2]
+    assert set(table["validation_images"]) == {30} and set(table["train_images"]) == {120}
+    assert (table["validation_error"] * 30).round(9).isin(range(31)).all()  # counts of 30 images
+    # A rate that hardly moves the weights leaves the loss where the same seed began.
+    assert table["train_loss"][0] < table["train_loss"][2] and table["train_loss"][1] < table["train_loss"][3]

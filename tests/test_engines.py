@@ -256,6 +256,17 @@ def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch,
     torch.testing.assert_close(state_of(ours), state_of(theirs), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("fresh_compiler")
+def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch gives up, without a word, on a function that it compiled too often: here, that would be twice.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+    for width in (0.0625, 0.125, 0.25):
+        trainer = make_trainer(SGD, arch=replace(SHORT4, width=width), engine="compile")
+        trainer.prepare(batch_sizes=(BATCH,))
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 @pytest.mark.usefixtures("fresh_compiler")
 def test_compiled_steps_are_the_eager_ones() -> None:

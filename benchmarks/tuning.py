@@ -1,0 +1,141 @@
+"""Validation error of the fast recipe for several settings, by which its values are chosen.
+
+`python -m benchmarks.tuning --help` lists the options. Part of the training images is held out for it; the test images
+are never read. Learning rates are those of batch size 512 and scale with the batch size.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+
+from ablations import datasets, devices, engine, hardware
+from ablations.config import FAST, Recipe
+from ablations.console import make_console, show_table
+from ablations.draws import draw_seed
+from ablations.engine import Trainer
+from ablations.errors import ConfigError
+from ablations.evaluation import predict
+from ablations.loader import Loader
+from ablations.splits import Dataset, hold_out, limit
+from ablations.train import train_epoch
+from googlenet import build
+from googlenet.variants import architecture
+
+from . import command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train with each combination of the settings and show the error on held-out training images."""
+
+    dataset: Literal["folder", "cifar10", "cifar100"] = "folder"
+    """Data, as the suite of that name reads it."""
+    data_dir: Path = Path("data")
+    """Where the data are."""
+    variant: str = "reduced"
+    """Architecture to train."""
+    width: float = 1.0
+    """Width multiplier, for a machine without a GPU."""
+    rates: tuple[float, ...] = (FAST.learning_rate / 2, FAST.learning_rate, FAST.learning_rate * 2)
+    """Learning rates at batch size 512."""
+    decays: tuple[float, ...] = (FAST.weight_decay,)
+    """Weight decays."""
+    batch_size: int = FAST.batch_size
+    """Images a step."""
+    epochs: int = FAST.epochs
+    """Epochs of each training."""
+    limit_train: int | None = None
+    """Train and validate on a stratified subset of N training images."""
+    validation_fraction: float = 0.1
+    """Part of the training images to hold out."""
+    seeds: int = 1
+    """Train with the seeds 1 to N."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    output: Path = Path("results/benchmarks/tuning.csv")
+    """The table as CSV."""
+
+
+def main(arguments: Arguments) -> pd.DataFrame:
+    """Measure, save after each training, and print; returns the table that was saved."""
+    device = devices.resolve(arguments.device)
+    data = datasets.load(arguments.dataset, arguments.data_dir)
+    environment = devices.environment(device, engine=engine.resolve("auto", device))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    console, rows = make_console(), []
+    table = pd.DataFrame()
+    for recipe in _recipes(arguments, device):
+        for seed in range(1, arguments.seeds + 1):
+            with console.status(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}"):
+                row = _train(recipe, data, arguments, device=device, seed=seed)
+            rows.append(row | {"device": environment.device, "commit": environment.commit})
+            table = pd.DataFrame(rows)
+            table.to_csv(arguments.output, index=False, lineterminator="\n")
+    shown = table[["learning_rate", "weight_decay", "seed", "train_loss", "validation_error"]]
+    lines = [{str(name): f"{value:g}" for name, value in row.items()} for _, row in shown.iterrows()]
+    show_table(lines, console=console, title=f"{arguments.variant}, batch {arguments.batch_size}")
+    console.print(f"saved: {arguments.output}", soft_wrap=True)
+    return table
+
+
+def _recipes(arguments: Arguments, device: torch.device) -> Iterator[Recipe]:
+    base = FAST.at_precision(hardware.native_precision(device.type))
+    for rate, decay in itertools.product(arguments.rates, arguments.decays):
+        yield replace(
+            base,
+            learning_rate=rate * arguments.batch_size / FAST.batch_size,
+            weight_decay=decay,
+            batch_size=arguments.batch_size,
+            epochs=arguments.epochs,
+            validation_fraction=arguments.validation_fraction,
+        )
+
+
+def _train(recipe: Recipe, data: Dataset, arguments: Arguments, *, device: torch.device, seed: int) -> dict[str, Any]:
+    """One training, and the held-out images' error after it."""
+    train_split, held_out = hold_out(
+        limit(data.train, arguments.limit_train), fraction=recipe.validation_fraction, seed=seed
+    )
+    if held_out is None:
+        raise ConfigError("--validation-fraction is 0; hold something out to tune on")
+    arch = architecture(arguments.variant)
+    arch = replace(arch, width=arch.width * arguments.width, image_size=data.image_size, in_channels=3)
+    torch.manual_seed(draw_seed(seed, purpose="init"))
+    model = build(arch, num_classes=data.num_classes)
+    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    trainer = Trainer(model, recipe, engine=engine.resolve("auto", device))
+    loader = Loader(train_split, recipe=recipe, device=device)
+    with devices.exact_kernels(device):
+        trainer.prepare(batch_sizes=loader.batch_sizes)
+        epochs = [
+            train_epoch(trainer, loader, seed=seed, epoch=number, on_step=lambda images, loss: None)
+            for number in range(1, recipe.epochs + 1)
+        ]
+        batches = Loader(held_out, recipe=recipe, device=device).eval_batches()
+        wrong = predict(model, batches, precision=recipe.precision).wrong
+    return {
+        "variant": arguments.variant,
+        "width": arguments.width,
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "precision": recipe.precision,
+        "seed": seed,
+        "train_images": len(train_split),
+        "validation_images": len(held_out),
+        "train_loss": epochs[-1].loss,
+        "validation_error": wrong / len(held_out),
+        "train_seconds": sum(epoch.seconds for epoch in epochs),
+    }
+
+
+if __name__ == "__main__":
+    command.run(main, Arguments, name="tuning")
