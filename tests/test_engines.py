@@ -260,11 +260,10 @@ def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch,
 def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     # torch gives up, without a word, on a function that it compiled too often: here, that would be twice.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
-    for width in (0.0625, 0.125, 0.25):
-        trainer = make_trainer(SGD, arch=replace(SHORT4, width=width), engine="compile")
-        trainer.prepare(batch_sizes=(BATCH,))
+    with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        for width in (0.0625, 0.125, 0.25):
+            trainer = make_trainer(SGD, arch=replace(SHORT4, width=width), engine="compile")
+            trainer.prepare(batch_sizes=(BATCH,))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
