@@ -25,7 +25,6 @@ from ablations.stats import Comparison, compare_all, mcnemar, pareto_front, seed
 
 Array = NDArray[np.float64]
 
-ROOT = Path(__file__).parents[1]
 IMAGES = 10_000
 MANY = 10**9  # images: no two errors are the same number of them by chance
 MARGIN = 0.005
@@ -521,9 +520,8 @@ def population_of(wrong: Sequence[float], *, test_images: int, margin: int) -> P
 
 
 def digits_population() -> Population:
-    runs = pd.read_csv(ROOT / "results" / "reference" / "digits" / "results.csv")
-    (test_images,) = runs["test_images"].unique()
-    return population_of(runs["top1_wrong"].tolist(), test_images=int(test_images), margin=2)
+    # Of 360 images, those that the seven runs of version 0.1.0's demo got wrong.
+    return population_of([3, 8, 7, 6, 4, 5, 5], test_images=360, margin=2)
 
 
 def published_population() -> Population:
