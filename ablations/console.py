@@ -221,7 +221,7 @@ def show_plan(plan: Plan, *, suite_dir: Path, console: Console) -> None:
     for config in plan.runs:
         folder = RunFolder(suite_dir / "runs", config)
         record = folder.read_result() if plan.data.fingerprint else None
-        epochs = folder.read_epochs() if plan.data.fingerprint else ()
+        epochs = folder.epochs.read() if plan.data.fingerprint else ()
         rows.append(
             {
                 "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",

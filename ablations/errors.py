@@ -29,5 +29,9 @@ class SuiteLocked(UserError):
     exit_status = 5
 
 
+class SealBroken(Exception):
+    """The test images were read more than once in a run: an error in the program, not of the user."""
+
+
 class Diverged(Exception):
     """The training loss stopped being finite."""

@@ -17,10 +17,12 @@ TOP_K = 5
 
 
 class Predictions(NamedTuple):
-    """For N images: the K most likely classes (N, K) and their logits, the true class's probability and label (N,)."""
+    """For N images: the K most likely classes (N, K) and their logits; the probabilities of the most likely and of the
+    true class, and the latter's number, the label (N,)."""
 
     classes: Tensor
     logits: Tensor
+    confidence: Tensor
     true_probability: Tensor
     labels: Tensor
 
@@ -48,6 +50,8 @@ def predict(
         with autocast(images.device, precision):
             logits = model(images).logits.float()
         top = logits.topk(min(TOP_K, logits.shape[1]), dim=1)
-        true_probability = logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
-        parts.append((top.indices, top.values, true_probability, labels))
+        probabilities = logits.softmax(dim=1)
+        confidence = probabilities.amax(dim=1)
+        true_probability = probabilities.gather(1, labels[:, None])[:, 0]
+        parts.append((top.indices, top.values, confidence, true_probability, labels))
     return Predictions(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))

@@ -42,6 +42,7 @@ class _Work(NamedTuple):
     device: torch.device
     suite_dir: Path
     engine: Engine
+    measure_selection_bias: bool
     threads: int
 
 
@@ -53,6 +54,7 @@ def run(
     suite_dir: Path,
     workers: int,
     engine: Engine = "eager",
+    measure_selection_bias: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> list[RunRecord]:
     """Bring every planned run to its record like `runner.run`, `workers` of them at a time on the same device.
@@ -63,7 +65,8 @@ def run(
         KeyboardInterrupt: passed on after the runs at hand were stopped and saved as "interrupted".
         UserError: if nothing of this suite can be run.
     """
-    work = _Work(dataset, device, suite_dir, engine, threads=max(1, torch.get_num_threads() // workers))
+    threads = max(1, torch.get_num_threads() // workers)
+    work = _Work(dataset, device, suite_dir, engine, measure_selection_bias, threads)
     records: dict[int, RunRecord] = {}
 
     def end(position: int, record: RunRecord, *, skipped: bool) -> None:
@@ -176,6 +179,7 @@ def _save_death(config: RunConfig, worker: _Worker, work: _Work) -> RunRecord:
         folder=folder,
         device=work.device,
         engine=work.engine,
+        test_accesses=int(folder.has_predictions),
         status="failed",
         message=f"its worker process died with exit code {worker.process.exitcode}",
     )
@@ -198,6 +202,7 @@ def _train_all(connection: Connection, work: _Work) -> None:
                 folder=RunFolder(work.suite_dir / "runs", config),
                 engine=work.engine,
                 shares_device=True,
+                measure_selection_bias=work.measure_selection_bias,
                 on_event=_Sender(connection),
             )
             connection.send(record)

@@ -11,7 +11,7 @@ from .config import RunConfig
 from .splits import Dataset, held_out_count
 from .suites import Suite
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class DataSummary:
     title: str
     fingerprint: str
     num_classes: int
+    class_names: tuple[str, ...]
     image_size: int
     train_images: int
     test_images: int
@@ -34,6 +35,7 @@ class DataSummary:
             title=dataset.title,
             fingerprint=dataset.fingerprint,
             num_classes=dataset.num_classes,
+            class_names=dataset.class_names,
             image_size=dataset.image_size,
             train_images=len(dataset.train),
             test_images=len(dataset.test),
@@ -47,6 +49,7 @@ class DataSummary:
             title=name,
             fingerprint="",
             num_classes=ARCHIVES[name].num_classes,
+            class_names=(),
             image_size=32,
             train_images=50_000,
             test_images=10_000,

@@ -6,7 +6,6 @@ import json
 import platform
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,9 +19,10 @@ from googlenet.checks import check_choice
 from . import files
 from .config import RunConfig
 from .errors import ConfigError
+from .lines import Lines
 from .schema import from_plain, to_plain
 
-SCHEMA = 2
+SCHEMA = 3
 Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -41,9 +41,22 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestResult:
-    """Integer counts over every test image, once, after the last epoch; top-5 is None with fewer than five classes."""
+class DiagnosedEpoch:
+    """Test images that the network got wrong after an epoch: for the diagnostic of selection bias, never a result."""
 
+    epoch: int
+    images: int
+    top1_wrong: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestResult:
+    """Integer counts over every test image, once, after the last epoch; top-5 is None with fewer than five classes.
+
+    `epoch` is the one whose network was tested: the last, or that with the least validation error.
+    """
+
+    epoch: int
     images: int
     top1_wrong: int
     top5_wrong: int | None
@@ -127,7 +140,10 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """All that is known of one run; `train_images`, `test`, `costs` and `times` only if its status is "done"."""
+    """All that is known of one run; `train_images`, `test`, `costs` and `times` only if its status is "done".
+
+    `test_accesses` is how often the run read the test images for its result.
+    """
 
     schema: int
     run_id: str
@@ -137,6 +153,7 @@ class RunRecord:
     epochs: tuple[Epoch, ...]
     train_images: int | None
     test: TestResult | None
+    test_accesses: int
     costs: Costs | None
     times: Times | None
     environment: Environment
@@ -152,37 +169,46 @@ class RunFolder:
         self.path = runs / config.run_id
         self.config = config
         self.checkpoints = self.path / "checkpoint"
-        self._metrics = self.path / "metrics.jsonl"
+        self.epochs = Lines(self.path / "metrics.jsonl", Epoch)
+        self.diagnosed = Lines(self.path / "selection_bias.jsonl", DiagnosedEpoch)
+        self._predictions = self.path / "predictions.npz"
 
     def write_config(self) -> None:
         """Write ``config.json``."""
-        files.write_text(self.path / "config.json", _json(self.config, indent=2))
+        files.write_text(self.path / "config.json", _json(self.config))
 
-    def append_epoch(self, epoch: Epoch) -> None:
-        """Append a line to ``metrics.jsonl`` and flush it."""
-        with self._metrics.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(_json(epoch))
+    def rewind(self, *, epochs: int, finished: bool) -> None:
+        """Keep what the first `epochs` epochs left; predictions only if with these the training is `finished`."""
+        self.epochs.rewrite(self.epochs.read()[:epochs])
+        self.diagnosed.rewrite([entry for entry in self.diagnosed.read() if entry.epoch <= epochs])
+        if not finished:
+            self._predictions.unlink(missing_ok=True)
 
-    def read_epochs(self) -> tuple[Epoch, ...]:
-        """The epochs that were recorded whole."""
-        return tuple(_parse_epochs(self._metrics)) if self._metrics.is_file() else ()
-
-    def rewind(self, epochs: tuple[Epoch, ...]) -> None:
-        """Keep exactly these epochs in ``metrics.jsonl``."""
-        files.write_text(self._metrics, "".join(_json(epoch) for epoch in epochs))
+    @property
+    def has_predictions(self) -> bool:
+        """Whether the run has been tested."""
+        return self._predictions.is_file()
 
     def write_predictions(
         self,
         *,
         classes: NDArray[Any],
         logits: NDArray[Any],
+        confidence: NDArray[Any],
         true_probability: NDArray[Any],
         labels: NDArray[Any],
     ) -> None:
-        """Write ``predictions.npz``: for N test images the top-K classes and logits (N, K), and for the true class
-        its probability and number (N,)."""
-        with files.replacing(self.path / "predictions.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, classes=classes, logits=logits, true_probability=true_probability, labels=labels)
+        """Write ``predictions.npz``: for N test images the top-K classes and logits (N, K), and (N,) the probability
+        of the most likely class, that of the true class, and the true class itself."""
+        with files.replacing(self._predictions) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                classes=classes.astype(np.int32),
+                logits=logits,
+                confidence=confidence,
+                true_probability=true_probability,
+                labels=labels.astype(np.int32),
+            )
 
     def read_predictions(self) -> dict[str, NDArray[Any]]:
         """The arrays of ``predictions.npz``.
@@ -190,16 +216,15 @@ class RunFolder:
         Raises:
             ConfigError: if the file is missing or damaged.
         """
-        path = self.path / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with np.load(self._predictions, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ConfigError(f"{path} cannot be read ({error}); --fresh trains the run again") from error
+            raise ConfigError(f"{self._predictions} cannot be read ({error}); --fresh trains the run again") from error
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""
-        files.write_text(self.path / "result.json", _json(record, indent=2))
+        files.write_text(self.path / "result.json", _json(record))
 
     def read_result(self) -> RunRecord | None:
         """The run's record; None if it has not ended."""
@@ -219,21 +244,15 @@ def read_record(path: Path) -> RunRecord:
         raise ConfigError(f"{path} is not valid JSON ({error}); move its folder away to train the run again") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
-        raise ConfigError(f"{path} has schema {found!r}; this version reads schema {SCHEMA}. Move its folder away")
+        raise ConfigError(
+            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. Move its folder away to train the run "
+            "again, or read it with the version that wrote it"
+        )
     return from_plain(RunRecord, data, where=str(path))
 
 
-def _json(value: object, *, indent: int | None = None) -> str:
-    return json.dumps(to_plain(value), indent=indent, allow_nan=False) + "\n"
-
-
-def _parse_epochs(path: Path) -> Iterator[Epoch]:
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # the last: empty, or a torn line
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise ConfigError(f"{path}, line {number} is damaged ({error}); --fresh moves the run aside") from error
-        yield from_plain(Epoch, data, where=f"{path}, line {number}")
+def _json(value: object) -> str:
+    return json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n"
 
 
 def _commit() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from .engine import Engine
 from .errors import ConfigError, Diverged, SuiteLocked, UserError
 from .events import Event, RunEnded, RunStarted, ignore
 from .record import SCHEMA, RunFolder, RunRecord, Status
-from .splits import Dataset
+from .splits import Dataset, SealedTest
 from .train import train
 
 
@@ -28,6 +27,7 @@ def run(
     device: torch.device,
     suite_dir: Path,
     engine: Engine = "eager",
+    measure_selection_bias: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> list[RunRecord]:
     """Bring every planned run to its record, one after the other on one device.
@@ -47,7 +47,13 @@ def run(
         if record is None:
             on_event(RunStarted(config=config, position=position, total=len(configs)))
             record = train_to_record(
-                config, dataset=dataset, device=device, folder=folder, engine=engine, on_event=on_event
+                config,
+                dataset=dataset,
+                device=device,
+                folder=folder,
+                engine=engine,
+                measure_selection_bias=measure_selection_bias,
+                on_event=on_event,
             )
         records.append(record)
         on_event(RunEnded(record=record, position=position, total=len(configs), skipped=skipped))
@@ -106,6 +112,7 @@ def train_to_record(
     folder: RunFolder,
     engine: Engine,
     shares_device: bool = False,
+    measure_selection_bias: bool = False,
     on_event: Callable[[Event], None],
 ) -> RunRecord:
     """Train one run and save its record, whatever the outcome.
@@ -114,7 +121,19 @@ def train_to_record(
         KeyboardInterrupt: passed on after the record was saved as "interrupted".
         UserError: if the run cannot be trained as it is configured.
     """
-    unfinished = functools.partial(unfinished_record, config, folder=folder, device=device, engine=engine)
+    sealed = SealedTest(dataset.test)
+
+    def unfinished(*, status: Status, message: str) -> RunRecord:
+        return unfinished_record(
+            config,
+            folder=folder,
+            device=device,
+            engine=engine,
+            test_accesses=sealed.accesses,
+            status=status,
+            message=message,
+        )
+
     try:
         record = train(
             config,
@@ -123,6 +142,8 @@ def train_to_record(
             folder=folder,
             engine=engine,
             shares_device=shares_device,
+            sealed=sealed,
+            measure_selection_bias=measure_selection_bias,
             on_event=on_event,
         )
     except KeyboardInterrupt:
@@ -145,7 +166,14 @@ def train_to_record(
 
 
 def unfinished_record(
-    config: RunConfig, *, folder: RunFolder, device: torch.device, engine: Engine, status: Status, message: str
+    config: RunConfig,
+    *,
+    folder: RunFolder,
+    device: torch.device,
+    engine: Engine,
+    test_accesses: int,
+    status: Status,
+    message: str,
 ) -> RunRecord:
     """The record of a run that did not end well: the epochs it got through, and no results."""
     return RunRecord(
@@ -154,9 +182,10 @@ def unfinished_record(
         config=config,
         status=status,
         message=message,
-        epochs=folder.read_epochs(),
+        epochs=folder.epochs.read(),
         train_images=None,
         test=None,
+        test_accesses=test_accesses,
         costs=None,
         times=None,
         environment=devices.environment(device, engine=engine),

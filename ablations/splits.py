@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .draws import draw_seed
-from .errors import ConfigError
+from .errors import ConfigError, SealBroken
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -53,6 +53,32 @@ class Dataset:
     def image_size(self) -> int:
         """Side of an image in pixels."""
         return self.train.images.shape[1]
+
+
+class SealedTest:
+    """A dataset's test images, which a run may read once, after its last choice; `accesses` counts.
+
+    Raises:
+        SealBroken: on a second access.
+    """
+
+    def __init__(self, test: Split) -> None:
+        self._test = test
+        self.accesses = 0
+
+    def open(self) -> Split:
+        """The test images, for the result that is reported."""
+        self.accesses += 1
+        if self.accesses > 1:
+            raise SealBroken(
+                f"the test images were asked for {self.accesses} times in one run; a run reads them once, after its "
+                "last epoch, and chooses by a validation split (validation_fraction of the recipe)"
+            )
+        return self._test
+
+    def peek(self) -> Split:
+        """The test images for the diagnostic of selection bias, of which no choice and no result may come."""
+        return self._test
 
 
 def assemble(*, name: str, title: str, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:

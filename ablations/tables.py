@@ -110,7 +110,7 @@ def write_csv(suite_dir: Path, results: Results, *, comparisons: pd.DataFrame) -
 
 def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     config = folder.config
-    epochs = record.epochs if record else folder.read_epochs()
+    epochs = record.epochs if record else folder.epochs.read()
     row: dict[str, Any] = {
         "run_id": config.run_id,
         "variant": config.architecture.name,

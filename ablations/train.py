@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from googlenet import build
+from googlenet import Architecture, GoogLeNet, build, initialise
 
 from . import checkpoint, complexity, devices
 from .complexity import Complexity
@@ -15,11 +15,11 @@ from .config import RunConfig
 from .draws import draw_seed
 from .engine import Engine, Trainer, batches_counted_apart
 from .errors import DataError, Diverged
-from .evaluation import predict
+from .evaluation import Predictions, predict
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
-from .record import SCHEMA, Costs, Epoch, RunFolder, RunRecord, TestResult, Times
-from .splits import Dataset, hold_out, limit
+from .record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunFolder, RunRecord, TestResult, Times
+from .splits import Dataset, SealedTest, Split, hold_out, limit
 
 
 class Setup(NamedTuple):
@@ -29,6 +29,14 @@ class Setup(NamedTuple):
     cost: Complexity
     train_loader: Loader
     validation_loader: Loader | None
+
+
+class Chosen(NamedTuple):
+    """The network with the least validation error so far: its epoch, and its state on the CPU."""
+
+    epoch: int
+    validation_error: float
+    model: dict[str, Any]
 
 
 class EpochResult(NamedTuple):
@@ -47,12 +55,19 @@ def train(
     folder: RunFolder,
     engine: Engine = "eager",
     shares_device: bool = False,
+    sealed: SealedTest | None = None,
+    measure_selection_bias: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> RunRecord:
     """Train from the last checkpoint in `folder`, or from the start, to the recipe's last epoch; then test.
 
+    What is tested is the network after the last epoch or, if the recipe holds out validation images, that with the
+    least validation error, the earliest of several. The test images come from `sealed` (by default the dataset's,
+    sealed here), which counts how often.
+
     Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
     the weights and the predictions. With `shares_device`, other work runs on the device, so that no time is valid.
+    With `measure_selection_bias` the test error after every epoch goes into a file of its own, and nowhere else.
 
     Raises:
         DataError: if the dataset is not the configured one.
@@ -66,7 +81,8 @@ def train(
         began = devices.clock(device)
         setup = _set_up(config, dataset, device, engine)
         trainer, train_loader = setup.trainer, setup.train_loader
-        epochs = _resume(folder, trainer)
+        sealed = sealed or SealedTest(dataset.test)
+        epochs, chosen = _resume(folder, trainer)
         finished_before = len(epochs)
         started = devices.clock(device)
         if finished_before < config.recipe.epochs:
@@ -93,11 +109,15 @@ def train(
                     eval_seconds=eval_seconds,
                 )
             )
-            folder.append_epoch(epochs[-1])
-            state = {"model": trainer.model.state_dict(), "optimizer": trainer.optimizer.state_dict()}
-            checkpoint.save(folder.checkpoints, state, epoch=number)
+            chosen = _better(chosen, trainer.model, epochs[-1])
+            if measure_selection_bias:
+                _diagnose(trainer, sealed, folder, epoch=number)
+            folder.epochs.append(epochs[-1])
+            checkpoint.save(folder.checkpoints, _state(trainer, chosen), epoch=number)
             on_event(EpochDone(run_id=run_id, epoch=epochs[-1]))
-        test, test_seconds = _test(trainer, Loader(dataset.test, recipe=config.recipe, device=device), folder)
+        if chosen is not None:
+            trainer.model.load_state_dict(chosen.model)
+        test, test_seconds = _test(trainer, sealed, folder, epoch=chosen.epoch if chosen else config.recipe.epochs)
         checkpoint.save_weights(folder.checkpoints, trainer.model)
     times = Times(
         startup_seconds=started - began,
@@ -106,13 +126,23 @@ def train(
         eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
         timing_valid=finished_before == 0 and not shares_device,
     )
-    return _record(config, setup, epochs=epochs, test=test, times=times, peak_memory=peak_memory)
+    return _record(
+        config, setup, epochs=epochs, test=test, accesses=sealed.accesses, times=times, peak_memory=peak_memory
+    )
+
+
+def make_model(arch: Architecture, *, num_classes: int, seed: int, device: torch.device) -> GoogLeNet:
+    """The network that a run with this seed begins with, on its device, in channels-last memory.
+
+    Networks of one seed start alike in every layer that they share, so that their differences pair by seed.
+    """
+    model = build(arch, num_classes=num_classes)
+    initialise(model, seed_at=lambda place: draw_seed(seed, purpose="init", place=place))
+    return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _set_up(config: RunConfig, dataset: Dataset, device: torch.device, engine: Engine) -> Setup:
-    torch.manual_seed(draw_seed(config.seed, purpose="init"))
-    model = build(config.architecture, num_classes=config.num_classes)
-    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = make_model(config.architecture, num_classes=config.num_classes, seed=config.seed, device=device)
     cost = complexity.measure(model)
     subset = limit(dataset.train, config.limit_train)
     train_split, held_out = hold_out(subset, fraction=config.recipe.validation_fraction, seed=config.seed)
@@ -130,6 +160,7 @@ def _record(
     *,
     epochs: list[Epoch],
     test: TestResult,
+    accesses: int,
     times: Times,
     peak_memory: int | None,
 ) -> RunRecord:
@@ -142,6 +173,7 @@ def _record(
         epochs=tuple(epochs),
         train_images=len(setup.train_loader),
         test=test,
+        test_accesses=accesses,
         costs=Costs(
             params=setup.cost.params,
             macs=setup.cost.macs,
@@ -191,16 +223,48 @@ def train_epoch(
     return EpochResult(float(loss_sum) / seen, int(wrong) / seen, seconds)
 
 
-def _resume(folder: RunFolder, trainer: Trainer) -> list[Epoch]:
+def _resume(folder: RunFolder, trainer: Trainer) -> tuple[list[Epoch], Chosen | None]:
     """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
     folder.write_config()
-    recorded = folder.read_epochs()
+    recorded = folder.epochs.read()
     found = checkpoint.load_newest(folder.checkpoints, device=trainer.device, at_most=len(recorded))
-    epochs = recorded[: found[0]] if found else ()
-    if found:
-        trainer.load_state(found[1]["model"], found[1]["optimizer"])
-    folder.rewind(epochs)
-    return list(epochs)
+    number, state = found or (0, None)
+    folder.rewind(epochs=number, finished=number == trainer.recipe.epochs)
+    if state is None:
+        return [], None
+    trainer.load_state(state["model"], state["optimizer"])
+    return list(recorded[:number]), Chosen(**state["chosen"]) if state["chosen"] else None
+
+
+def _state(trainer: Trainer, chosen: Chosen | None) -> dict[str, Any]:
+    """What a run needs to go on after the epoch that has just ended."""
+    return {
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "chosen": chosen and chosen._asdict(),
+    }
+
+
+def _better(chosen: Chosen | None, model: GoogLeNet, epoch: Epoch) -> Chosen | None:
+    """The network to test as things stand: this epoch's if its validation error is less; None without validation."""
+    error = epoch.validation_error
+    if error is None or (chosen is not None and chosen.validation_error <= error):
+        return chosen
+    state = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+    return Chosen(epoch.epoch, error, state)
+
+
+def _diagnose(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
+    """Note the test error after an epoch where no choice can see it."""
+    predictions = _predict(trainer, sealed.peek())
+    devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
+    entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=predictions.wrong)
+    folder.diagnosed.append(entry)
+
+
+def _predict(trainer: Trainer, split: Split) -> Predictions:
+    loader = Loader(split, recipe=trainer.recipe, device=trainer.device)
+    return predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision)
 
 
 def _validate(trainer: Trainer, loader: Loader | None) -> tuple[float | None, float]:
@@ -213,17 +277,26 @@ def _validate(trainer: Trainer, loader: Loader | None) -> tuple[float | None, fl
     return wrong / len(loader), seconds
 
 
-def _test(trainer: Trainer, loader: Loader, folder: RunFolder) -> tuple[TestResult, float]:
-    """Count errors over every test image, and save the predictions that they come from."""
+def _test(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> tuple[TestResult, float]:
+    """Count errors over every test image, and save the predictions that they come from.
+
+    Predictions that are there come from this very network, tested before the process was killed: they are taken.
+    """
     began = devices.clock(trainer.device)
-    predictions = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision)
-    seconds = devices.clock(trainer.device) - began
-    if not predictions.logits.isfinite().all():
-        # The last step can ruin the weights without a loss to show it.
-        epochs = folder.config.recipe.epochs
-        raise Diverged(f"the network's outputs are not finite after epoch {epochs} of {epochs}")
-    folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
+    split = sealed.open()
+    if folder.has_predictions:
+        stored = folder.read_predictions()
+        predictions = Predictions(**{name: torch.from_numpy(array) for name, array in stored.items()})
+    else:
+        predictions = _predict(trainer, split)
+        if not predictions.logits.isfinite().all():
+            # The last step can ruin the weights without a loss to show it.
+            raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {trainer.recipe.epochs}")
+        folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
     result = TestResult(
-        images=len(predictions.labels), top1_wrong=predictions.wrong, top5_wrong=predictions.wrong_in_top5
+        epoch=epoch,
+        images=len(predictions.labels),
+        top1_wrong=predictions.wrong,
+        top5_wrong=predictions.wrong_in_top5,
     )
-    return result, seconds
+    return result, devices.clock(trainer.device) - began

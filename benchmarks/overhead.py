@@ -24,6 +24,7 @@ from ablations import checkpoint, devices, engine, hardware
 from ablations.config import PUBLISHED, RunConfig
 from ablations.console import DRAWINGS_PER_SECOND, Display, make_console, show_table
 from ablations.events import Event, RunStarted, StepDone
+from ablations.lines import Lines
 from ablations.record import RunFolder, RunRecord
 from ablations.splits import Dataset, assemble
 from ablations.train import train
@@ -130,7 +131,7 @@ def measure(arguments: Arguments) -> pd.DataFrame:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(checkpoint, "save", stopwatch.timed("checkpoint", checkpoint.save)),
-        mock.patch.object(RunFolder, "append_epoch", stopwatch.timed("metrics line", RunFolder.append_epoch)),
+        mock.patch.object(Lines, "append", stopwatch.timed("metrics line", Lines.append)),
         display,
     ):
         on_event(RunStarted(config=config, position=1, total=1))

@@ -18,14 +18,12 @@ import torch
 from ablations import datasets, devices, engine, hardware
 from ablations.config import FAST, Recipe
 from ablations.console import make_console, show_table
-from ablations.draws import draw_seed
 from ablations.engine import Trainer
 from ablations.errors import ConfigError
 from ablations.evaluation import predict
 from ablations.loader import Loader
 from ablations.splits import Dataset, hold_out, limit
-from ablations.train import train_epoch
-from googlenet import build
+from ablations.train import make_model, train_epoch
 from googlenet.variants import architecture
 
 from . import command
@@ -107,9 +105,7 @@ def _train(recipe: Recipe, data: Dataset, arguments: Arguments, *, device: torch
         raise ConfigError("--validation-fraction is 0; hold something out to tune on")
     arch = architecture(arguments.variant)
     arch = replace(arch, width=arch.width * arguments.width, image_size=data.image_size, in_channels=3)
-    torch.manual_seed(draw_seed(seed, purpose="init"))
-    model = build(arch, num_classes=data.num_classes)
-    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = make_model(arch, num_classes=data.num_classes, seed=seed, device=device)
     trainer = Trainer(model, recipe, engine=engine.resolve("auto", device))
     loader = Loader(train_split, recipe=recipe, device=device)
     with devices.exact_kernels(device):

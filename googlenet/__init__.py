@@ -1,7 +1,7 @@
 """GoogLeNet and its ablations as a model factory.
 
-The data (`VARIANTS`, `REFERENCES`, `AXES`, `Architecture`) is importable without torch; `build`, `GoogLeNet` and
-`Output` import it on first use.
+The data (`VARIANTS`, `REFERENCES`, `AXES`, `Architecture`) is importable without torch; `build`, `initialise`,
+`GoogLeNet` and `Output` import it on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from .arch import Architecture, Auxiliary, InceptionRow
 from .variants import AXES, REFERENCES, VARIANTS
 
 if TYPE_CHECKING:
-    from .model import GoogLeNet, Output, build
+    from .model import GoogLeNet, Output, build, initialise
 
 __all__ = [
     "AXES",
@@ -22,11 +22,12 @@ __all__ = [
     "InceptionRow",
     "Output",
     "build",
+    "initialise",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("GoogLeNet", "Output", "build"):
+    if name not in ("GoogLeNet", "Output", "build", "initialise"):
         raise AttributeError(f"module 'googlenet' has no attribute {name!r}")
     from . import model
 

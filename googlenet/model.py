@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from .arch import FIRST_STAGE, Architecture
@@ -13,6 +16,7 @@ from .checks import check_count
 from .variants import architecture
 
 INIT_STD = 0.01  # of the truncated-normal initialisation, cut at two standard deviations
+_TRUNK_SECTION = re.compile(r"trunk\.\d+\.")  # part of a layer's name, which auxiliary heads move
 
 
 class Output(NamedTuple):
@@ -63,6 +67,20 @@ def build(arch: Architecture | str, *, num_classes: int) -> GoogLeNet:
     """
     check_count("num_classes", num_classes)
     return GoogLeNet(architecture(arch) if isinstance(arch, str) else arch, num_classes=num_classes)
+
+
+def initialise(model: GoogLeNet, *, seed_at: Callable[[str], int]) -> None:
+    """Draw every layer's weights anew, each with a seed of its own: ``seed_at(place)``.
+
+    A place is a layer's name, such as "inception4a.branch3x3.conv", which does not depend on what stands elsewhere. So
+    two networks start alike wherever both have a layer of the same shape. Reseeds torch's global generators.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            torch.manual_seed(seed_at(_TRUNK_SECTION.sub("", name)))
+            module.reset_parameters()
+            if model.arch.init == "truncated-normal":
+                _init_truncated_normal(module)
 
 
 def _stem(arch: Architecture) -> nn.Sequential:

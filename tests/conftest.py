@@ -91,7 +91,7 @@ def outcome_of() -> Callable[[RunFolder], dict[str, Any]]:
     def read(folder: RunFolder) -> dict[str, Any]:
         with np.load(folder.path / "predictions.npz") as stored:
             predictions = {name: stored[name] for name in stored.files}
-        epochs = [(e.epoch, e.train_loss, e.train_error, e.validation_error) for e in folder.read_epochs()]
+        epochs = [(e.epoch, e.train_loss, e.train_error, e.validation_error) for e in folder.epochs.read()]
         return {"weights": checkpoint.load_weights(folder.checkpoints), "predictions": predictions, "epochs": epochs}
 
     return read

@@ -40,6 +40,7 @@ def make_plan(
         title=f"made {suite}",
         fingerprint="ab" * 32,
         num_classes=classes,
+        class_names=tuple(f"class {number}" for number in range(classes)),
         image_size=8 if suite == "digits" else 32,
         train_images=50_000,
         test_images=TEST_IMAGES,
@@ -69,7 +70,10 @@ def make_record(config: RunConfig, *, wrong: int, seconds: float = 100.0) -> Run
         message="",
         epochs=epochs,
         train_images=config.limit_train or 50_000,
-        test=TestResult(images=TEST_IMAGES, top1_wrong=wrong, top5_wrong=wrong // 3),
+        test=TestResult(
+            epoch=config.recipe.epochs, images=TEST_IMAGES, top1_wrong=wrong, top5_wrong=wrong // 3
+        ),
+        test_accesses=1,
         costs=Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9),
         times=Times(
             startup_seconds=1.0, compile_seconds=4.0, train_seconds=seconds, eval_seconds=2.0, timing_valid=True

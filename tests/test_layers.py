@@ -14,8 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module may import those that stand in an earlier line, and none of its own line or a later one.
 GOOGLENET_ORDER = [["checks"], ["arch"], ["variants", "counts"], ["blocks"], ["model"]]
 ABLATIONS_ORDER = [
-    ["errors", "files", "draws", "stats", "published", "hardware"],
+    ["errors", "files", "draws", "stats", "published", "hardware", "document"],
+    ["cells"],
     ["schema"],
+    ["lines"],
     ["config"],
     ["splits"],
     ["archives", "image_folder"],

@@ -158,7 +158,7 @@ def test_a_worker_that_is_killed_leaves_a_record_and_another_takes_its_place(
     killed, other = parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1, on_event=kill)
     assert (killed.status, other.status) == ("failed", "done")
     assert f"exit code {-signal.SIGKILL}" in killed.message
-    assert killed.epochs and killed.epochs == folder_of(configs[0], tmp_path).read_epochs()
+    assert killed.epochs and killed.epochs == folder_of(configs[0], tmp_path).epochs.read()
     assert killed.test is None
     assert folder_of(configs[0], tmp_path).read_result() == killed
     assert multiprocessing.active_children() == []
@@ -192,9 +192,9 @@ def test_an_interrupt_stops_all_workers_and_keeps_what_they_did(
         if config.run_id != events[-1].run_id and record is None:
             continue  # its worker had not yet come so far as to be able to say so
         assert record is not None and record.status == "interrupted" and record.test is None
-        assert record.epochs == folder_of(config, tmp_path).read_epochs()
+        assert record.epochs == folder_of(config, tmp_path).epochs.read()
     interrupted = RunFolder(tmp_path / "runs", next(c for c in configs if c.run_id == events[-1].run_id))
-    assert interrupted.read_epochs()[0] == events[-1].epoch
+    assert interrupted.epochs.read()[0] == events[-1].epoch
     assert not folder_of(configs[2], tmp_path).path.exists()
 
 

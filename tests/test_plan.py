@@ -21,6 +21,7 @@ DATA = DataSummary(
     title="image folder photos",
     fingerprint="ab" * 32,
     num_classes=10,
+    class_names=tuple("0123456789"),
     image_size=32,
     train_images=1_000,
     test_images=200,

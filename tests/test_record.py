@@ -42,7 +42,8 @@ def done(folder: RunFolder) -> RunRecord:
         message="",
         epochs=(made_epoch(1), replace(made_epoch(2), validation_error=0.1 + 0.2)),
         train_images=150,
-        test=record.TestResult(images=60, top1_wrong=7, top5_wrong=0),
+        test=record.TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
+        test_accesses=1,
         costs=record.Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=2**40),
         times=record.Times(
             startup_seconds=1e-9, compile_seconds=2 / 7, train_seconds=1 / 3, eval_seconds=0.0, timing_valid=False
@@ -60,6 +61,17 @@ def made_epoch(number: int) -> Epoch:
         train_seconds=1.5,
         eval_seconds=0.0,
     )
+
+
+def made_predictions() -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    return {
+        "classes": random.integers(10, size=(7, 5)),
+        "logits": random.normal(size=(7, 5)).astype(np.float32),
+        "confidence": random.random(7).astype(np.float32),
+        "true_probability": random.random(7).astype(np.float32),
+        "labels": random.integers(10, size=7),
+    }
 
 
 def refuse_constant(name: str) -> float:
@@ -87,8 +99,9 @@ def test_a_record_comes_back_as_it_was(
 def test_a_record_is_json_that_anyone_can_read(folder: RunFolder, done: RunRecord) -> None:
     folder.write_result(done)
     data = json.loads((folder.path / "result.json").read_text(encoding="utf-8"), parse_constant=refuse_constant)
-    assert data["schema"] == 2
-    assert data["test"] == {"images": 60, "top1_wrong": 7, "top5_wrong": 0}
+    assert data["schema"] == 3
+    assert data["test_accesses"] == 1
+    assert data["test"] == {"epoch": 2, "images": 60, "top1_wrong": 7, "top5_wrong": 0}
     assert data["config"]["architecture"]["name"] == "short4"
     assert data["config"] == json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
     assert data["epochs"][1]["validation_error"] == 0.1 + 0.2
@@ -100,13 +113,13 @@ def test_a_runs_folder_is_named_after_its_id(folder: RunFolder, tmp_path: Path) 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_a_number_is_never_written(folder: RunFolder, done: RunRecord, value: float) -> None:
-    folder.append_epoch(made_epoch(1))
+    folder.epochs.append(made_epoch(1))
     folder.write_result(done)
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
     with pytest.raises(ValueError, match="JSON"):
-        folder.append_epoch(replace(made_epoch(2), train_loss=value))
+        folder.epochs.append(replace(made_epoch(2), train_loss=value))
     with pytest.raises(ValueError, match="JSON"):
-        folder.rewind((replace(made_epoch(1), validation_error=value),))
+        folder.epochs.rewrite([replace(made_epoch(1), validation_error=value)])
     with pytest.raises(ValueError, match="JSON"):
         folder.write_result(replace(done, epochs=(replace(made_epoch(1), train_seconds=value),)))
     assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
@@ -115,8 +128,8 @@ def test_what_is_not_a_number_is_never_written(folder: RunFolder, done: RunRecor
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"no JSON", b'{"schema": 2', b"\xff\xfe", b"[]", b"[1]", b"null", b"1", b"{}"),
-        *(b'{"schema": 1}', b'{"schema": 3}'),
+        *(b"", b"no JSON", b'{"schema": 3', b"\xff\xfe", b"[]", b"[1]", b"null", b"1", b"{}"),
+        *(b'{"schema": 2}', b'{"schema": 4}'),
     ],
 )
 def test_what_is_no_record_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
@@ -169,11 +182,11 @@ def test_a_record_without_a_key_is_an_error_that_names_it(folder: RunFolder, don
 
 
 def test_epochs_come_back_in_order(folder: RunFolder) -> None:
-    assert folder.read_epochs() == ()
+    assert folder.epochs.read() == ()
     epochs = tuple(replace(made_epoch(number), validation_error=number / 3) for number in (1, 2, 3))
     for count, epoch in enumerate(epochs, start=1):
-        folder.append_epoch(epoch)
-        assert folder.read_epochs() == epochs[:count]
+        folder.epochs.append(epoch)
+        assert folder.epochs.read() == epochs[:count]
     lines = (folder.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
 
@@ -182,9 +195,9 @@ def test_epochs_come_back_in_order(folder: RunFolder) -> None:
 def test_a_torn_last_line_is_dropped(folder: RunFolder, lost: int) -> None:
     metrics = folder.path / "metrics.jsonl"
     for number in (1, 2):
-        folder.append_epoch(made_epoch(number))
+        folder.epochs.append(made_epoch(number))
     metrics.write_bytes(metrics.read_bytes()[:-lost])
-    assert folder.read_epochs() == (made_epoch(1),)
+    assert folder.epochs.read() == (made_epoch(1),)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +206,11 @@ def test_a_torn_last_line_is_dropped(folder: RunFolder, lost: int) -> None:
     ids=["torn", "zeros", "no-text", "list", "incomplete", "blank"],
 )
 def test_a_damaged_line_before_the_last_is_an_error_that_names_the_file(folder: RunFolder, line: bytes) -> None:
-    folder.append_epoch(made_epoch(2))
+    folder.epochs.append(made_epoch(2))
     metrics = folder.path / "metrics.jsonl"
     metrics.write_bytes(line + b"\n" + metrics.read_bytes())
     with pytest.raises(ConfigError) as raised:
-        folder.read_epochs()
+        folder.epochs.read()
     assert str(metrics) in str(raised.value)
 
 
@@ -205,47 +218,52 @@ def test_a_damaged_line_before_the_last_is_an_error_that_names_the_file(folder: 
 def test_rewinding_keeps_exactly_the_given_epochs(folder: RunFolder, kept: int) -> None:
     epochs = tuple(made_epoch(number) for number in (1, 2, 3))
     for epoch in epochs:
-        folder.append_epoch(epoch)
-    folder.rewind(epochs[:kept])
-    assert folder.read_epochs() == epochs[:kept]
-    folder.append_epoch(made_epoch(9))
-    assert folder.read_epochs() == (*epochs[:kept], made_epoch(9))
+        folder.epochs.append(epoch)
+        folder.diagnosed.append(record.DiagnosedEpoch(epoch=epoch.epoch, images=60, top1_wrong=9))
+    folder.rewind(epochs=kept, finished=False)
+    assert folder.epochs.read() == epochs[:kept]
+    assert [entry.epoch for entry in folder.diagnosed.read()] == list(range(1, kept + 1))
+    folder.epochs.append(made_epoch(9))
+    assert folder.epochs.read() == (*epochs[:kept], made_epoch(9))
 
 
 def test_rewinding_drops_a_torn_line_for_good(folder: RunFolder) -> None:
     metrics = folder.path / "metrics.jsonl"
-    folder.append_epoch(made_epoch(1))
+    folder.epochs.append(made_epoch(1))
     metrics.write_bytes(metrics.read_bytes() + b'{"epoch": 2, "tra')
-    folder.rewind(folder.read_epochs())
-    folder.append_epoch(made_epoch(2))
-    assert folder.read_epochs() == (made_epoch(1), made_epoch(2))
+    folder.rewind(epochs=1, finished=False)
+    folder.epochs.append(made_epoch(2))
+    assert folder.epochs.read() == (made_epoch(1), made_epoch(2))
 
 
 def test_predictions_come_back_without_pickle(folder: RunFolder) -> None:
-    random = np.random.default_rng(0)
-    arrays: dict[str, Any] = {
-        "classes": random.integers(10, size=(7, 5)),
-        "logits": random.normal(size=(7, 5)).astype(np.float32),
-        "true_probability": random.random(7).astype(np.float32),
-        "labels": random.integers(10, size=7),
-    }
+    arrays = made_predictions()
     folder.write_predictions(**arrays)
     with np.load(folder.path / "predictions.npz", allow_pickle=False) as stored:
         assert sorted(stored.files) == sorted(arrays)
         for name, array in arrays.items():
-            assert stored[name].dtype == array.dtype
+            assert stored[name].dtype.itemsize == 4
             np.testing.assert_array_equal(stored[name], array)
 
 
+def test_rewinding_keeps_predictions_only_of_a_finished_training(folder: RunFolder) -> None:
+    folder.epochs.append(made_epoch(1))
+    folder.write_predictions(**made_predictions())
+    folder.rewind(epochs=1, finished=True)
+    assert folder.has_predictions
+    folder.rewind(epochs=1, finished=False)
+    assert not folder.has_predictions
+
+
 def test_errors_are_fractions_of_counts() -> None:
-    result = record.TestResult(images=3, top1_wrong=1, top5_wrong=0)
+    result = record.TestResult(epoch=1, images=3, top1_wrong=1, top5_wrong=0)
     assert (result.top1_error, result.top5_error) == (1 / 3, 0.0)
     # The write-up's rounding, of 10,000 test images.
-    assert record.TestResult(images=10_000, top1_wrong=1234, top5_wrong=56).top5_error == 0.0056
+    assert record.TestResult(epoch=1, images=10_000, top1_wrong=1234, top5_wrong=56).top5_error == 0.0056
 
 
 def test_top5_error_may_be_missing() -> None:
-    result = record.TestResult(images=8, top1_wrong=8, top5_wrong=None)
+    result = record.TestResult(epoch=1, images=8, top1_wrong=8, top5_wrong=None)
     assert result.top1_error == 1.0
     assert result.top5_error is None
 

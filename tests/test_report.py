@@ -135,7 +135,7 @@ def test_an_unfinished_run_is_listed_with_its_epochs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs", plan.runs[1])
     folder.write_config()
     for epoch in make_record(plan.runs[1], wrong=1).epochs[:3]:
-        folder.append_epoch(epoch)
+        folder.epochs.append(epoch)
     text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert f"`{plan.runs[1].run_id}` unfinished after 3 of 14 epochs" in text
 

@@ -108,7 +108,7 @@ def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained
         run_suite(configs[:1], on_event=stop_at(StepDone, 4 + 1))  # the first of the second epoch
     folder = folder_of(configs[0], tmp_path)
     record = runner.unfinished_record(
-        configs[0], folder=folder, device=CPU, engine="compile", status="failed", message="gone"
+        configs[0], folder=folder, device=CPU, engine="compile", test_accesses=0, status="failed", message="gone"
     )
     assert (record.run_id, record.config, record.status, record.message) == (
         configs[0].run_id,
@@ -116,7 +116,7 @@ def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained
         "failed",
         "gone",
     )
-    assert record.epochs == folder.read_epochs() and len(record.epochs) == 1
+    assert record.epochs == folder.epochs.read() and len(record.epochs) == 1
     assert (record.train_images, record.test, record.costs, record.times) == (None, None, None, None)
     assert record.environment == devices.environment(CPU, engine="compile")
 

@@ -1,0 +1,76 @@
+"""What a figure looks like in a table: text for people, with the value behind it for sorting."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from .stats import Interval
+
+NONE = "–"
+
+
+class Cell(str):
+    """A table's text that knows the number it shows; `value` is None where there is none."""
+
+    value: float | None
+
+    def __new__(cls, text: str, value: Any = None) -> Cell:
+        cell = super().__new__(cls, text)
+        missing = value is None or pd.isna(value) or not math.isfinite(value)
+        cell.value = None if missing else float(value)
+        return cell
+
+
+def count(value: Any) -> Cell:
+    """A whole number with separators of thousands."""
+    return Cell(NONE if pd.isna(value) else f"{int(value):,}", value)
+
+
+def si(value: Any) -> Cell:
+    """MACs or FLOPs in millions or billions."""
+    if pd.isna(value):
+        return Cell(NONE)
+    return Cell(f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M", value)
+
+
+def megabytes(value: Any) -> Cell:
+    """Bytes in millions."""
+    return Cell(NONE if pd.isna(value) else f"{value / 1e6:,.0f}", value)
+
+
+def percent(mean: Any, std: Any = None, *, digits: int = 2) -> Cell:
+    """A fraction in percent, with its standard deviation where it is known."""
+    return _with_spread(mean, std, scale=100, form=f".{digits}f")
+
+
+def seconds(mean: Any, std: Any = None) -> Cell:
+    """Seconds, with their standard deviation where it is known."""
+    return _with_spread(mean, std, scale=1, form=",.1f")
+
+
+def points(difference: Any) -> Cell:
+    """A difference of fractions in percentage points, signed."""
+    return Cell(NONE if pd.isna(difference) else f"{100 * difference:+.2f}", difference)
+
+
+def interval(bounds: Interval | None, *, signed: bool = True, scale: float = 100, digits: int = 2) -> Cell:
+    """The bounds of an interval, by default of fractions in percentage points; sorts by the lower one."""
+    if bounds is None or math.isnan(bounds.low):
+        return Cell(NONE)
+    form = f"{'+' if signed else ''}.{digits}f"
+    return Cell(f"[{scale * bounds.low:{form}}, {scale * bounds.high:{form}}]", bounds.low)
+
+
+def p_value(value: float) -> Cell:
+    """A p-value to four digits."""
+    return Cell("< 0.0001" if value < 1e-4 else f"{value:.4f}", value)
+
+
+def _with_spread(mean: Any, std: Any, *, scale: float, form: str) -> Cell:
+    if pd.isna(mean):
+        return Cell(NONE)
+    spread = "" if std is None or pd.isna(std) else f" ± {scale * std:{form}}"
+    return Cell(f"{scale * mean:{form}}{spread}", mean)
