@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -62,6 +63,12 @@ class Arguments:
     """Train K runs side by side on the GPU; their times are then not valid."""
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
+    measure_selection_bias: bool = False
+    """Also note the test error after every epoch, to report how far choosing by it would have flattered."""
+    track: Literal["off", "tensorboard"] = "off"
+    """Write live curves for TensorBoard to <results>/<suite>/tensorboard (needs the extra of that name)."""
+    compare_with: str | None = None
+    """Another suite in --results: does its order of the variants predict this one's?"""
     image_size: int | None = None
     """Resize a folder's images to N x N pixels; without it they must be 32x32."""
     results: Path = Path("results")
@@ -123,7 +130,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     suite = _selected_suite(arguments)
     suite_dir = arguments.results / suite.name
     if arguments.report:
-        return _report(suite_dir, console)
+        return _report(suite_dir, arguments, console)
     planned, dataset = _planned(suite, arguments, command)
     if arguments.plan:
         show_plan(planned, suite_dir=suite_dir, console=console)
@@ -156,8 +163,8 @@ def _selected_suite(arguments: Arguments) -> Suite:
 
 
 def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Dataset | None]:
-    """The plan on its data; only a plan that is to be shown can do without the archives."""
-    from ablations import datasets, plan
+    """The plan on its data, in which nothing but the axis differs; only one to be shown can do without the archives."""
+    from ablations import confounds, datasets, plan
     from ablations.archives import ARCHIVES
     from ablations.errors import DataMissing
 
@@ -172,14 +179,18 @@ def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Da
             raise
         data = plan.DataSummary.of_archive(suite.dataset)
     try:
-        return plan.make(suite, data=data, command=command), dataset
+        planned = plan.make(suite, data=data, command=command)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    confounds.check(planned)
+    return planned, dataset
 
 
 def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> int:
-    from ablations import devices, engine, parallel, runner, tables
+    from ablations import confounds, devices, engine, parallel, runner, tables
     from ablations.console import Display
+    from ablations.events import to_all
+    from ablations.tracking import TensorBoard
 
     device = devices.resolve(arguments.device)
     chosen_engine = engine.resolve(arguments.engine, device)
@@ -188,11 +199,23 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
         raise ConfigError(
             f"--runs-per-gpu is {workers}; use 1 or more on a GPU and 1 elsewhere, and the device is {device.type}"
         )
-    with runner.hold(suite_dir):
+    with runner.hold(suite_dir), ExitStack() as observing:
+        reported = tables.joined_plan(suite_dir, planned)
+        anew = set(planned.runs) if arguments.fresh else set()
+        confounds.check_versions(
+            reported,
+            records=runner.read_records(
+                [config for config in reported.runs if config not in anew], suite_dir=suite_dir
+            ),
+            environment=devices.environment(device, engine=chosen_engine),
+        )
+        observers = []
+        if arguments.track == "tensorboard":
+            observers.append(observing.enter_context(TensorBoard(suite_dir / "tensorboard")).on_event)
         if arguments.fresh:
             for path in runner.set_aside(planned.runs, suite_dir=suite_dir):
                 console.print(f"moved aside: {path}")
-        tables.write_plan(suite_dir, planned)
+        tables.write_plan(suite_dir, reported)
         with Display(planned.runs, console=console) as display:
             run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
             records = run(
@@ -201,28 +224,30 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
                 device=device,
                 suite_dir=suite_dir,
                 engine=chosen_engine,
-                on_event=display.on_event,
+                measure_selection_bias=arguments.measure_selection_bias,
+                on_event=to_all(display.on_event, *observers),
             )
-        _report(suite_dir, console)
+        _report(suite_dir, arguments, console)
     return DONE if all(record.status == "done" for record in records) else SOME_FAILED
 
 
-def _report(suite_dir: Path, console: Console) -> int:
-    from ablations import report
+def _report(suite_dir: Path, arguments: Arguments, console: Console) -> int:
+    from ablations import findings, overview, report
     from ablations.console import show_table
 
-    written = report.write(suite_dir)
+    other = None if arguments.compare_with is None else arguments.results / arguments.compare_with
+    written = report.write(suite_dir, compare_with=other)
     plan = written.results.plan
-    show_table(report.summary_table(written.results), console=console, title=f"suite {plan.suite}")
+    show_table(overview.summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
     if written.verdicts.reason:
         console.print(f"no verdict: {written.verdicts.reason}", soft_wrap=True)
     else:
         title = f"top-1 error against {plan.baseline}"
-        rows = report.verdict_table(written.verdicts)
+        rows = findings.verdict_table(written.verdicts)
         show_table(
             ({name: text.strip("*") for name, text in row.items()} for row in rows), console=console, title=title
         )
-    console.print(f"report: {written.path}", soft_wrap=True)
+    console.print(f"report: {written.path} and {written.path.with_suffix('.html').name}", soft_wrap=True)
     return DONE
 
 

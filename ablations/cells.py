@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from .document import Row
 from .stats import Interval
 
 NONE = "–"
@@ -19,9 +21,15 @@ class Cell(str):
 
     def __new__(cls, text: str, value: Any = None) -> Cell:
         cell = super().__new__(cls, text)
-        missing = value is None or pd.isna(value) or not math.isfinite(value)
-        cell.value = None if missing else float(value)
+        number = math.nan if value is None or pd.isna(value) else float(value)
+        cell.value = number if math.isfinite(number) else None
         return cell
+
+
+def is_numeric(column: str, rows: Sequence[Row]) -> bool:
+    """Whether a column holds figures: nothing but cells that stand for numbers, and gaps."""
+    texts = [row[column] for row in rows if column in row]
+    return all(isinstance(text, Cell) or text == NONE for text in texts)
 
 
 def count(value: Any) -> Cell:
@@ -62,6 +70,12 @@ def interval(bounds: Interval | None, *, signed: bool = True, scale: float = 100
         return Cell(NONE)
     form = f"{'+' if signed else ''}.{digits}f"
     return Cell(f"[{scale * bounds.low:{form}}, {scale * bounds.high:{form}}]", bounds.low)
+
+
+def interval_of(row: pd.Series, column: str) -> Cell:
+    """A row's 95 % interval of a mean error, in percent, from its columns `<column>_low` and `<column>_high`."""
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return interval(None if pd.isna(low) else Interval(low, high), signed=False)
 
 
 def p_value(value: float) -> Cell:

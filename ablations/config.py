@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, get_args
 
 from googlenet.arch import Architecture
 from googlenet.checks import check_choice, check_count, check_name, check_range
@@ -160,8 +161,16 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """``<dataset>-<variant>-s<seed>-<hash8>``; the hash covers all that can change the numbers."""
-        # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same id.
-        same = from_plain(RunConfig, to_plain(self), where="configuration")
-        canonical = json.dumps(to_plain(same), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        values = sorted((part.name, getattr(self, part.name)) for part in fields(self))
+        canonical = ",".join(f'"{name}":{_canonical(value)}' for name, value in values)
+        digest = hashlib.sha256(f"{{{canonical}}}".encode()).hexdigest()
         return f"{self.dataset}-{self.architecture.name}-s{self.seed}-{digest[:8]}"
+
+
+@functools.lru_cache(maxsize=1024)  # thousands of runs share a few architectures and recipes
+def _canonical(value: Any) -> str:
+    """A part of a configuration as JSON, the same for equal values."""
+    if is_dataclass(value):
+        # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same text.
+        value = to_plain(from_plain(type(value), to_plain(value), where="configuration"))
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-Row = Mapping[str, str]  # by column name; a `Cell` where the text stands for a number
+Row = Mapping[str, str]  # by column name; a `cells.Cell` where the text stands for a number
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Table:
-    """A table under a name that is unique in the report, the first column being text; never without a row."""
+    """A table of inline Markdown under a name that is unique in the report; the first column is text. It has a row."""
 
     name: str
     rows: Sequence[Row]

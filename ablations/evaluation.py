@@ -12,8 +12,7 @@ from googlenet.model import GoogLeNet
 
 from .config import Precision
 from .engine import autocast
-
-TOP_K = 5
+from .record import TOP_K
 
 
 class Predictions(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .config import RunConfig
@@ -54,6 +55,16 @@ class RunEnded:
 
 
 Event = RunStarted | TrainingStarted | StepDone | EpochDone | RunEnded
+
+
+def to_all(*observers: Callable[[Event], None]) -> Callable[[Event], None]:
+    """An observer that tells several others, in their order."""
+
+    def tell(event: Event) -> None:
+        for observer in observers:
+            observer(event)
+
+    return tell
 
 
 def ignore(event: Event) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from googlenet.counts import count_macs, count_params
 
 from .archives import ARCHIVES
-from .config import RunConfig
+from .config import Recipe, RunConfig
 from .splits import Dataset, held_out_count
 from .suites import Suite
 
@@ -73,7 +73,11 @@ class Plan:
     schema: int
     suite: str
     axis: str
+    varies: tuple[str, ...]
+    declared: tuple[str, ...]
     baseline: str
+    recipe: Recipe
+    limit_train: int | None
     margin: float
     width: float
     commands: tuple[str, ...]
@@ -85,25 +89,32 @@ class Plan:
         """This plan with the runs of an earlier one that belong in the same table.
 
         They do if data, recipe, subset, width, baseline and margin are the same; otherwise this plan stands alone.
-        Runs of a variant whose architecture has changed since are left out.
+        Runs of a variant whose architecture or own recipe has changed since are left out.
         """
-        comparable = ("schema", "suite", "axis", "baseline", "margin", "width", "data")
+        comparable = (
+            *("schema", "suite", "axis", "declared", "baseline"),
+            *("recipe", "limit_train", "margin", "width", "data"),
+        )
         if any(getattr(self, field) != getattr(earlier, field) for field in comparable):
             return self
-        recipe, limit_train = self.runs[0].recipe, self.runs[0].limit_train
-        if any(run.recipe != recipe or run.limit_train != limit_train for run in earlier.runs):
-            return self
-        now = {run.architecture.name: run.architecture for run in self.runs}
+        now = {run.architecture.name: (run.architecture, run.recipe) for run in self.runs}
+        own = set(self.runs)
         kept = [
             run
             for run in earlier.runs
-            if run not in self.runs and now.get(run.architecture.name, run.architecture) == run.architecture
+            if run not in own and now.get(run.architecture.name) in (None, (run.architecture, run.recipe))
         ]
         variants = {size.variant for size in self.full_size}
         kept_names = {run.architecture.name for run in kept}
         sizes = [size for size in earlier.full_size if size.variant in kept_names - variants]
         commands = (*(command for command in earlier.commands if command not in self.commands), *self.commands)
-        return replace(self, commands=commands, runs=(*self.runs, *kept), full_size=(*self.full_size, *sizes))
+        return replace(
+            self,
+            varies=tuple(dict.fromkeys((*self.varies, *earlier.varies))),
+            commands=commands,
+            runs=(*self.runs, *kept),
+            full_size=(*self.full_size, *sizes),
+        )
 
 
 def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
@@ -117,7 +128,11 @@ def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         schema=SCHEMA,
         suite=suite.name,
         axis=suite.axis,
+        varies=suite.varies,
+        declared=suite.declared,
         baseline=suite.baseline,
+        recipe=suite.recipe,
+        limit_train=suite.limit_train,
         margin=suite.margin,
         width=suite.width,
         commands=(command,),
@@ -128,7 +143,7 @@ def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
                 dataset=data.name,
                 fingerprint=data.fingerprint,
                 num_classes=data.num_classes,
-                recipe=suite.recipe,
+                recipe=suite.recipe_of(arch.name),
                 seed=seed,
                 limit_train=suite.limit_train,
             )
@@ -152,8 +167,11 @@ def _check_batches(suite: Suite, data: DataSummary) -> None:
     images = data.train_images if suite.limit_train is None else suite.limit_train
     if images > data.train_images:
         raise ValueError(f"--limit-train {images:,} is more than the {data.train_images:,} training images; use fewer")
-    images -= held_out_count(images, suite.recipe.validation_fraction)
-    batch = suite.recipe.batch_size
+    for recipe in dict.fromkeys(suite.recipe_of(arch.name) for arch in suite.architectures):
+        _check_last_batch(images - held_out_count(images, recipe.validation_fraction), recipe.batch_size)
+
+
+def _check_last_batch(images: int, batch: int) -> None:
     if images % batch == 1:
         raise ValueError(
             f"{images:,} training images in batches of {batch} leave a last batch of one image, which batch norm "

@@ -1,152 +1,260 @@
-"""Figures of a suite's results; the same functions serve the report and the notebook."""
+"""Figures of a suite's results, with text on hovering; the same functions serve the report and the notebook."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from . import files
-from .stats import pareto_front
+from . import cells
+from .drawings import STYLE, Drawing, label, lay_out
+from .stats import Interval, pareto_front
 from .tables import Results
+from .tradeoffs import Tradeoffs, settled_epoch
 
 # Okabe & Ito's colours, told apart with any kind of colour vision; line styles tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":")
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.3,
-    "savefig.dpi": 150,
-    # Without a fixed salt, element ids in an SVG differ from one process to the next.
-    "svg.hashsalt": "googlenet-ablations",
-}
+LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
+SETTLED = 0.9  # Kendall's tau from which on an order is taken for the final one
 
 
 class Cost(NamedTuple):
-    """A column of the summary to put on an x axis."""
+    """A column of the summary to put on an x axis, what to multiply it by there, and its value in words."""
 
     column: str
     label: str
     file_name: str
+    scale: float
+    describe: Callable[[float], str]
 
 
 COSTS = (
-    Cost("params", "trainable parameters", "error_vs_params"),
-    Cost("macs", "multiply-adds for one image (MACs)", "error_vs_macs"),
-    Cost("train_seconds_mean", "training time (s)", "error_vs_seconds"),
+    Cost("params", "trainable parameters (millions)", "error_vs_params", 1e-6, lambda n: f"{n:,.0f} parameters"),
+    Cost("macs", "multiply-adds for one image (million MACs)", "error_vs_macs", 1e-6, lambda n: f"{cells.si(n)} MACs"),
+    Cost("train_seconds_mean", "training time (s)", "error_vs_seconds", 1, lambda s: f"{s:,.1f} s of training"),
+    Cost("peak_memory_bytes", "peak memory (GB)", "error_vs_memory", 1e-9, lambda b: f"peak memory {b / 1e9:.2f} GB"),
 )
 
 
-def error_against(summary: pd.DataFrame, cost: Cost) -> Figure:
-    """Mean top-1 error against a cost on a log axis, with standard deviations, labels and the front."""
+def error_against(summary: pd.DataFrame, cost: Cost, *, tradeoffs: Tradeoffs | None = None) -> Drawing:
+    """Mean top-1 error against a cost, with 95 % intervals, labels and the front; a log axis for costs far apart."""
+    shown = summary.dropna(subset=["top1_error_mean", cost.column]).sort_values(cost.column)
+    costs = cost.scale * shown[cost.column].to_numpy(dtype=float)
+    errors, low, high = _percent(shown, "top1")
+    front = pareto_front(costs.tolist(), errors.tolist())
+    probabilities = _front_probabilities(tradeoffs, cost)
+    tips = {}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        shown = summary.dropna(subset=["top1_error_mean", cost.column]).sort_values(cost.column)
-        costs = shown[cost.column].to_numpy(dtype=float)
-        errors = 100 * shown["top1_error_mean"].to_numpy(dtype=float)
-        spread = 100 * shown["top1_error_std"].to_numpy(dtype=float)
-        front = pareto_front(list(costs), list(errors))
-        axes.errorbar(costs, errors, yerr=spread, fmt="none", ecolor="#999999", capsize=3, zorder=1)
-        axes.plot(costs[front], errors[front], color=COLOURS[1], linewidth=1, zorder=2, label="front")
-        for on_front, marker, face in ((True, "o", COLOURS[0]), (False, "o", "white")):
-            chosen = front == on_front
-            axes.scatter(costs[chosen], errors[chosen], marker=marker, c=face, edgecolors=COLOURS[0], zorder=3)
-        for index, variant in enumerate(shown["variant"]):
-            above = not front[index]  # below the front there is room
-            axes.annotate(
-                str(variant),
-                (costs[index], errors[index]),
-                xytext=(0, 8 if above else -8),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if above else "top",
-                fontsize=9,
+        axes.plot(costs[front], errors[front], color=COLOURS[1], linewidth=1, zorder=1, label="front")
+        for place, (_, row) in enumerate(shown.iterrows()):
+            gid = f"{cost.file_name}-{place}"
+            _point(axes, (costs[place], errors[place]), y_range=(low[place], high[place]), filled=front[place], gid=gid)
+            probability = probabilities.get(str(row["variant"]), np.nan)
+            tips[gid] = f"{_error_tip(row, 'top1')}, {cost.describe(row[cost.column])}" + (
+                "" if pd.isna(probability) else f", on the front in {100 * probability:.0f} % of resamples"
             )
-        if len(shown):
+        if len(shown) and costs.max() >= LOG_FROM * costs.min() > 0:
             axes.set_xscale("log")
-        axes.margins(x=0.12, y=0.2)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.margins(x=0.12, y=0.15)
         axes.set_xlabel(cost.label)
         axes.set_ylabel("top-1 error (%)")
         if front.any():
-            axes.legend(loc="upper right", frameon=False)
-        return figure
+            axes.legend(loc="best", frameon=False)
+        lay_out(figure)
+        label(axes, [str(name) for name in shown["variant"]], np.column_stack([costs, errors, low, high]), front=front)
+        return Drawing(figure, tips)
 
 
-def learning_curves(epochs: pd.DataFrame) -> Figure:
+def learning_curves(epochs: pd.DataFrame) -> Drawing:
     """Training loss and training error by epoch, a line a variant: the mean over seeds, with their range shaded."""
+    tips = {}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 4.0), layout="constrained")
-        for place, (column, label, scale) in enumerate(
-            (("train_loss", "training loss (nats)", 1), ("train_error", "training error (%)", 100)), start=1
+        figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+        for place, (column, label, unit, scale) in enumerate(
+            (("train_loss", "training loss", "nats", 1), ("train_error", "training error", "%", 100)), start=1
         ):
             axes = figure.add_subplot(1, 2, place)
-            for index, (variant, group) in enumerate(epochs.groupby("variant", sort=False) if len(epochs) else ()):
+            looks = zip(cycle(COLOURS), cycle(LINE_STYLES), strict=False)
+            groups = list(epochs.groupby("variant", sort=False)) if len(epochs) else []
+            for index, ((variant, group), (colour, style)) in enumerate(zip(groups, looks, strict=False)):
                 by_epoch = scale * group.pivot(index="epoch", columns="seed", values=column)
-                colour = COLOURS[index % len(COLOURS)]
-                style = LINE_STYLES[index % len(LINE_STYLES)]
-                x = by_epoch.index.to_numpy()
-                axes.plot(x, by_epoch.mean(axis=1), style, color=colour, marker=".", label=str(variant))
+                x, mean = by_epoch.index.to_numpy(), by_epoch.mean(axis=1)
+                gid = f"learning_curves-{column}-{index}"
+                axes.plot(x, mean, style, color=colour, marker=".", label=str(variant), gid=gid)
                 axes.fill_between(x, by_epoch.min(axis=1), by_epoch.max(axis=1), color=colour, alpha=0.15, linewidth=0)
+                tips[gid] = (
+                    f"{variant}: {label} {mean.iloc[0]:.3g} {unit} after epoch {x[0]}, {mean.iloc[-1]:.3g} {unit} after"
+                    f" epoch {x[-1]}, n = {by_epoch.shape[1]}"
+                )
             axes.set_xlabel("epoch")
-            axes.set_ylabel(label)
-            axes.xaxis.set_major_locator(MultipleLocator(max(1, len(set(epochs.get("epoch", ()))) // 7)))
-            if len(epochs):
-                axes.set_yscale("log" if column == "train_loss" else "linear")
-                axes.legend(frameon=False, fontsize=8)
-        return figure
+            axes.set_ylabel(f"{label} ({unit})")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_yscale("log" if column == "train_loss" and len(epochs) else "linear")
+        if len(epochs):
+            figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+        lay_out(figure)
+        return Drawing(figure, tips)
 
 
-def error_bars(summary: pd.DataFrame) -> Figure:
-    """Mean top-1 and top-5 error of each variant as bars, with standard deviations."""
+def error_bars(summary: pd.DataFrame) -> Drawing:
+    """Mean top-1 and top-5 error of each variant as bars, with 95 % intervals."""
+    shown = summary.dropna(subset=["top1_error_mean"])
+    kinds = ("top1", "top5") if shown["top5_error_mean"].notna().any() else ("top1",)
+    width = 0.8 / len(kinds)
+    tips = {}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(max(6.4, 1.1 * len(shown)), 4.2), layout="constrained")
         axes = figure.add_subplot()
-        shown = summary.dropna(subset=["top1_error_mean"])
-        has_top5 = shown["top5_error_mean"].notna().any()
-        kinds = ("top1", "top5") if has_top5 else ("top1",)
-        width = 0.8 / len(kinds)
         for index, kind in enumerate(kinds):
-            places = [place + (index - (len(kinds) - 1) / 2) * width for place in range(len(shown))]
-            bars = axes.bar(
-                places,
-                100 * shown[f"{kind}_error_mean"].astype(float),
-                width,
-                yerr=100 * shown[f"{kind}_error_std"].astype(float),
-                capsize=3,
-                color=COLOURS[index],
-                hatch="" if index == 0 else "//",
-                edgecolor="white",
-                label=f"{kind[:3]}-{kind[3:]} error",
-            )
-            axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
+            mean, low, high = _percent(shown, kind)
+            places = np.arange(len(shown)) + (index - (len(kinds) - 1) / 2) * width
+            look: dict[str, Any] = {"color": COLOURS[index], "hatch": ("", "//")[index], "edgecolor": "white"}
+            bars = axes.bar(places, mean, width, **look, label=f"{kind[:3]}-{kind[3:]} error")
+            axes.errorbar(places, mean, yerr=(mean - low, high - mean), fmt="none", ecolor="black", capsize=3)
+            for place, (bar, (_, row)) in enumerate(zip(bars, shown.iterrows(), strict=True)):
+                bar.set_gid(f"error_bars-{kind}-{place}")
+                tips[f"error_bars-{kind}-{place}"] = _error_tip(row, kind)
+            for x, top, value in zip(places, np.fmax(mean, high), mean, strict=True):
+                if not np.isnan(value):
+                    axes.annotate(f"{value:.1f}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
         axes.set_xticks(range(len(shown)), [f"{v}\nn = {n}" for v, n in zip(shown["variant"], shown["n"], strict=True)])
         axes.set_ylabel("error (%)")
         axes.margins(y=0.12)
+        axes.grid(visible=False, axis="x")
         axes.legend(frameon=False)
-        return figure
+        lay_out(figure)
+        return Drawing(figure, tips)
 
 
-def figures(results: Results) -> dict[str, Figure]:
-    """All figures of a suite by file name."""
-    return {
-        **{cost.file_name: error_against(results.summary, cost) for cost in COSTS},
-        "learning_curves": learning_curves(results.epochs),
-        "error_bars": error_bars(results.summary),
+def ranks(tradeoffs: Tradeoffs) -> Drawing:
+    """Each variant's rank by mean top-1 error, 1 being the least, with the bootstrap's 95 % interval."""
+    shown = tradeoffs.ranks.sort_values("rank", kind="stable")
+    tips = {}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (_, row) in enumerate(shown.iterrows()):
+            gid = f"ranks-{place}"
+            low, rank, high = row["rank_low"], row["rank"], row["rank_high"]
+            _point(axes, (rank, place), x_range=(low, high), filled=True, gid=gid)
+            tips[gid] = f"{row['variant']}: rank {rank:g}, n = {row['n']}" + (
+                ""
+                if pd.isna(low)
+                else f", 95 % interval [{low:g}, {high:g}], best in {100 * row['best_probability']:.0f} % of resamples"
+            )
+        axes.set_yticks(range(len(shown)), shown["variant"].astype(str).tolist())
+        axes.invert_yaxis()
+        axes.set_xlim(0.5, max(len(shown), 1) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("rank by mean top-1 error (1 = least), with its 95 % interval")
+        lay_out(figure)
+        return Drawing(figure, tips)
+
+
+def rank_stability(tradeoffs: Tradeoffs) -> Drawing:
+    """How far the order by fewer seeds, and that by an earlier epoch, agree with the suite's.
+
+    What is shaded holds 95 % of the subsets of seeds, and of the bootstrap's resamples.
+    """
+    measure = "".join(tradeoffs.by_epoch["measure"].unique()).replace("train_", "training_").replace("_", " ")
+    panels = [
+        (tradeoffs.by_seeds, "seeds", "number of seeds that variants are ordered by"),
+        (tradeoffs.by_epoch, "epoch", f"epoch whose {measure} variants are ordered by"),
+    ]
+    drawn = [(frame, column, label) for frame, column, label in panels if frame["tau"].notna().any()]
+    tips = {}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(max(4.8 * len(drawn), 4.8), 3.6), layout="constrained")
+        for index, (frame, column, label) in enumerate(drawn):
+            axes = figure.add_subplot(1, len(drawn), index + 1)
+            x, tau, low, high = (frame[name].to_numpy(dtype=float) for name in (column, "tau", "tau_low", "tau_high"))
+            axes.plot(x, tau, color=COLOURS[0], linewidth=1)
+            axes.fill_between(x, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+            for place in range(len(x)):
+                gid = f"rank_stability-{column}-{place}"
+                axes.plot(x[place], tau[place], "o", color=COLOURS[0], markersize=4, gid=gid)
+                bounds = "" if np.isnan(low[place]) else f" [{low[place]:.2f}, {high[place]:.2f}]"
+                tips[gid] = f"{column} {x[place]:g}: tau {tau[place]:.2f}{bounds}"
+            axes.set_ylim(min(0, np.nanmin(np.append(tau, low))) - 0.05, 1.05)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.set_xlabel(label)
+            axes.set_ylabel("agreement with the final order\n(Kendall's tau-b)")
+            settled = settled_epoch(frame, tau=SETTLED) if column == "epoch" else None
+            if settled is not None:
+                text = f"at least {SETTLED:g} from epoch {settled} on"
+                axes.axvline(settled, color="black", linestyle=":", linewidth=1, label=text)
+                axes.legend(loc="lower right", frameon=False)
+        lay_out(figure)
+        return Drawing(figure, tips)
+
+
+def figures(results: Results, tradeoffs: Tradeoffs) -> dict[str, Drawing]:
+    """All figures of a suite by file name, without those that there is nothing to draw in."""
+    summary = results.summary
+    drawn = {
+        cost.file_name: error_against(summary, cost, tradeoffs=tradeoffs)
+        for cost in COSTS
+        if (summary["top1_error_mean"].notna() & summary[cost.column].notna()).any()
     }
+    if len(results.epochs):
+        drawn["learning_curves"] = learning_curves(results.epochs)
+    if summary["top1_error_mean"].notna().any():
+        drawn["error_bars"] = error_bars(summary)
+    if tradeoffs.ranks["rank_low"].notna().any():
+        drawn["ranks"] = ranks(tradeoffs)
+    if tradeoffs.by_seeds["tau"].notna().any() or tradeoffs.by_epoch["tau"].notna().any():
+        drawn["rank_stability"] = rank_stability(tradeoffs)
+    return drawn
 
 
-def write(figures_by_name: dict[str, Figure], *, folder: Path) -> None:
-    """Save each figure as PNG and SVG, the same bytes for the same data."""
-    for name, figure in figures_by_name.items():
-        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            with mpl.rc_context(STYLE), files.replacing(folder / f"{name}.{suffix}") as temporary:
-                figure.savefig(temporary, format=suffix, metadata=metadata)
+def _percent(summary: pd.DataFrame, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean errors and the ends of their intervals in percent; NaN where there is none."""
+    names = [f"{kind}_error_{name}" for name in ("mean", "low", "high")]
+    mean, low, high = (100 * summary.reindex(columns=[name])[name].to_numpy(dtype=float) for name in names)
+    return mean, low, high
+
+
+def _error_tip(row: pd.Series, kind: str) -> str:
+    low, high = (row.get(f"{kind}_error_{name}", np.nan) for name in ("low", "high"))
+    interval = "" if pd.isna(low) else f" {cells.interval(Interval(low, high), signed=False)}"
+    error = cells.percent(row[f"{kind}_error_mean"])
+    return f"{row['variant']}: {kind[:3]}-{kind[3:]} error {error} %{interval}, n = {row['n']}"
+
+
+def _front_probabilities(tradeoffs: Tradeoffs | None, cost: Cost) -> dict[str, float]:
+    if tradeoffs is None:
+        return {}
+    fronts = tradeoffs.fronts[tradeoffs.fronts["cost"] == cost.column.removesuffix("_mean")]
+    return dict(zip(fronts["variant"], fronts["front_probability"], strict=True))
+
+
+def _point(
+    axes: Axes,
+    point: tuple[float, float],
+    *,
+    filled: bool,
+    gid: str,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+) -> None:
+    """A marker that is its own artist, with the interval about it; a NaN one is left out."""
+    for axis, bounds in ((0, x_range), (1, y_range)):
+        if bounds is not None and not np.isnan(bounds).any():
+            reach = [[point[axis] - bounds[0]], [bounds[1] - point[axis]]]
+            reaches: dict[str, Any] = {"xerr" if axis == 0 else "yerr": reach}
+            axes.errorbar(*point, **reaches, fmt="none", ecolor="#777777", elinewidth=1, capsize=3, zorder=2)
+    face = COLOURS[0] if filled else "white"
+    axes.plot(*point, "o", color=COLOURS[0], markerfacecolor=face, zorder=3, gid=gid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +22,7 @@ from .lines import Lines
 from .schema import from_plain, to_plain
 
 SCHEMA = 3
+TOP_K = 5  # most likely classes of an image that are kept
 Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -201,13 +201,15 @@ class RunFolder:
         """Write ``predictions.npz``: for N test images the top-K classes and logits (N, K), and (N,) the probability
         of the most likely class, that of the true class, and the true class itself."""
         with files.replacing(self._predictions) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
+            # Not compressed: floats hardly shrink, and a report reads these files by the thousand.
+            narrow = np.min_scalar_type(self.config.num_classes - 1)
+            np.savez(
                 file,
-                classes=classes.astype(np.int32),
+                classes=classes.astype(narrow),
                 logits=logits,
                 confidence=confidence,
                 true_probability=true_probability,
-                labels=labels.astype(np.int32),
+                labels=labels.astype(narrow),
             )
 
     def read_predictions(self) -> dict[str, NDArray[Any]]:
@@ -217,9 +219,9 @@ class RunFolder:
             ConfigError: if the file is missing or damaged.
         """
         try:
-            with np.load(self._predictions, allow_pickle=False) as stored:
+            with self._predictions.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damage shows as an archive, a stream, a header or an array that cannot be read
             raise ConfigError(f"{self._predictions} cannot be read ({error}); --fresh trains the run again") from error
 
     def write_result(self, record: RunRecord) -> None:
@@ -229,11 +231,11 @@ class RunFolder:
     def read_result(self) -> RunRecord | None:
         """The run's record; None if it has not ended."""
         path = self.path / "result.json"
-        return read_record(path) if path.is_file() else None
+        return read_record(path, expected=self.config) if path.is_file() else None
 
 
-def read_record(path: Path) -> RunRecord:
-    """Read a ``result.json``.
+def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
+    """Read a ``result.json``; its configuration becomes `expected` itself where it is equal, which is the quicker way.
 
     Raises:
         ConfigError: if the file is no record, or one of another schema.
@@ -248,6 +250,8 @@ def read_record(path: Path) -> RunRecord:
             f"{path} has schema {found!r}; this version reads schema {SCHEMA}. Move its folder away to train the run "
             "again, or read it with the version that wrote it"
         )
+    if expected is not None and data.get("config") == to_plain(expected):
+        data["config"] = expected
     return from_plain(RunRecord, data, where=str(path))
 
 

@@ -70,6 +70,12 @@ def finished(folder: RunFolder) -> RunRecord | None:
     return record
 
 
+def read_records(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[RunRecord]:
+    """The records that there are of these runs."""
+    found = (RunFolder(suite_dir / "runs", config).read_result() for config in configs)
+    return [record for record in found if record is not None]
+
+
 def hold(suite_dir: Path) -> filelock.BaseFileLock:
     """The suite's lock, held; use it as a context manager. The system frees it when the process ends.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -27,24 +28,31 @@ def to_plain(value: Any) -> Any:
 def from_plain(cls: type[T], data: object, *, where: str) -> T:
     """Build the dataclass `cls` from a mapping as `to_plain` made it; `where` begins every error message.
 
+    A nested dataclass that is there already is taken as it is.
+
     Raises:
         ConfigError: on an unknown, missing or wrongly typed key, and where the class itself refuses a value.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected a table of {cls.__name__}'s keys, found {data!r}")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    fields, hints = _fields(cls)
     check_keys(data, known=fields, where=where)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in data:
             values[name] = _convert(hints[name], data[name], where=f"{where}: {name}")
-        elif field.default is dataclasses.MISSING:
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: the key {name!r} is missing; add it")
     try:
         return cls(**values)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+@functools.cache
+def _fields(cls: type) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
+    """A dataclass's fields and their types by name; kept, as working them out takes longer than all the rest."""
+    return {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}, typing.get_type_hints(cls)
 
 
 def check_keys(data: Mapping[Any, Any], *, known: Mapping[str, Any] | tuple[str, ...], where: str) -> None:
@@ -67,6 +75,8 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
     if origin is typing.Literal:
         return value  # the class checks its own choices
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type, hint)):
+            return value
         return from_plain(typing.cast(type, hint), value, where=where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         try:

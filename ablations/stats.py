@@ -120,6 +120,15 @@ def compare_all(
     ]
 
 
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """The t interval of the mean over seeds; None where fewer than two tell nothing of the spread."""
+    if len(values) < MIN_SEEDS:
+        return None
+    found = np.asarray(values, dtype=float)
+    reach = float(stats.t.ppf(1 - ALPHA / 2, len(found) - 1)) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    return Interval(float(found.mean()) - reach, float(found.mean()) + reach)
+
+
 def mcnemar(variant_wrong: NDArray[np.bool_], baseline_wrong: NDArray[np.bool_]) -> ImageTest:
     """Compare two trained networks on the same test images (N,), image by image.
 

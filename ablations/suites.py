@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
 FILE_KEYS = (
     "name",
     "axis",
+    "varies",
+    "declared",
     "dataset",
     "recipe",
     "baseline",
@@ -31,6 +33,12 @@ FILE_KEYS = (
     "width",
     "limit_train",
 )
+# What variants may differ in: fields of an architecture, or all of them at once; what else a suite may declare.
+ARCHITECTURE = "architecture"
+VARYING = (ARCHITECTURE, *(field.name for field in fields(Architecture) if field.name != "name"))
+VERSIONS = "versions"
+RECIPE_KEYS = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "precision"))
+DECLARABLE = (*VARYING, "recipe", *(f"recipe.{field.name}" for field in fields(Recipe)), VERSIONS)
 MAX_SEEDS = 10_000
 MARGIN = 0.005  # half a point: about three times the spread that seeds bring about on CIFAR-10
 
@@ -38,6 +46,10 @@ MARGIN = 0.005  # half a point: about three times the spread that seeds bring ab
 @dataclass(frozen=True, kw_only=True)
 class Suite:
     """Architectures at full size, of which `baseline` is the one to compare with, that differ along `axis`.
+
+    `varies` names the architecture's fields that make up the axis. Any other difference from the baseline has to be
+    `declared`, as "recipe.learning_rate" or "versions", and is then a footnote of the report. `recipe_changes` are a
+    variant's own values of the recipe, by variant and field.
 
     `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`. A difference
     in top-1 error of less than `margin`, a fraction, counts as none.
@@ -48,6 +60,7 @@ class Suite:
 
     name: str
     axis: str
+    varies: tuple[str, ...]
     dataset: str
     recipe: Recipe
     architectures: tuple[Architecture, ...]
@@ -56,9 +69,15 @@ class Suite:
     margin: float = MARGIN
     width: float = 1.0
     limit_train: int | None = None
+    declared: tuple[str, ...] = ()
+    recipe_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name("suite", self.name)
+        for name in self.varies:
+            check_choice(f"suite {self.name}: varies", name, VARYING)
+        for name in self.declared:
+            check_choice(f"suite {self.name}: declared", name, DECLARABLE)
         check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
         check_count(f"suite {self.name}: seeds", self.seeds)
         check_range(f"suite {self.name}: seeds", self.seeds, low=1, high=MAX_SEEDS)
@@ -73,11 +92,25 @@ class Suite:
         if doubled:
             raise ValueError(f"suite {self.name}: variant {', '.join(sorted(doubled))} is named twice; name it once")
 
+    def recipe_of(self, variant: str) -> Recipe:
+        """The recipe that a variant is trained with: the suite's, or a copy with the variant's own values.
 
+        Raises:
+            ConfigError: if one of these values is not allowed.
+        """
+        changes = self.recipe_changes.get(variant)
+        if not changes:
+            return self.recipe
+        return from_plain(Recipe, {**to_plain(self.recipe), **changes}, where=f"variant {variant}: recipe")
+
+
+# How the seven variants differ: naive in its modules' design, the others in which modules there are.
+DESIGN_AND_DEPTH = ("stages", "stem_channels", "reduction", "branch5x5")
 SUITES: dict[str, Suite] = {
     "digits": Suite(
         name="digits",
         axis="module design and depth",
+        varies=DESIGN_AND_DEPTH,
         dataset="digits",
         recipe=DIGITS,
         architectures=tuple(VARIANTS.values()),
@@ -87,6 +120,7 @@ SUITES: dict[str, Suite] = {
         name: Suite(
             name=name,
             axis="module design and depth",
+            varies=DESIGN_AND_DEPTH,
             dataset=name,
             recipe=PUBLISHED,
             architectures=tuple(VARIANTS.values()),
@@ -122,7 +156,9 @@ def select(
     precision: Precision = "auto",
     native_precision: Precision = "fp32",
 ) -> Suite:
-    """The suite with what the user chose in place of its own settings; variants may come from outside of it.
+    """The suite with what the user chose in place of its own settings.
+
+    Variants may come from outside of it: naming one declares that it may differ in all of its architecture.
 
     A precision that neither the user nor the recipe settles becomes `native_precision`, the device's.
 
@@ -133,6 +169,8 @@ def select(
     if variants is not None:
         own = {arch.name: arch for arch in suite.architectures}
         chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
+        if set(variants) - set(own):
+            chosen = replace(chosen, varies=(ARCHITECTURE,))
     if seeds is not None:
         chosen = replace(chosen, seeds=seeds)
     if recipe is not None:
@@ -169,11 +207,23 @@ def read_suite_file(path: Path) -> Suite:
     unused = sorted(set(own) - set(names))
     if unused:
         raise ConfigError(f"{where}: [variant.{unused[0]}] is not among variants; add it there or remove it")
+    changes = {
+        name: table.pop("recipe") for name, table in own.items() if isinstance(table, dict) and "recipe" in table
+    }
     architectures = [_read_variant(name, own.get(name), where=f"{where}: variant {name}") for name in names]
     recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
     _choose("baseline", data.setdefault("baseline", names[0]), names, where=where)
     plain = {**data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
-    return from_plain(Suite, plain, where=where)
+    suite = from_plain(Suite, plain, where=where)
+    for name, table in changes.items():
+        check_keys(_table(table, where=f"{where}: variant {name}: recipe"), known=RECIPE_KEYS, where=where)
+    suite = replace(suite, recipe_changes=changes)
+    for name in changes:
+        try:
+            suite.recipe_of(name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+    return suite
 
 
 def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> str:

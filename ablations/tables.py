@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import files
-from .config import RunConfig
+from googlenet.arch import Architecture
+
+from . import confounds, files, stats
+from .config import Recipe
 from .errors import ConfigError
 from .plan import SCHEMA, Plan
 from .record import RunFolder, RunRecord
@@ -27,27 +30,39 @@ class Results:
     """A suite's plan and, as data frames, its planned runs, their epochs, and its variants.
 
     Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the
-    number of runs that are done, `_std` the sample standard deviation over them (missing for n = 1), and
-    `train_seconds` come from runs whose timing is valid, `n_timed` of them; there are none if hardware or engine
-    differ.
+    number of runs that are done, `_std` the sample standard deviation over them and `_low`, `_high` the 95 % interval
+    of their mean (missing for n = 1), and `train_seconds` come from runs whose timing is valid, `n_timed` of them;
+    there are none if hardware or engine differ.
+
+    All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`.
+    `other_runs` is how many more there are in the folder.
     """
 
     plan: Plan
     runs: pd.DataFrame
     epochs: pd.DataFrame
     summary: pd.DataFrame
+    left_out: tuple[str, ...]
     other_runs: int
 
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run is done."""
+        return bool((self.runs["status"] == "done").all())
 
-def write_plan(suite_dir: Path, plan: Plan) -> Plan:
-    """Save the plan, joined with the one that is there if they belong in one table; return what was saved."""
-    path = suite_dir / PLAN_FILE
-    if path.is_file():
+
+def joined_plan(suite_dir: Path, plan: Plan) -> Plan:
+    """The plan, joined with the one that is there if they belong in one table."""
+    if (suite_dir / PLAN_FILE).is_file():
         # A plan of another version is replaced; the records stay.
         with contextlib.suppress(ConfigError):
-            plan = plan.joined(read_plan(suite_dir))
-    files.write_text(path, json.dumps(to_plain(plan), indent=1, allow_nan=False) + "\n")
+            return plan.joined(read_plan(suite_dir))
     return plan
+
+
+def write_plan(suite_dir: Path, plan: Plan) -> None:
+    """Save the plan that the suite's report is about."""
+    files.write_text(suite_dir / PLAN_FILE, json.dumps(to_plain(plan), indent=1, allow_nan=False) + "\n")
 
 
 def read_plan(suite_dir: Path) -> Plan:
@@ -65,23 +80,41 @@ def read_plan(suite_dir: Path) -> Plan:
         raise ConfigError(f"{path} is not valid JSON ({error}); run the suite again to replace it") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ConfigError(f"{path} is not of schema {SCHEMA}, which this version reads; run the suite again")
+    seen: dict[str, Any] = {}
+    for run in data["runs"] if isinstance(data.get("runs"), list) else ():
+        _read_shared(run, seen=seen, where=str(path))
     return from_plain(Plan, data, where=str(path))
+
+
+def _read_shared(run: Any, *, seen: dict[str, Any], where: str) -> None:
+    """Put an architecture and a recipe in the place of their plain data: thousands of runs share a few."""
+    for name, kind in (("architecture", Architecture), ("recipe", Recipe)):
+        if isinstance(run, dict) and name in run:
+            key = json.dumps(run[name])
+            if key not in seen:
+                seen[key] = from_plain(kind, run[name], where=f"{where}: runs: {name}")
+            run[name] = seen[key]
 
 
 def load(suite_dir: Path) -> Results:
     """Read a suite's plan and the records of its runs.
 
     Raises:
-        ConfigError: if the plan or a record cannot be read.
+        ConfigError: if the plan or a record cannot be read, if its runs do not belong in one table, or if its variants
+            have no seed in common.
     """
     plan = read_plan(suite_dir)
+    confounds.check(plan)
     folders = [RunFolder(suite_dir / "runs", config) for config in plan.runs]
-    found = [(folder.config, folder.read_result()) for folder in folders]
-    runs = pd.DataFrame([_run_row(folder, record) for folder, (_, record) in zip(folders, found, strict=True)])
-    epochs = pd.DataFrame([row for config, record in found if record for row in _epoch_rows(config, record)])
-    planned = set(runs["run_id"])
+    shared = _shared_seeds(plan)
+    kept = [folder for folder in folders if folder.config.seed in shared]
+    found = [(folder, folder.read_result()) for folder in kept]
+    runs = pd.DataFrame([_run_row(folder, record) for folder, record in found])
+    epochs = pd.DataFrame([row for folder, record in found if record for row in _epoch_rows(folder, record)])
+    left_out = tuple(folder.path.name for folder in folders if folder.config.seed not in shared)
+    planned = {folder.path.name for folder in folders}
     other_runs = sum(path.name not in planned for path in (suite_dir / "runs").glob("*/"))
-    return Results(plan, runs, epochs, summarise(runs, plan), other_runs)
+    return Results(plan, runs, epochs, summarise(runs, plan), left_out, other_runs)
 
 
 def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -101,18 +134,31 @@ def one_hardware(runs: pd.DataFrame) -> bool:
     return len(timed[["device", "engine", "threads"]].drop_duplicates()) <= 1
 
 
-def write_csv(suite_dir: Path, results: Results, *, comparisons: pd.DataFrame) -> None:
-    """Write ``results.csv``, a row a planned run, ``summary.csv``, a row a variant, and ``verdicts.csv``."""
-    frames = {"results.csv": results.runs, "summary.csv": results.summary, "verdicts.csv": comparisons}
-    for name, frame in frames.items():
+def write_csv(suite_dir: Path, results: Results, *, others: Mapping[str, pd.DataFrame]) -> None:
+    """Write ``results.csv``, a row a planned run, ``summary.csv``, a row a variant, and what is derived from them."""
+    for name, frame in {"results.csv": results.runs, "summary.csv": results.summary, **others}.items():
         files.write_text(suite_dir / name, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _shared_seeds(plan: Plan) -> set[int]:
+    """The seeds that every variant was planned with: a mean over other seeds would compare seeds, not variants."""
+    by_variant: dict[str, set[int]] = {}
+    for config in plan.runs:
+        by_variant.setdefault(config.architecture.name, set()).add(config.seed)
+    shared = set.intersection(*by_variant.values())
+    if not shared:
+        listed = ", ".join(f"{name}: {sorted(seeds)}" for name, seeds in by_variant.items())
+        raise ConfigError(
+            f"the variants of suite {plan.suite} have no seed in common ({listed}); run all with the same --seeds"
+        )
+    return shared
 
 
 def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     config = folder.config
     epochs = record.epochs if record else folder.epochs.read()
     row: dict[str, Any] = {
-        "run_id": config.run_id,
+        "run_id": folder.path.name,
         "variant": config.architecture.name,
         "seed": config.seed,
         "status": record.status if record else (UNFINISHED if epochs else MISSING),
@@ -129,6 +175,8 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     last = epochs[-1] if epochs else None
     row |= {
         "train_images": record.train_images if record else None,
+        "test_accesses": record.test_accesses if record else None,
+        "tested_epoch": test.epoch if test else None,
         "test_images": test.images if test else None,
         "top1_wrong": test.top1_wrong if test else None,
         "top5_wrong": test.top5_wrong if test else None,
@@ -149,9 +197,11 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     return row
 
 
-def _epoch_rows(config: RunConfig, record: RunRecord) -> list[dict[str, Any]]:
-    keys = {"run_id": config.run_id, "variant": config.architecture.name, "seed": config.seed}
-    return [keys | asdict(epoch) for epoch in record.epochs]
+def _epoch_rows(folder: RunFolder, record: RunRecord) -> list[dict[str, Any]]:
+    """`test_error` is there where the diagnostic of selection bias measured it."""
+    keys = {"run_id": folder.path.name, "variant": folder.config.architecture.name, "seed": folder.config.seed}
+    diagnosed = {entry.epoch: entry.top1_wrong / entry.images for entry in folder.diagnosed.read()}
+    return [keys | asdict(epoch) | {"test_error": diagnosed.get(epoch.epoch)} for epoch in record.epochs]
 
 
 def _timing_valid(runs: pd.DataFrame) -> pd.Series:
@@ -170,6 +220,11 @@ def _summary_row(variant: object, group: pd.DataFrame, *, comparable_times: bool
     for column, runs in (("top1_error", done), ("top5_error", done), ("train_error", done), ("train_seconds", timed)):
         values = pd.to_numeric(runs[column])
         row |= {f"{column}_mean": values.mean(), f"{column}_std": values.std(ddof=1)}
+    for column in ("top1_error", "top5_error"):
+        interval = stats.mean_interval(pd.to_numeric(done[column]).dropna().tolist())
+        # An error is a fraction, which a t interval of few seeds does not know.
+        row[f"{column}_low"] = max(0.0, interval.low) if interval else None
+        row[f"{column}_high"] = min(1.0, interval.high) if interval else None
     for column in ("startup_seconds", "compile_seconds", "eval_seconds"):
         row[f"{column}_mean"] = pd.to_numeric(timed[column]).mean()
     for column in ("params", "macs", "flops", "activations"):

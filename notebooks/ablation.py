@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -24,33 +26,44 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablations import plots, published, report, tables
+from ablations import overview, plots, published, report
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
-results = tables.load(suite_dir)
+analysis = report.analyse(suite_dir)
+results, weighed = analysis.results, analysis.weighed
 print(
     f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
 )
 
 # %% [markdown]
 # ## The table of the report
-# Errors are means over n runs in percent, with their sample standard deviation where n > 1.
+# Errors are means over n runs in percent, with their sample standard deviation and 95 % interval where n > 1.
 
 # %%
-pd.DataFrame(report.summary_table(results)).set_index("variant")
+pd.DataFrame(overview.summary_table(results)).set_index("variant")
+
+# %% [markdown]
+# ## The verdicts
+# Differences and intervals are fractions; the table is empty for a single seed or an incomplete suite.
+
+# %%
+analysis.judged.frame()
 
 # %% [markdown]
 # ## Error against cost
-# Log axes; filled points are on the front.
+# Filled points are on the front, bars are 95 % intervals; a point tells more when the pointer is on it.
 
 # %%
-plots.error_against(results.summary, plots.COSTS[0])
+plots.error_against(results.summary, plots.COSTS[0], tradeoffs=weighed)
 
 # %%
-plots.error_against(results.summary, plots.COSTS[1])
+plots.error_against(results.summary, plots.COSTS[1], tradeoffs=weighed)
 
 # %%
-plots.error_against(results.summary, plots.COSTS[2])
+plots.error_against(results.summary, plots.COSTS[2], tradeoffs=weighed)
+
+# %%
+plots.error_against(results.summary, plots.COSTS[3], tradeoffs=weighed)
 
 # %% [markdown]
 # ## Errors with their spread, and learning curves
@@ -60,6 +73,16 @@ plots.error_bars(results.summary)
 
 # %%
 plots.learning_curves(results.epochs)
+
+# %% [markdown]
+# ## The order of the variants
+# Ranks with their 95 % intervals; how far fewer seeds and earlier epochs give the same order. They need several seeds.
+
+# %%
+plots.ranks(weighed)
+
+# %%
+plots.rank_stability(weighed)
 
 # %% [markdown]
 # ## Against the published table

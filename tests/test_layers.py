@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOOGLENET_ORDER = [["checks"], ["arch"], ["variants", "counts"], ["blocks"], ["model"]]
 ABLATIONS_ORDER = [
     ["errors", "files", "draws", "stats", "published", "hardware", "document"],
+    ["drawings"],
     ["cells"],
     ["schema"],
     ["lines"],
@@ -25,17 +26,20 @@ ABLATIONS_ORDER = [
     ["suites"],
     ["plan"],
     ["record"],
-    ["events"],
+    ["events", "confounds"],
     ["devices", "augmentation", "engine", "complexity", "checkpoint"],
     ["loader", "evaluation"],
     ["train"],
     ["runner"],
     ["parallel"],
     ["tables"],
-    ["verdicts"],
-    ["plots"],
+    ["verdicts", "selection"],
+    ["conclusions", "tradeoffs", "evidence"],
+    ["plots", "markdown", "html"],
+    ["latex"],
+    ["overview", "findings"],
     ["report"],
-    ["console"],
+    ["console", "tracking"],
 ]
 TORCH_MODULES = {
     "blocks",

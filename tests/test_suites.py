@@ -19,6 +19,7 @@ PUBLISHED_VARIANTS = ("naive", "reduced", "long", "short", "short2", "short3", "
 FULL_FILE = """
 name = "branches"
 axis = "the third branch"
+varies = ["architecture"]
 dataset = "cifar10"
 variants = ["five", "reduced", "deep", "heads", "no-heads", "shallow"]
 baseline = "reduced"
@@ -236,7 +237,12 @@ def test_a_suite_file(tmp_path: Path) -> None:
 
 
 def test_the_shortest_suite_file(tmp_path: Path) -> None:
-    suite = read_suite_file(write(tmp_path, 'name = "a"\naxis = "b"\ndataset = "digits"\nvariants = ["long", "short"]'))
+    suite = read_suite_file(
+        write(
+            tmp_path,
+            'name = "a"\naxis = "b"\nvaries = ["architecture"]\ndataset = "digits"\nvariants = ["long", "short"]',
+        )
+    )
     assert suite.architectures == (VARIANTS["long"], VARIANTS["short"])
     assert (suite.baseline, suite.recipe, suite.seeds, suite.width) == ("long", PUBLISHED, 1, 1.0)
 
@@ -245,7 +251,7 @@ def test_own_variants_need_no_list_of_names(tmp_path: Path) -> None:
     suite = read_suite_file(
         write(
             tmp_path,
-            'name = "a"\naxis = "b"\ndataset = "digits"\nrecipe = "digits"\n'
+            'name = "a"\naxis = "b"\nvaries = ["architecture"]\ndataset = "digits"\nrecipe = "digits"\n'
             "[variant.thin]\nwidth = 0.5\n[variant.wide]\nwidth = 2.0\n",
         )
     )
@@ -259,7 +265,7 @@ def test_rows_of_a_stage_may_be_written_out(tmp_path: Path) -> None:
     suite = read_suite_file(
         write(
             tmp_path,
-            f'name = "a"\naxis = "b"\ndataset = "digits"\n[variant.own]\nstages = [[{row}], "4a", [{row}, {row}]]\n',
+            f'{HEAD}[variant.own]\nstages = [[{row}], "4a", [{row}, {row}]]\n',
         )
     )
     stages = suite.architectures[0].stages
@@ -267,7 +273,7 @@ def test_rows_of_a_stage_may_be_written_out(tmp_path: Path) -> None:
     assert (stages[0][0].ch1x1, stages[0][0].pool_proj, stages[1][0]) == (1, 6, ROWS["4a"])
 
 
-HEAD = 'name = "a"\naxis = "b"\ndataset = "digits"\n'
+HEAD = 'name = "a"\naxis = "b"\nvaries = ["architecture"]\ndataset = "digits"\n'
 
 
 # (file, what the message says after the file's name).
@@ -277,9 +283,10 @@ FILE_ERRORS = [
     (HEAD + "[variant.own]\nwith = 2", "variant own: unknown key 'with'; .*did you mean 'width'"),
     (HEAD + "[variant.own]\n[variant.own.aux]\nwait = 1", "variant own: aux: unknown key 'wait'"),
     (HEAD + 'variants = ["naive"]\n[recipe]\nepoch = 3', "recipe: unknown key 'epoch'; .*did you mean 'epochs'"),
-    ('axis = "b"\ndataset = "digits"\nvariants = ["naive"]', "the key 'name' is missing"),
+    ('axis = "b"\nvaries = ["architecture"]\ndataset = "digits"\nvariants = ["naive"]', "the key 'name' is missing"),
     ('name = "a"\ndataset = "digits"\nvariants = ["naive"]', "the key 'axis' is missing"),
-    ('name = "a"\naxis = "b"\nvariants = ["naive"]', "the key 'dataset' is missing"),
+    ('name = "a"\naxis = "b"\ndataset = "digits"\nvariants = ["naive"]', "the key 'varies' is missing"),
+    ('name = "a"\naxis = "b"\nvaries = []\nvariants = ["naive"]', "the key 'dataset' is missing"),
     # Names of what is known.
     (HEAD + 'variants = ["naiv"]', "'naiv' is unknown; .*did you mean 'naive'"),
     (HEAD + '[variant.own]\nbase = "reducd"', "'reducd' is unknown; .*did you mean 'reduced'"),
@@ -315,6 +322,12 @@ FILE_ERRORS = [
     (HEAD.replace('"a"', '"../a"') + 'variants = ["naive"]', r"suite name '\.\./a' is not usable"),
     (HEAD.replace('"a"', '"=cmd"') + 'variants = ["naive"]', "suite name '=cmd' is not usable"),
     (HEAD.replace('"a"', "7") + 'variants = ["naive"]', "name: expected str, found 7"),
+    # The axis, and what is declared beside it.
+    (HEAD.replace("architecture", "widht") + 'variants = ["naive"]', "varies 'widht' is unknown.*did you mean 'width'"),
+    (HEAD + 'variants = ["naive"]\ndeclared = ["recipe.rate"]', "declared 'recipe.rate' is unknown"),
+    (HEAD + "[variant.own]\nrecipe = 3", "variant own: recipe: expected a table, found 3"),
+    (HEAD + "[variant.own.recipe]\nepoch = 3", "unknown key 'epoch'; .*did you mean 'epochs'"),
+    (HEAD + "[variant.own.recipe]\nepochs = 0", "variant own: recipe: recipe published: epochs is 0"),
     # The list of variants.
     (HEAD, r"variants is \[\]; give a list with at least one name"),
     (HEAD + "variants = []", r"variants is \[\]; give a list with at least one name"),

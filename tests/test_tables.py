@@ -36,7 +36,7 @@ def test_csv_files_hold_the_same_figures(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar10", seeds=3), wrong=WRONG)
     results = tables.load(tmp_path)
     comparisons = pd.DataFrame({"variant": ["short"], "difference": [0.25]})
-    tables.write_csv(tmp_path, results, comparisons=comparisons)
+    tables.write_csv(tmp_path, results, others={"verdicts.csv": comparisons})
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "verdicts.csv"), comparisons)
     runs = pd.read_csv(tmp_path / "results.csv")
     assert list(runs["top1_wrong"]) == [WRONG[v][s - 1] for v, s in zip(runs["variant"], runs["seed"], strict=True)]

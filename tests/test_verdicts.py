@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_records import TEST_IMAGES, make_plan, make_record, save, save_suite
+from made_records import make_plan, make_record, save, save_predictions, save_suite
 from scipy import stats as scipy_stats
 
 from ablations import report, tables, verdicts
@@ -87,14 +87,7 @@ def test_one_seed_is_tested_over_images_and_says_nothing_of_architectures(tmp_pa
     # reduced gets the first 800 images wrong; short all but 10 of these and 13 others.
     wrong = {"reduced": np.arange(800), "short": np.arange(10, 813)}
     for config in plan.runs:
-        classes = np.zeros((TEST_IMAGES, 5), np.int64)
-        classes[wrong[config.architecture.name], 0] = 1
-        RunFolder(tmp_path / "runs", config).write_predictions(
-            classes=classes,
-            logits=classes.astype(np.float32),
-            true_probability=np.ones(TEST_IMAGES, np.float32),
-            labels=np.zeros(TEST_IMAGES, np.int64),
-        )
+        save_predictions(RunFolder(tmp_path / "runs", config), wrong=wrong[config.architecture.name])
     found = judged(tmp_path)
     assert found.image_tests is not None and not found.comparisons
     # Twice the binomial probability of at most 10 of 23.

@@ -1,0 +1,113 @@
+"""The four conclusions of the 2020 CIFAR ablation, each held against the verdicts of measured runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from . import cells, stats
+from .stats import Comparison
+from .tables import Results
+from .verdicts import Verdicts
+
+BASELINE = "reduced"
+PARAMS_RATIO = 10
+SHALLOWER = ("short", "short2", "short3")
+
+Answer = Literal["agree", "disagree", "cannot say"]
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """One published conclusion, whether the measured runs agree, and the figures that say so."""
+
+    claim: str
+    answer: Answer
+    evidence: str
+
+
+def draw(results: Results, judged: Verdicts) -> list[Conclusion]:
+    """Hold a suite against those of the four conclusions whose variants are among its own.
+
+    The first is of exact counts at full size; the others follow from verdicts alone, so that one seed or an incomplete
+    grid says nothing.
+    """
+    if results.plan.baseline != BASELINE:
+        return []
+    compared = {comparison.variant: comparison for comparison in judged.comparisons}
+    planned = set(results.summary["variant"])
+    margin = f"{100 * results.plan.margin:g} points"
+    drawn = []
+    if {"naive", BASELINE} <= planned:
+        drawn += [_ten_times(results), _naive_no_better(compared, judged)]
+    if {*SHALLOWER, BASELINE} <= planned:
+        drawn.append(_depth_hardly_matters(compared, judged, margin=margin))
+    if {"short4", BASELINE} <= planned:
+        drawn.append(_short4_worse(compared, judged, margin=margin))
+    return drawn
+
+
+def evidence_of(comparison: Comparison) -> str:
+    """A comparison in words: difference, interval, p-values and n."""
+    return (
+        f"{comparison.variant} {cells.points(comparison.difference)} points "
+        f"{cells.interval(comparison.interval)}, p (Holm) {cells.p_value(comparison.p_holm)}, "
+        f"p of equivalence (Holm) {cells.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+    )
+
+
+def _ten_times(results: Results) -> Conclusion:
+    claim = f"naive has about {PARAMS_RATIO} times the parameters of {BASELINE}"
+    params = results.summary.set_index("variant")["full_size_params"]
+    naive, baseline = int(params["naive"]), int(params[BASELINE])
+    agrees = naive >= PARAMS_RATIO * baseline
+    return Conclusion(
+        claim, "agree" if agrees else "disagree", f"{naive / baseline:.1f} times: {naive:,} and {baseline:,}"
+    )
+
+
+def _naive_no_better(compared: dict[str, Comparison], judged: Verdicts) -> Conclusion:
+    claim = f"naive has no better error than {BASELINE}"
+    if "naive" not in compared:
+        return _unknown(claim, judged)
+    answers: dict[str, Answer] = {"better": "disagree", "worse": "agree", "equivalent": "agree"}
+    return Conclusion(claim, answers.get(compared["naive"].verdict, "cannot say"), evidence_of(compared["naive"]))
+
+
+def _depth_hardly_matters(compared: dict[str, Comparison], judged: Verdicts, *, margin: str) -> Conclusion:
+    claim = f"error hardly depends on depth down to short2 and short3 (no loss beyond {margin})"
+    if not set(SHALLOWER) <= set(compared):
+        return _unknown(claim, judged)
+    found = [compared[variant] for variant in SHALLOWER]
+    if any(comparison.verdict == "worse" and not _within_margin(comparison) for comparison in found):
+        answer: Answer = "disagree"
+    else:
+        harmless = all(_within_margin(comparison) or comparison.verdict == "better" for comparison in found)
+        answer = "agree" if harmless else "cannot say"
+    return Conclusion(claim, answer, _joined(found))
+
+
+def _short4_worse(compared: dict[str, Comparison], judged: Verdicts, *, margin: str) -> Conclusion:
+    claim = f"short4 is clearly worse than {BASELINE} (not equivalent within {margin})"
+    if "short4" not in compared:
+        return _unknown(claim, judged)
+    short4 = compared["short4"]
+    if short4.verdict == "worse" and not _within_margin(short4):
+        answer: Answer = "agree"
+    else:
+        answer = "cannot say" if short4.verdict == "inconclusive" else "disagree"
+    return Conclusion(claim, answer, evidence_of(short4))
+
+
+def _within_margin(comparison: Comparison) -> bool:
+    """Whether equivalence is shown; a small difference may be shown to be there and to be within the margin, both."""
+    return comparison.p_equivalent_holm <= stats.ALPHA
+
+
+def _unknown(claim: str, judged: Verdicts) -> Conclusion:
+    return Conclusion(claim, "cannot say", judged.reason or "one seed tells nothing of the spread between seeds")
+
+
+def _joined(comparisons: Sequence[Comparison]) -> str:
+    return "; ".join(evidence_of(comparison) for comparison in comparisons)

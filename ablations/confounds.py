@@ -1,0 +1,132 @@
+"""What differs between a variant and the baseline beside the axis that a suite is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any, NamedTuple
+
+from googlenet.arch import FIRST_STAGE, InceptionRow
+from googlenet.variants import ROWS
+
+from .config import RunConfig
+from .errors import ConfigError
+from .plan import Plan
+from .record import Environment, RunRecord
+from .suites import ARCHITECTURE, VERSIONS
+
+# They name a run and its group; nothing is trained otherwise for them.
+NAMES = ("architecture.name", "recipe.name", "seed")
+# Of the packages that a record names, those that compute what is trained.
+_COMPUTING = ("torch", "numpy", "CUDA")
+
+
+class Difference(NamedTuple):
+    """A field of the configuration in which a variant is not like the baseline, with both values in words."""
+
+    variant: str
+    path: str
+    baseline_value: str
+    value: str
+
+    @property
+    def field(self) -> str:
+        """The name under which a suite varies or declares it."""
+        return self.path.removeprefix(f"{ARCHITECTURE}.")
+
+    def __str__(self) -> str:
+        return f"{self.variant}: {self.field} is {self.value}, the baseline's is {self.baseline_value}"
+
+
+def differences(plan: Plan) -> list[Difference]:
+    """All differences of the plan's variants from its baseline, or from its first variant where that is not planned."""
+    by_variant = {run.architecture.name: run for run in reversed(plan.runs)}
+    variants = list(dict.fromkeys(run.architecture.name for run in plan.runs))
+    baseline = dict(_flat(by_variant[plan.baseline if plan.baseline in by_variant else variants[0]]))
+    found = []
+    for variant in variants:
+        for path, value in _flat(by_variant[variant]):
+            if value != baseline[path] and path not in NAMES:
+                found.append(Difference(variant, path, _words(baseline[path]), _words(value)))
+    return found
+
+
+def declared(plan: Plan) -> list[Difference]:
+    """The differences that are not of the axis but that the suite declares: footnotes of its report."""
+    return [each for each in differences(plan) if not _covered(each.path, plan.varies)]
+
+
+def check(plan: Plan) -> None:
+    """Refuse a plan whose variants differ in what its suite neither varies nor declares.
+
+    Raises:
+        ConfigError: listing every such difference.
+    """
+    confounds = [each for each in declared(plan) if not _covered(each.path, plan.declared)]
+    if confounds:
+        listed = "; ".join(map(str, confounds))
+        names = ", ".join(f'"{name}"' for name in dict.fromkeys(each.field for each in confounds))
+        raise ConfigError(
+            f"suite {plan.suite} varies {', '.join(plan.varies)}, but more than that differs: {listed}. Make it equal, "
+            f"or declare it in the suite file: declared = [{names}]"
+        )
+
+
+def check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: Environment) -> None:
+    """Refuse to add runs of this environment to finished ones that other versions computed.
+
+    Raises:
+        ConfigError: listing the versions, unless the plan declares "versions".
+    """
+    now = _versions(environment)
+    others = {}
+    for record in records:
+        for name, version in _versions(record.environment).items():
+            if record.status == "done" and name in now and version != now[name]:
+                others.setdefault((name, version), []).append(record.run_id)
+    if others and VERSIONS not in plan.declared:
+        listed = "; ".join(
+            f"{len(runs)} of the finished runs (such as {runs[0]}) were computed by {name} {version}, and here it is "
+            f"{now[name]}"
+            for (name, version), runs in others.items()
+        )
+        raise ConfigError(
+            f"suite {plan.suite}: {listed}. --fresh trains them again, --results DIR starts another folder, and a "
+            f'suite file may declare it: declared = ["{VERSIONS}"]'
+        )
+
+
+def _flat(config: RunConfig) -> Iterator[tuple[str, Any]]:
+    """The configuration's values by path, as in "recipe.learning_rate"."""
+    for part in fields(config):
+        value = getattr(config, part.name)
+        if is_dataclass(value):
+            yield from ((f"{part.name}.{field.name}", getattr(value, field.name)) for field in fields(value))
+        else:
+            yield part.name, value
+
+
+def _covered(path: str, names: Iterable[str]) -> bool:
+    """Whether one of the names, as a suite gives them, is that of the path or of the whole that it belongs to."""
+    own_fields = {f"{ARCHITECTURE}.{name}" for name in names}
+    return path in own_fields or path in names or path.partition(".")[0] in names
+
+
+def _words(value: Any) -> str:
+    """A value as a person writes it; stages by the rows of Table 1."""
+    if isinstance(value, tuple):
+        stages = enumerate(value, start=FIRST_STAGE)
+        return " / ".join(" ".join(_row_name(row, number) for row in stage) or "none" for number, stage in stages)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _row_name(row: InceptionRow, stage: int) -> str:
+    """A module's name in Table 1, of those with its channels the one of this stage; else its channels."""
+    names = [name for name, known in ROWS.items() if known == row]
+    own_stage = [name for name in names if name.startswith(str(stage))]
+    return next(iter(own_stage + names), f"({', '.join(str(getattr(row, field.name)) for field in fields(row))})")
+
+
+def _versions(environment: Environment) -> dict[str, str]:
+    pairs = dict(pair.split(" ", 1) for pair in environment.versions)
+    return {name: version for name, version in pairs.items() if name in _COMPUTING}
