@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from ablations.errors import ConfigError, UserError
+from ablations.errors import ConfigError, SuiteLocked, Terminated, UserError
+from ablations.hardware import CUBLAS_WORKSPACE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablations.events import Event
     from ablations.plan import Plan
+    from ablations.record import Environment
     from ablations.splits import Dataset
     from ablations.suites import Suite
 
@@ -59,6 +63,8 @@ class Arguments:
     """Where to train; auto takes a GPU where there is one."""
     engine: Literal["auto", "eager", "compile", "graph"] = "auto"
     """How steps run; auto replays a CUDA graph on a GPU. All give the same numbers, up to rounding."""
+    deterministic: bool = False
+    """Use only kernels that repeat bit for bit on the same machine and build of torch; slower on a GPU."""
     runs_per_gpu: int = 1
     """Train K runs side by side on the GPU; their times are then not valid."""
     data_dir: Path = Path("data")
@@ -87,16 +93,14 @@ class Arguments:
     """Rebuild the report from the records, and stop."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived."""
-
-
 def main(given: Sequence[str] | None = None) -> int:
     """Run the command line (by default the process's own) and return its exit status."""
     given = sys.argv[1:] if given is None else given
     arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
     command = shlex.join(["python", "run_all.py", *given])
     os.environ.setdefault(*THREAD_SPINS)
+    if arguments.deterministic:
+        os.environ.setdefault(*CUBLAS_WORKSPACE)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _execute(arguments, command)
@@ -119,11 +123,16 @@ def _terminate(signal_number: int, frame: FrameType | None) -> None:
 
 
 def _execute(arguments: Arguments, command: str) -> int:
+    from rich.logging import RichHandler
+
     from ablations.console import make_console, show_architectures, show_plan
 
     if arguments.list + arguments.plan + arguments.report > 1:
         raise ConfigError("--list, --plan and --report exclude each other; give one of them")
     console = make_console()
+    logging.basicConfig(
+        format="%(message)s", handlers=[RichHandler(console=console, show_time=False, show_path=False)], force=True
+    )
     if arguments.list:
         show_architectures(console)
         return DONE
@@ -187,9 +196,11 @@ def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Da
 
 
 def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> int:
-    from ablations import confounds, devices, engine, parallel, runner, tables
+    from ablations import devices, engine, parallel, runner
     from ablations.console import Display
     from ablations.events import to_all
+    from ablations.locks import Locks
+    from ablations.stopping import Stopper
     from ablations.tracking import TensorBoard
 
     device = devices.resolve(arguments.device)
@@ -199,36 +210,60 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
         raise ConfigError(
             f"--runs-per-gpu is {workers}; use 1 or more on a GPU and 1 elsewhere, and the device is {device.type}"
         )
-    with runner.hold(suite_dir), ExitStack() as observing:
-        reported = tables.joined_plan(suite_dir, planned)
-        anew = set(planned.runs) if arguments.fresh else set()
-        confounds.check_versions(
-            reported,
-            records=runner.read_records(
-                [config for config in reported.runs if config not in anew], suite_dir=suite_dir
-            ),
-            environment=devices.environment(device, engine=chosen_engine),
-        )
-        observers = []
+    locks = Locks(suite_dir)
+    with ExitStack() as observing:
+        observers: list[Callable[[Event], None]] = []
         if arguments.track == "tensorboard":
             observers.append(observing.enter_context(TensorBoard(suite_dir / "tensorboard")).on_event)
-        if arguments.fresh:
-            for path in runner.set_aside(planned.runs, suite_dir=suite_dir):
-                console.print(f"moved aside: {path}")
-        tables.write_plan(suite_dir, reported)
-        with Display(planned.runs, console=console) as display:
-            run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
-            records = run(
-                planned.runs,
-                dataset=dataset,
-                device=device,
-                suite_dir=suite_dir,
-                engine=chosen_engine,
-                measure_selection_bias=arguments.measure_selection_bias,
-                on_event=to_all(display.on_event, *observers),
-            )
+        with locks.suite():
+            environment = devices.environment(device, engine=chosen_engine, deterministic=arguments.deterministic)
+            _prepare(planned, arguments, suite_dir, console, environment=environment)
+        display = observing.enter_context(Display(planned.runs, console=console))
+        stopper = observing.enter_context(Stopper())
+        run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
+        records = run(
+            planned.runs,
+            dataset=dataset,
+            device=device,
+            suite_dir=suite_dir,
+            engine=chosen_engine,
+            measure_selection_bias=arguments.measure_selection_bias,
+            deterministic=arguments.deterministic,
+            on_event=to_all(display.on_event, *observers, stopper.on_event),
+        )
+    with locks.suite():
         _report(suite_dir, arguments, console)
+    elsewhere = len(planned.runs) - len(records)
+    if elsewhere:
+        raise SuiteLocked(
+            f"another process trains {elsewhere} of these {len(planned.runs)} runs; once it is done, "
+            "--report shows them too"
+        )
     return DONE if all(record.status == "done" for record in records) else SOME_FAILED
+
+
+def _prepare(
+    planned: Plan, arguments: Arguments, suite_dir: Path, console: Console, *, environment: Environment
+) -> None:
+    """Refuse what does not belong with earlier runs, move aside what is to start afresh, and save the plan."""
+    from ablations import confounds, runner, tables
+
+    earlier = tables.earlier_plan(suite_dir)
+    changes = planned.changes_since(earlier) if earlier else []
+    if arguments.resume and changes:
+        raise ConfigError(
+            f"--resume: the runs in {suite_dir} are others: {'; '.join(changes)}. Without --resume both are kept, and "
+            "--fresh moves the earlier ones aside"
+        )
+    reported = planned.joined(earlier) if earlier and not changes else planned
+    replaced = planned.runs if arguments.fresh else ()
+    if arguments.fresh and earlier and changes:
+        replaced = (*planned.runs, *earlier.runs)
+    kept = [config for config in reported.runs if config not in set(replaced)]
+    confounds.check_versions(reported, records=runner.read_records(kept, suite_dir=suite_dir), environment=environment)
+    for path in runner.set_aside(replaced, suite_dir=suite_dir):
+        console.print(f"moved aside: {path}", soft_wrap=True)
+    tables.write_plan(suite_dir, reported)
 
 
 def _report(suite_dir: Path, arguments: Arguments, console: Console) -> int:

@@ -9,7 +9,7 @@ import platform
 import resource
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -41,13 +41,14 @@ def resolve(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def environment(device: torch.device, *, engine: str) -> Environment:
+def environment(device: torch.device, *, engine: str, deterministic: bool = False) -> Environment:
     """This process's environment on the device, with the way in which optimisation steps run."""
     on_gpu = device.type == "cuda"
     return Environment.read(
         device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
         device_kind=device.type,
         engine=engine,
+        deterministic=deterministic,
         threads=torch.get_num_threads(),
         runtimes=(f"CUDA {torch.version.cuda}",) if on_gpu else (),
     )
@@ -65,14 +66,30 @@ def free_memory_bytes(device: torch.device) -> float:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
 
 
-def exact_kernels(device: torch.device) -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
     """Inside, a GPU computes fp32 as IEEE single, without TF32, and its convolutions' kernels are chosen by timing.
 
-    Nothing changes on a CPU.
+    With `deterministic` only such kernels are used whose results repeat bit for bit on the same machine and build of
+    torch; cuBLAS also needs the environment variable of `CUBLAS_WORKSPACE` before torch starts it. Kernels on a CPU
+    repeat either way, for the same number of threads.
+
+    Raises:
+        RuntimeError: inside, with `deterministic`, from an operation that has no such kernel.
     """
-    if device.type == "cpu":
-        return contextlib.nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(deterministic or before)
+    try:
+        with contextlib.ExitStack() as flags:
+            if device.type == "cuda":
+                flags.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True, benchmark=not deterministic, deterministic=deterministic, allow_tf32=False
+                    )
+                )
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -14,7 +14,7 @@ from googlenet.checks import check_choice
 from googlenet.model import GoogLeNet, Output
 
 from .config import Precision, Recipe
-from .errors import ConfigError
+from .errors import ConfigError, Diverged
 
 Engine = Literal["eager", "compile", "graph"]
 # Before a capture all lazy work must be over: kernels chosen, optimiser state made. Three steps is CUDA's own advice.
@@ -85,7 +85,11 @@ class Trainer:
         self.optimizer.load_state_dict({**optimizer_state, "param_groups": built_with})
 
     def step(self, images: Tensor, labels: Tensor) -> StepResult:
-        """Forward, loss, backward and update on images (B, 3, H, W) and labels (B,)."""
+        """Forward, loss, backward and update on images (B, 3, H, W) and labels (B,).
+
+        Raises:
+            Diverged: on a CPU, before the update, if the loss is not finite.
+        """
         if self._graph is not None and images.shape == self._graph.images.shape:
             return self._graph.replay(images, labels)
         return self._step(images, labels)
@@ -115,6 +119,9 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> StepResult:
         self.optimizer.zero_grad(set_to_none=True)
         loss, wrong = self._forward(self.model, self.recipe, images, labels)
+        # On a GPU looking would cost a sync, so there the epoch's end tells, before anything is saved.
+        if self.device.type == "cpu" and not torch.isfinite(loss):
+            raise Diverged("the training loss is not finite")
         loss.backward()
         self.optimizer.step()
         return StepResult(loss.detach(), wrong)

@@ -29,6 +29,10 @@ class SuiteLocked(UserError):
     exit_status = 5
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
 class SealBroken(Exception):
     """The test images were read more than once in a run: an error in the program, not of the user."""
 

@@ -53,12 +53,14 @@ def shown(results: Results, judged: Verdicts) -> Section:
     }
     items = [
         f"**{sentences[verdict].format(baseline=results.plan.baseline, margin=100 * results.plan.margin)}:** "
-        + "; ".join(conclusions.evidence_of(comparison) for comparison in by_verdict[verdict])
+        + ", ".join(_headline(comparison) for comparison in by_verdict[verdict])
         for verdict in sentences
         if verdict in by_verdict
     ]
     if items:
         blocks.append(Items(items))
+        seeds = f"{judged.comparisons[0].n} seeds"
+        blocks.append(Text(f"Differences in points of top-1 error with their 95 % intervals, over {seeds} of each."))
     elif not missing:
         blocks.append(Text(f"No verdict: {_why_no_verdict(judged)}."))
     drawn = conclusions.draw(results, judged)
@@ -197,6 +199,10 @@ def evidence_section(results: Results, found: Evidence) -> Section:
     if len(found.unread) > 10:
         blocks.append(Text(f"... and {len(found.unread) - 10:,} more", kind="note"))
     return Section("Per-image evidence", blocks or [Text("No run is done.")])
+
+
+def _headline(comparison: Comparison) -> str:
+    return f"{comparison.variant} {cells.points(comparison.difference)} {cells.interval(comparison.interval)}"
 
 
 def _why_no_verdict(judged: Verdicts) -> str:

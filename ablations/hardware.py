@@ -7,6 +7,9 @@ import sys
 from typing import Literal
 
 NativePrecision = Literal["fp32", "bf16"]
+# Environment variable and value with which cuBLAS repeats its results bit for bit; see its documentation on results'
+# reproducibility.
+CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 # CUdevice_attribute in CUDA's cuda.h
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76

@@ -260,6 +260,7 @@ def _accesses(done: pd.DataFrame) -> str:
 def _hardware(done: pd.DataFrame) -> str:
     threads = done["threads"].map("{:.0f} CPU threads".format)
     described = done["device"] + ", " + threads + ", " + done["platform"] + ", engine " + done["engine"]
+    described += done["deterministic"].map({True: ", deterministic kernels"}).fillna("")
     return "; ".join(escape(text) for text in _unique(described))
 
 

@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 import torch
 
+from . import devices
 from .config import RunConfig
 from .engine import Engine
 from .errors import UserError
 from .events import Event, RunEnded, RunStarted, StepDone, ignore
+from .locks import Locks
 from .record import RunFolder, RunRecord
-from .runner import finished, train_to_record, unfinished_record
+from .runner import LOOKS, finished, train_to_record, unfinished_record
 from .splits import Dataset
 
 STEP_INTERVAL_SECONDS = 0.2  # between two messages on a run's steps
@@ -35,6 +37,12 @@ class _Job(NamedTuple):
     config: RunConfig
 
 
+class _PassedOver(NamedTuple):
+    """What a worker sends for a run that another process trains."""
+
+    run_id: str
+
+
 class _Work(NamedTuple):
     """What every worker needs to know beside its runs."""
 
@@ -43,6 +51,7 @@ class _Work(NamedTuple):
     suite_dir: Path
     engine: Engine
     measure_selection_bias: bool
+    deterministic: bool
     threads: int
 
 
@@ -55,18 +64,20 @@ def run(
     workers: int,
     engine: Engine = "eager",
     measure_selection_bias: bool = False,
+    deterministic: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> list[RunRecord]:
     """Bring every planned run to its record like `runner.run`, `workers` of them at a time on the same device.
 
-    A worker that dies leaves a record that says so, and another takes its place.
+    A worker that dies leaves a record that says so, and another takes its place. A run that another process trains is
+    passed over as by `runner.run`.
 
     Raises:
         KeyboardInterrupt: passed on after the runs at hand were stopped and saved as "interrupted".
         UserError: if nothing of this suite can be run.
     """
     threads = max(1, torch.get_num_threads() // workers)
-    work = _Work(dataset, device, suite_dir, engine, measure_selection_bias, threads)
+    work = _Work(dataset, device, suite_dir, engine, measure_selection_bias, deterministic, threads)
     records: dict[int, RunRecord] = {}
 
     def end(position: int, record: RunRecord, *, skipped: bool) -> None:
@@ -81,16 +92,21 @@ def run(
         else:
             end(position, record, skipped=True)
 
-    with _staff(work) as hire:
+    locks, looks, passed_over = Locks(suite_dir), LOOKS, list[_Job]()
+    with locks.training(), _staff(work) as hire:
         idle = [hire() for _ in range(min(workers, len(waiting)))]
         busy: dict[object, tuple[_Worker, _Job]] = {}
         while waiting or busy:
             while waiting and idle:
-                worker, job = idle.pop(), waiting.popleft()
+                job = waiting.popleft()
+                if locks.is_taken(job.config.run_id):
+                    passed_over.append(job)
+                    continue
+                worker = idle.pop()
                 on_event(RunStarted(config=job.config, position=job.position, total=len(configs)))
                 worker.give(job.config)
                 busy[worker.connection] = (worker, job)
-            for connection in wait([worker.connection for worker, _ in busy.values()]):
+            for connection in wait([worker.connection for worker, _ in busy.values()]) if busy else ():
                 worker, job = busy[connection]
                 message = worker.receive()
                 if isinstance(message, UserError):
@@ -99,12 +115,18 @@ def run(
                     on_event(message)
                     continue
                 del busy[connection]
-                if message is None:
+                if isinstance(message, _PassedOver):
+                    passed_over.append(job)
+                    idle.append(worker)
+                elif message is None:
                     end(job.position, _save_death(job.config, worker, work), skipped=False)
                     idle += [hire()] if waiting else []
                 else:
                     end(job.position, message, skipped=False)
                     idle.append(worker)
+            if passed_over and not (waiting or busy) and (looks := looks - 1):
+                waiting.extend(passed_over)
+                passed_over.clear()
     return [records[position] for position in sorted(records)]
 
 
@@ -124,7 +146,7 @@ class _Worker:
         with suppress(OSError):  # a worker that has died is noticed on receiving
             self.connection.send(config)
 
-    def receive(self) -> Event | RunRecord | UserError | None:
+    def receive(self) -> Event | RunRecord | UserError | _PassedOver | None:
         """What the worker sent; None if it has died."""
         try:
             return self.connection.recv()
@@ -177,8 +199,7 @@ def _save_death(config: RunConfig, worker: _Worker, work: _Work) -> RunRecord:
     record = unfinished_record(
         config,
         folder=folder,
-        device=work.device,
-        engine=work.engine,
+        environment=devices.environment(work.device, engine=work.engine, deterministic=work.deterministic),
         test_accesses=int(folder.has_predictions),
         status="failed",
         message=f"its worker process died with exit code {worker.process.exitcode}",
@@ -195,21 +216,27 @@ def _train_all(connection: Connection, work: _Work) -> None:
     try:
         while True:
             config: RunConfig = connection.recv()
-            record = train_to_record(
-                config,
-                dataset=work.dataset,
-                device=work.device,
-                folder=RunFolder(work.suite_dir / "runs", config),
-                engine=work.engine,
-                shares_device=True,
-                measure_selection_bias=work.measure_selection_bias,
-                on_event=_Sender(connection),
-            )
-            connection.send(record)
+            with Locks(work.suite_dir).run(config.run_id) as mine:
+                connection.send(_train(config, work, connection) if mine else _PassedOver(config.run_id))
     except UserError as error:
         connection.send(error)
     except (KeyboardInterrupt, EOFError):  # told to stop, or the parent is gone
         return
+
+
+def _train(config: RunConfig, work: _Work, connection: Connection) -> RunRecord:
+    folder = RunFolder(work.suite_dir / "runs", config)
+    return finished(folder) or train_to_record(
+        config,
+        dataset=work.dataset,
+        device=work.device,
+        folder=folder,
+        engine=work.engine,
+        shares_device=True,
+        measure_selection_bias=work.measure_selection_bias,
+        deterministic=work.deterministic,
+        on_event=_Sender(connection),
+    )
 
 
 class _Sender:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 from googlenet.counts import count_macs, count_params
 
@@ -12,6 +12,10 @@ from .splits import Dataset, held_out_count
 from .suites import Suite
 
 SCHEMA = 3
+
+
+# What runs in one table have in common.
+COMPARABLE = ("suite", "axis", "declared", "baseline", "recipe", "limit_train", "margin", "width", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +89,25 @@ class Plan:
     runs: tuple[RunConfig, ...]
     full_size: tuple[FullSize, ...]
 
+    def changes_since(self, earlier: Plan) -> list[str]:
+        """What keeps the two plans' runs out of one table, a line a value that differs."""
+        changes = []
+        for field in COMPARABLE:
+            then, now = getattr(earlier, field), getattr(self, field)
+            if is_dataclass(now):
+                pairs = ((part.name, getattr(then, part.name), getattr(now, part.name)) for part in fields(now))
+                changes += [f"{field}.{name} was {old!r} and is {new!r}" for name, old, new in pairs if old != new]
+            elif then != now:
+                changes.append(f"{field} was {then!r} and is {now!r}")
+        return changes
+
     def joined(self, earlier: Plan) -> Plan:
         """This plan with the runs of an earlier one that belong in the same table.
 
         They do if data, recipe, subset, width, baseline and margin are the same; otherwise this plan stands alone.
         Runs of a variant whose architecture or own recipe has changed since are left out.
         """
-        comparable = (
-            *("schema", "suite", "axis", "declared", "baseline"),
-            *("recipe", "limit_train", "margin", "width", "data"),
-        )
-        if any(getattr(self, field) != getattr(earlier, field) for field in comparable):
+        if self.changes_since(earlier):
             return self
         now = {run.architecture.name: (run.architecture, run.recipe) for run in self.runs}
         own = set(self.runs)

@@ -105,13 +105,14 @@ class Times:
 class Environment:
     """Where and how a run took place.
 
-    `device` is a CPU's or GPU's name, `engine` the way in which its optimisation steps ran, `versions` are "package
-    version" pairs.
+    `device` is a CPU's or GPU's name, `engine` the way in which its optimisation steps ran, `deterministic` whether
+    only kernels that repeat bit for bit were used, `versions` are "package version" pairs.
     """
 
     device: str
     device_kind: str
     engine: str
+    deterministic: bool
     threads: int
     platform: str
     python: str
@@ -120,7 +121,13 @@ class Environment:
 
     @staticmethod
     def read(
-        *, device: str, device_kind: str, engine: str, threads: int, runtimes: tuple[str, ...] = ()
+        *,
+        device: str,
+        device_kind: str,
+        engine: str,
+        threads: int,
+        deterministic: bool = False,
+        runtimes: tuple[str, ...] = (),
     ) -> Environment:
         """The environment of this process on a device of that name ("cpu" or "cuda" by kind).
 
@@ -130,6 +137,7 @@ class Environment:
             device=device,
             device_kind=device_kind,
             engine=engine,
+            deterministic=deterministic,
             threads=threads,
             platform=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
@@ -173,9 +181,25 @@ class RunFolder:
         self.diagnosed = Lines(self.path / "selection_bias.jsonl", DiagnosedEpoch)
         self._predictions = self.path / "predictions.npz"
 
-    def write_config(self) -> None:
-        """Write ``config.json``."""
-        files.write_text(self.path / "config.json", _json(self.config))
+    def claim(self) -> None:
+        """Write ``config.json``; what is in the folder then belongs to this configuration.
+
+        Raises:
+            ConfigError: if the folder belongs to another configuration already.
+        """
+        path, own = self.path / "config.json", to_plain(self.config)
+        there = _read_json(path) if path.is_file() else own
+        if isinstance(there, dict) and there != own:
+            changes = [
+                f"{name} was {there.get(name)!r} and is {value!r}"
+                for name, value in own.items()
+                if there.get(name) != value
+            ]
+            raise ConfigError(
+                f"{self.path} belongs to another configuration: {'; '.join(changes) or 'it has more keys'}. --fresh "
+                "moves it aside and starts afresh"
+            )
+        files.write_text(path, _json(self.config))
 
     def rewind(self, *, epochs: int, finished: bool) -> None:
         """Keep what the first `epochs` epochs left; predictions only if with these the training is `finished`."""
@@ -253,6 +277,14 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
     if expected is not None and data.get("config") == to_plain(expected):
         data["config"] = expected
     return from_plain(RunRecord, data, where=str(path))
+
+
+def _read_json(path: Path) -> Any:
+    """The file's content; None where it is damaged, which costs nothing here."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def _json(value: object) -> str:

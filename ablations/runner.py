@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import filelock
 import torch
 
 from . import checkpoint, devices
 from .config import RunConfig
 from .engine import Engine
-from .errors import ConfigError, Diverged, SuiteLocked, UserError
-from .events import Event, RunEnded, RunStarted, ignore
-from .record import SCHEMA, RunFolder, RunRecord, Status
+from .errors import Diverged, SuiteLocked, UserError
+from .events import Event, RunEnded, RunStarted, ignore, to_all
+from .locks import Company, Locks
+from .record import SCHEMA, Environment, RunFolder, RunRecord, Status
 from .splits import Dataset, SealedTest
 from .train import train
+
+LOOKS = 2  # at a run that another process has: in passing, and once all others are done
 
 
 def run(
@@ -28,36 +32,61 @@ def run(
     suite_dir: Path,
     engine: Engine = "eager",
     measure_selection_bias: bool = False,
+    deterministic: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> list[RunRecord]:
     """Bring every planned run to its record, one after the other on one device.
 
     A run whose record says "done" is skipped; any other is trained from its last checkpoint. A run that fails
-    leaves a record with its status and message, and the next one begins.
+    leaves a record with its status and message, and the next one begins. A run that another process trains is passed
+    over, and looked at once more at the end; one that is still being trained then has no record here.
 
     Raises:
         KeyboardInterrupt: passed on after the record of the run at hand was saved as "interrupted".
         UserError: if nothing of this suite can be run.
     """
-    records: list[RunRecord] = []
-    for position, config in enumerate(configs, start=1):
-        folder = RunFolder(suite_dir / "runs", config)
-        record = finished(folder)
-        skipped = record is not None
-        if record is None:
-            on_event(RunStarted(config=config, position=position, total=len(configs)))
-            record = train_to_record(
-                config,
-                dataset=dataset,
-                device=device,
-                folder=folder,
-                engine=engine,
-                measure_selection_bias=measure_selection_bias,
-                on_event=on_event,
-            )
-        records.append(record)
-        on_event(RunEnded(record=record, position=position, total=len(configs), skipped=skipped))
-    return records
+    locks = Locks(suite_dir)
+
+    def train_now(folder: RunFolder, *, position: int) -> RunRecord:
+        on_event(RunStarted(config=folder.config, position=position, total=len(configs)))
+        return train_to_record(
+            folder.config,
+            dataset=dataset,
+            device=device,
+            folder=folder,
+            engine=engine,
+            company=Company(locks),
+            measure_selection_bias=measure_selection_bias,
+            deterministic=deterministic,
+            on_event=on_event,
+        )
+
+    records: dict[int, RunRecord] = {}
+    waiting = list(enumerate(configs, start=1))
+    with locks.training():
+        for _ in range(LOOKS):
+            for position, config in waiting:
+                folder = RunFolder(suite_dir / "runs", config)
+                found = _record_or_train(folder, locks=locks, train=partial(train_now, position=position))
+                if found is not None:
+                    records[position], skipped = found
+                    on_event(RunEnded(record=found[0], position=position, total=len(configs), skipped=skipped))
+            waiting = [(position, config) for position, config in waiting if position not in records]
+    return [records[position] for position in sorted(records)]
+
+
+def _record_or_train(
+    folder: RunFolder, *, locks: Locks, train: Callable[[RunFolder], RunRecord]
+) -> tuple[RunRecord, bool] | None:
+    """A run's record and whether it was there already; None if another process has the run."""
+    record = finished(folder)
+    if record is not None:
+        return record, True
+    with locks.run(folder.path.name) as mine:
+        if not mine:
+            return None
+        record = finished(folder)  # another process may have finished it since
+        return (record, True) if record is not None else (train(folder), False)
 
 
 def finished(folder: RunFolder) -> RunRecord | None:
@@ -76,37 +105,25 @@ def read_records(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[RunRe
     return [record for record in found if record is not None]
 
 
-def hold(suite_dir: Path) -> filelock.BaseFileLock:
-    """The suite's lock, held; use it as a context manager. The system frees it when the process ends.
+def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
+    """Move these runs' folders out of the way, to ``superseded/<time>-<n>/``, so that they start afresh.
 
     Raises:
-        SuiteLocked: if another process holds it.
-        ConfigError: if the folder cannot be written.
+        SuiteLocked: if another process trains one of them.
     """
-    lock = filelock.FileLock(suite_dir / ".lock")
-    try:
-        suite_dir.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise SuiteLocked(
-            f"another process is running the suite in {suite_dir}; wait for it, or pass another folder with --results"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{suite_dir} cannot be written ({error}); pass another folder with --results") from error
-    return lock
-
-
-def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
-    """Move the planned runs' folders out of the way, to ``superseded/<time>-<n>/``, so that they start afresh."""
     now = time.strftime("%Y%m%dT%H%M%S")
     candidates = (suite_dir / "superseded" / f"{now}-{number}" for number in itertools.count(1))
     target = next(path for path in candidates if not path.exists())
     moved = []
+    locks = Locks(suite_dir)
     for config in configs:
         folder = RunFolder(suite_dir / "runs", config).path
         if folder.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-            moved.append(folder.rename(target / folder.name))
+            with locks.run(config.run_id) as mine:
+                if not mine:
+                    raise SuiteLocked(f"another process trains {config.run_id}; stop it before --fresh moves it aside")
+                target.mkdir(parents=True, exist_ok=True)
+                moved.append(folder.rename(target / folder.name))
     return moved
 
 
@@ -117,11 +134,15 @@ def train_to_record(
     device: torch.device,
     folder: RunFolder,
     engine: Engine,
+    company: Company | None = None,
     shares_device: bool = False,
     measure_selection_bias: bool = False,
+    deterministic: bool = False,
     on_event: Callable[[Event], None],
 ) -> RunRecord:
     """Train one run and save its record, whatever the outcome.
+
+    Its times are not valid if it shares the device with runs of this process, or had `company` of another one.
 
     Raises:
         KeyboardInterrupt: passed on after the record was saved as "interrupted".
@@ -133,8 +154,7 @@ def train_to_record(
         return unfinished_record(
             config,
             folder=folder,
-            device=device,
-            engine=engine,
+            environment=devices.environment(device, engine=engine, deterministic=deterministic),
             test_accesses=sealed.accesses,
             status=status,
             message=message,
@@ -150,8 +170,10 @@ def train_to_record(
             shares_device=shares_device,
             sealed=sealed,
             measure_selection_bias=measure_selection_bias,
-            on_event=on_event,
+            deterministic=deterministic,
+            on_event=to_all(company.on_event, on_event) if company else on_event,
         )
+        record = _timed_alone(record, company)
     except KeyboardInterrupt:
         folder.write_result(unfinished(status="interrupted", message="stopped by a signal"))
         raise
@@ -171,12 +193,20 @@ def train_to_record(
     return record
 
 
+def _timed_alone(record: RunRecord, company: Company | None) -> RunRecord:
+    """The record, without valid times if another process trained in the same folder at the same time."""
+    if company is None or record.times is None:
+        return record
+    company.look()
+    times = replace(record.times, timing_valid=record.times.timing_valid and not company.met)
+    return replace(record, times=times)
+
+
 def unfinished_record(
     config: RunConfig,
     *,
     folder: RunFolder,
-    device: torch.device,
-    engine: Engine,
+    environment: Environment,
     test_accesses: int,
     status: Status,
     message: str,
@@ -194,7 +224,7 @@ def unfinished_record(
         test_accesses=test_accesses,
         costs=None,
         times=None,
-        environment=devices.environment(device, engine=engine),
+        environment=environment,
     )
 
 

@@ -14,9 +14,9 @@ def flattery(results: Results) -> pd.DataFrame:
     of the epochs that test images would have chosen, the earliest of several. Without the diagnostic there is no row.
     """
     runs = results.runs[results.runs["status"] == "done"]
-    epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]
-    if epochs.empty or epochs["test_error"].isna().all():
+    if runs.empty or results.epochs["test_error"].isna().all():
         return pd.DataFrame()
+    epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]
     by_run = epochs.astype({"test_error": float}).pivot(index="run_id", columns="epoch", values="test_error")
     by_run = by_run.reindex(runs["run_id"])
     found = pd.DataFrame(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -51,13 +50,12 @@ class Results:
         return bool((self.runs["status"] == "done").all())
 
 
-def joined_plan(suite_dir: Path, plan: Plan) -> Plan:
-    """The plan, joined with the one that is there if they belong in one table."""
-    if (suite_dir / PLAN_FILE).is_file():
-        # A plan of another version is replaced; the records stay.
-        with contextlib.suppress(ConfigError):
-            return plan.joined(read_plan(suite_dir))
-    return plan
+def earlier_plan(suite_dir: Path) -> Plan | None:
+    """The plan that is there; None if there is none, or one of another version, which is replaced."""
+    try:
+        return read_plan(suite_dir)
+    except ConfigError:
+        return None
 
 
 def write_plan(suite_dir: Path, plan: Plan) -> None:
@@ -131,7 +129,7 @@ def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def one_hardware(runs: pd.DataFrame) -> bool:
     """Whether all runs with a valid timing took place on the same device with the same engine and number of threads."""
     timed = runs[_timing_valid(runs)]
-    return len(timed[["device", "engine", "threads"]].drop_duplicates()) <= 1
+    return len(timed[["device", "engine", "deterministic", "threads"]].drop_duplicates()) <= 1
 
 
 def write_csv(suite_dir: Path, results: Results, *, others: Mapping[str, pd.DataFrame]) -> None:
@@ -191,7 +189,7 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     for name in ("startup_seconds", "compile_seconds", "train_seconds", "eval_seconds", "timing_valid"):
         row[name] = getattr(times, name) if times else None
     environment = asdict(record.environment) if record else {}
-    for name in ("device", "device_kind", "engine", "threads", "platform", "python", "commit"):
+    for name in ("device", "device_kind", "engine", "deterministic", "threads", "platform", "python", "commit"):
         row[name] = environment.get(name)
     row["versions"] = "; ".join(environment.get("versions", ()))
     return row

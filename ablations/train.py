@@ -18,7 +18,7 @@ from .errors import DataError, Diverged
 from .evaluation import Predictions, predict
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
-from .record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunFolder, RunRecord, TestResult, Times
+from .record import SCHEMA, Costs, DiagnosedEpoch, Environment, Epoch, RunFolder, RunRecord, TestResult, Times
 from .splits import Dataset, SealedTest, Split, hold_out, limit
 
 
@@ -57,6 +57,7 @@ def train(
     shares_device: bool = False,
     sealed: SealedTest | None = None,
     measure_selection_bias: bool = False,
+    deterministic: bool = False,
     on_event: Callable[[Event], None] = ignore,
 ) -> RunRecord:
     """Train from the last checkpoint in `folder`, or from the start, to the recipe's last epoch; then test.
@@ -67,7 +68,8 @@ def train(
 
     Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
     the weights and the predictions. With `shares_device`, other work runs on the device, so that no time is valid.
-    With `measure_selection_bias` the test error after every epoch goes into a file of its own, and nowhere else.
+    With `measure_selection_bias` the test error after every epoch goes into a file of its own, and nowhere else. With
+    `deterministic` a run on the same machine gives the same bits (see `devices.exact_kernels`).
 
     Raises:
         DataError: if the dataset is not the configured one.
@@ -76,7 +78,7 @@ def train(
     """
     if dataset.fingerprint != config.fingerprint:
         raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
-    with devices.exact_kernels(device):
+    with devices.exact_kernels(device, deterministic=deterministic):
         devices.reset_peak_memory(device)
         began = devices.clock(device)
         setup = _set_up(config, dataset, device, engine)
@@ -127,7 +129,14 @@ def train(
         timing_valid=finished_before == 0 and not shares_device,
     )
     return _record(
-        config, setup, epochs=epochs, test=test, accesses=sealed.accesses, times=times, peak_memory=peak_memory
+        config,
+        setup,
+        epochs=epochs,
+        test=test,
+        accesses=sealed.accesses,
+        times=times,
+        peak_memory=peak_memory,
+        environment=devices.environment(device, engine=engine, deterministic=deterministic),
     )
 
 
@@ -163,6 +172,7 @@ def _record(
     accesses: int,
     times: Times,
     peak_memory: int | None,
+    environment: Environment,
 ) -> RunRecord:
     return RunRecord(
         schema=SCHEMA,
@@ -182,7 +192,7 @@ def _record(
             peak_memory_bytes=peak_memory,
         ),
         times=times,
-        environment=devices.environment(setup.trainer.device, engine=setup.trainer.engine),
+        environment=environment,
     )
 
 
@@ -212,7 +222,12 @@ def train_epoch(
         for step, (images, labels) in enumerate(loader.train_batches(seed=seed, epoch=epoch)):
             progress = (epoch - 1 + step / loader.steps) / recipe.epochs
             trainer.set_learning_rate(recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
-            result = trainer.step(images, labels)
+            try:
+                result = trainer.step(images, labels)
+            except Diverged as error:
+                raise Diverged(
+                    f"the training loss stopped being finite in step {step + 1} of epoch {epoch} of {recipe.epochs}"
+                ) from error
             loss_sum += result.loss * len(labels)
             wrong += result.wrong
             seen += len(labels)
@@ -225,7 +240,7 @@ def train_epoch(
 
 def _resume(folder: RunFolder, trainer: Trainer) -> tuple[list[Epoch], Chosen | None]:
     """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
-    folder.write_config()
+    folder.claim()
     recorded = folder.epochs.read()
     found = checkpoint.load_newest(folder.checkpoints, device=trainer.device, at_most=len(recorded))
     number, state = found or (0, None)

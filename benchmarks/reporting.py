@@ -161,6 +161,7 @@ def _record(config: RunConfig, *, wrong: int, wrong5: int) -> RunRecord:
             device="made-up device",
             device_kind="cuda",
             engine="graph",
+            deterministic=False,
             threads=8,
             platform="Linux x86_64",
             python="3.12.0",

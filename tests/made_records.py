@@ -20,6 +20,7 @@ ENVIRONMENT = Environment(
     device="Some GPU",
     device_kind="cuda",
     engine="graph",
+    deterministic=False,
     threads=8,
     platform="Linux x86_64",
     python="3.12.0",
@@ -99,7 +100,8 @@ def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
 
 def save(suite_dir: Path, plan: Plan, records: Sequence[RunRecord]) -> None:
     """Write the plan and the records to where a suite keeps them."""
-    tables.write_plan(suite_dir, tables.joined_plan(suite_dir, plan))
+    earlier = tables.earlier_plan(suite_dir)
+    tables.write_plan(suite_dir, plan.joined(earlier) if earlier else plan)
     for record in records:
         RunFolder(suite_dir / "runs", record.config).write_result(record)
 

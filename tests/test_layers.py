@@ -27,6 +27,7 @@ ABLATIONS_ORDER = [
     ["plan"],
     ["record"],
     ["events", "confounds"],
+    ["locks", "stopping"],
     ["devices", "augmentation", "engine", "complexity", "checkpoint"],
     ["loader", "evaluation"],
     ["train"],

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parent.parent
 def folder(tmp_path: Path, make_config: Callable[..., RunConfig]) -> RunFolder:
     """A run's folder, begun."""
     folder = RunFolder(tmp_path / "runs", make_config())
-    folder.write_config()
+    folder.claim()
     return folder
 
 

@@ -156,7 +156,7 @@ def test_an_unfinished_run_is_listed_with_its_epochs(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000)])
     folder = RunFolder(tmp_path / "runs", plan.runs[1])
-    folder.write_config()
+    folder.claim()
     for epoch in make_record(plan.runs[1], wrong=1).epochs[:3]:
         folder.epochs.append(epoch)
     text = report.write(tmp_path).path.read_text(encoding="utf-8")

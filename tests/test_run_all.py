@@ -21,7 +21,6 @@ from torch import Tensor
 from torchvision.datasets import utils as torchvision_downloads
 
 import run_all
-from ablations import runner
 from ablations.archives import ARCHIVES
 from ablations.engine import StepResult, Trainer
 
@@ -255,13 +254,6 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     text = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
     assert re.search(r"`digits-short3-s1-[0-9a-f]{8}` oom after 0 of 2 epochs: out of memory on purpose", text)
     assert "| short4 | 1 |" in text
-
-
-def test_a_suite_that_is_held_ends_with_5(main: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
-    with runner.hold(tmp_path / "digits"):
-        status, _, err = main(*SMALL)
-    assert status == 5
-    assert "another process" in err
 
 
 def started(results_dir: Path, *given: str) -> subprocess.Popen[str]:

@@ -16,7 +16,8 @@ from ablations import checkpoint, devices, runner
 from ablations.config import RunConfig
 from ablations.engine import StepResult, Trainer
 from ablations.errors import ConfigError, DataError, SuiteLocked
-from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
+from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted, to_all
+from ablations.locks import Locks
 from ablations.record import RunFolder, RunRecord
 from ablations.splits import Dataset
 
@@ -69,7 +70,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.parent.name != "locks"
     }
 
 
@@ -108,7 +109,12 @@ def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained
         run_suite(configs[:1], on_event=stop_at(StepDone, 4 + 1))  # the first of the second epoch
     folder = folder_of(configs[0], tmp_path)
     record = runner.unfinished_record(
-        configs[0], folder=folder, device=CPU, engine="compile", test_accesses=0, status="failed", message="gone"
+        configs[0],
+        folder=folder,
+        environment=devices.environment(CPU, engine="compile"),
+        test_accesses=0,
+        status="failed",
+        message="gone",
     )
     assert (record.run_id, record.config, record.status, record.message) == (
         configs[0].run_id,
@@ -295,7 +301,7 @@ def test_what_the_user_must_mend_stops_the_suite(
     other = replace(tiny_digits, fingerprint="another")
     with pytest.raises(DataError, match="fingerprint"):
         runner.run(configs, dataset=other, device=CPU, suite_dir=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
 
 
 def test_a_damaged_record_stops_the_suite_with_its_name(
@@ -323,52 +329,6 @@ def test_damaged_metrics_do_not_end_in_a_traceback(
         assert str(metrics) in str(error)
     else:
         assert [record.status for record in records] in (["failed", "done"], ["done", "done"])
-
-
-HOLDER = """
-import pathlib, sys
-from ablations import runner
-with runner.hold(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_suite_is_held_by_one_process_and_free_when_that_is_killed(tmp_path: Path) -> None:
-    suite_dir = tmp_path / "results" / "suite"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(suite_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
-            with pytest.raises(SuiteLocked) as raised:
-                runner.hold(suite_dir)
-            assert raised.value.exit_status == 5
-            assert str(suite_dir) in str(raised.value)
-            with runner.hold(tmp_path / "results" / "other"):
-                pass
-        finally:
-            holder.kill()
-    with runner.hold(suite_dir):
-        pass
-    with runner.hold(suite_dir):
-        pass
-
-
-def test_holding_makes_the_folder_and_keeps_a_second_holder_out(tmp_path: Path) -> None:
-    with runner.hold(tmp_path / "a" / "b"):
-        with pytest.raises(SuiteLocked):
-            runner.hold(tmp_path / "a" / "b")
-        assert (tmp_path / "a" / "b").is_dir()
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match="--results") as raised:
-        runner.hold(tmp_path / "file" / "suite")
-    assert str(tmp_path / "file" / "suite") in str(raised.value)
 
 
 def fill(config: RunConfig, suite_dir: Path, content: str) -> None:
@@ -414,3 +374,63 @@ def test_runs_set_aside_start_afresh(
     (again,) = run_suite(configs[:1], on_event=events.append)
     assert TrainingStarted(run_id=configs[0].run_id, finished_epochs=0, train_images=100) in events
     assert again.test == first.test
+
+
+def test_a_run_that_is_being_trained_is_not_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
+    fill(configs[0], tmp_path, "kept")
+    with Locks(tmp_path).run(configs[0].run_id), pytest.raises(SuiteLocked, match=configs[0].run_id):
+        runner.set_aside(configs, suite_dir=tmp_path)
+    assert (folder_of(configs[0], tmp_path).path / "result.json").read_text() == "kept"
+
+
+def test_a_run_of_another_process_is_passed_over_and_the_others_are_trained(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    with Locks(tmp_path).run(configs[0].run_id):
+        records = run_suite(configs)
+    assert [record.run_id for record in records] == [config.run_id for config in configs[1:]]
+    assert [record.run_id for record in run_suite(configs)] == [config.run_id for config in configs]
+
+
+def test_a_run_that_another_process_gives_up_is_taken_at_the_end(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    held = Locks(tmp_path).run(configs[0].run_id)
+    held.__enter__()
+
+    def let_go(event: Event) -> None:
+        if isinstance(event, RunEnded) and event.position == len(configs):
+            held.__exit__(None, None, None)
+
+    events: list[Event] = []
+    records = run_suite(configs, on_event=to_all(events.append, let_go))
+    assert [record.run_id for record in records] == [config.run_id for config in configs]
+    assert [event.position for event in events if isinstance(event, RunEnded)] == [2, 3, 1]
+
+
+def test_times_beside_another_process_are_not_valid(
+    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
+) -> None:
+    alone, beside = configs[:2]
+    (record,) = run_suite([alone])
+    assert record.times is not None and record.times.timing_valid
+    other = subprocess.Popen(
+        [sys.executable, "-c", TRAINS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        try:
+            assert other.stdout is not None and other.stdout.readline() == "training\n"
+            (record,) = run_suite([beside])
+        finally:
+            other.kill()
+    assert record.times is not None and not record.times.timing_valid
+
+
+# A process that says it trains, for as long as its input is open.
+TRAINS = """
+import pathlib, sys
+from ablations.locks import Locks
+with Locks(pathlib.Path(sys.argv[1])).training():
+    print("training", flush=True)
+    sys.stdin.read()
+"""

@@ -1,0 +1,150 @@
+"""Several processes on one results folder, and signals to the command line: exit statuses and what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import run_all
+from ablations.locks import Locks
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("--variants", "short3,short4", "--limit-train", "150", "--epochs", "2")
+
+
+@pytest.fixture
+def main(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in this process; gives its status, output and errors."""
+
+    def call(*given: str) -> tuple[int, str, str]:
+        status = run_all.main([*given, "--results", str(tmp_path), "--device", "cpu"])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def started(results_dir: Path, *given: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "run_all.py", *given, "--results", str(results_dir), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def records_of(suite_dir: Path) -> dict[str, Any]:
+    return {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in suite_dir.glob("runs/*/result.json")
+    }
+
+
+def run_ids(main: Callable[..., tuple[int, str, str]]) -> dict[str, str]:
+    """Planned run ids by variant."""
+    _, out, _ = main(*SMALL, "--plan")
+    return {found.split("-")[1]: found for found in re.findall(r"digits-short[34]-s1-[0-9a-f]{8}", out)}
+
+
+def test_when_another_process_has_every_run_the_status_is_5(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    names = run_ids(main)
+    locks = Locks(tmp_path / "digits")
+    with locks.run(names["short3"]), locks.run(names["short4"]):
+        status, _, err = main(*SMALL)
+    assert status == 5
+    assert "another process trains 2 of these 2 runs" in err
+    assert records_of(tmp_path / "digits") == {}
+
+
+def test_the_runs_that_another_process_leaves_are_taken(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    names = run_ids(main)
+    with Locks(tmp_path / "digits").run(names["short3"]):
+        status, _, err = main(*SMALL)
+    assert status == 5 and "another process trains 1 of these 2 runs" in err
+    assert set(records_of(tmp_path / "digits")) == {names["short4"]}
+    report = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
+    assert "No headline: 1 of 2 planned runs are not done" in report
+    status, out, _ = main(*SMALL)
+    assert status == 0 and out.count("done before") == 1
+
+
+def test_two_processes_train_no_run_twice_and_lose_none(tmp_path: Path) -> None:
+    given = ("--variants", "short3,short4", "--limit-train", "600", "--epochs", "4", "--seeds", "2")
+    both = [started(tmp_path, *given) for _ in range(2)]
+    outputs = [process.communicate(timeout=300) for process in both]
+    statuses = [process.returncode for process in both]
+    assert set(statuses) <= {0, 5} and 0 in statuses, outputs
+    ended = [line for out, _ in outputs for line in re.findall(r"\] (digits-\S+): top-1 error", out)]
+    assert len(ended) == len(set(ended)) == 4, "each run was trained by one of the two"
+    records = records_of(tmp_path / "digits")
+    assert sorted(records) == sorted(ended) and {record["status"] for record in records.values()} == {"done"}
+    for run_id, record in records.items():
+        lines = (tmp_path / "digits" / "runs" / run_id / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+        assert len(record["epochs"]) == 4
+    again = started(tmp_path, *given)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0 and out.count("done before") == 4, err
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_stops_at_once(tmp_path: Path, sent: signal.Signals, expected: int) -> None:
+    # Steps of minutes: the second signal is not waited for.
+    given = ("--variants", "naive", "--recipe", "fast", "--epochs", "50")
+    process = started(tmp_path, *given)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("[1/1]")
+    metrics_dir = tmp_path / "digits" / "runs"
+    while not list(metrics_dir.glob("*/config.json")):  # from here on it trains
+        assert process.poll() is None
+        time.sleep(0.05)
+    sent_at = time.monotonic()
+    process.send_signal(sent)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == expected
+    assert time.monotonic() - sent_at < 30
+    assert "Traceback" not in err and "To go on:" in err
+    (record,) = records_of(tmp_path / "digits").values()
+    assert record["status"] == "interrupted"
+
+
+def test_resume_refuses_other_settings_and_shows_the_difference(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    main(*SMALL)
+    before = {path: path.read_bytes() for path in tmp_path.glob("digits/runs/*/*.json")}
+    changed = [*SMALL[:-1], "3"]
+    status, _, err = main(*changed, "--resume")
+    assert status == 2
+    assert "recipe.epochs was 2 and is 3" in err and "--fresh" in err
+    assert {path: path.read_bytes() for path in tmp_path.glob("digits/runs/*/*.json")} == before
+    status, out, _ = main(*changed, "--fresh")
+    assert status == 0 and out.count("moved aside") == 2, "the earlier runs are kept elsewhere"
+    assert len(list(tmp_path.glob("digits/superseded/*/*/result.json"))) == 2
+    assert len(records_of(tmp_path / "digits")) == 2
+
+
+def test_a_run_folder_of_another_configuration_is_refused(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    name = run_ids(main)["short4"]
+    config = tmp_path / "digits" / "runs" / name / "config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"seed": 7}), encoding="utf-8")
+    status, _, err = main(*SMALL, "--variants", "short4")
+    assert status == 2
+    assert "belongs to another configuration" in err and "seed was 7 and is 1" in err and "--fresh" in err
+    assert json.loads(config.read_text(encoding="utf-8")) == {"seed": 7}
