@@ -43,8 +43,8 @@ class Arguments:
     Without arguments: seven GoogLeNet variants on scikit-learn's handwritten digits, on a CPU in minutes. A run that
     is done is skipped and a stopped one goes on from its last finished epoch.
 
-    Exit status: 0 all done; 2 bad arguments; 3 some runs failed; 4 data missing or damaged; 5 another process holds
-    the suite; 130 or 143 stopped by a signal, can go on.
+    Exit status: 0 all done; 2 bad arguments; 3 some runs failed, or the disk is full; 4 data missing or damaged; 5
+    another process trains some of these runs; 130 or 143 stopped by a signal, can go on.
     """
 
     suite: str = "digits"
@@ -82,7 +82,7 @@ class Arguments:
     limit_train: int | None = None
     """Train on a stratified subset of N images."""
     resume: bool = False
-    """Skip finished runs and go on with stopped ones; this is the default."""
+    """Go on with the runs that are there, and refuse if settings or data have changed; without it both are kept."""
     fresh: bool = False
     """Move these runs' earlier records aside and start afresh."""
     list: bool = False
@@ -152,7 +152,7 @@ def _selected_suite(arguments: Arguments) -> Suite:
     from ablations import hardware, suites
 
     if arguments.resume and arguments.fresh:
-        raise ConfigError("--resume and --fresh exclude each other; --resume is the default")
+        raise ConfigError("--resume and --fresh exclude each other; give one of them")
     names = None
     if arguments.variants is not None:
         names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())

@@ -645,3 +645,11 @@ def test_front_equals_the_definition_on_random_points() -> None:
 def test_missing_points_are_never_on_the_front_and_beat_none() -> None:
     assert pareto_front([1.0, math.nan, 2.0], [math.nan, 0.1, 0.2]).tolist() == [False, False, True]
     assert pareto_front([], []).tolist() == []
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    values = np.random.default_rng(3).normal(0.3, 0.01, size=5)
+    found = stats.mean_interval(values.tolist())
+    expected: Any = scipy.stats.ttest_1samp(values, 0.0).confidence_interval()
+    assert found == pytest.approx((expected.low, expected.high))
+    assert stats.mean_interval([0.3]) is None and stats.mean_interval([]) is None

@@ -77,6 +77,7 @@ def kill_until_done(configs: list[RunConfig], dataset: Dataset, suite_dir: Path,
     """Kill at random moments; then let it finish. Between two starts at most one epoch of a run is trained again."""
     chosen = random.Random(seed)
     trained: dict[str, int] = {}
+    finished = False
     for number in range(KILLS_A_SUITE + 1):
         delay = chosen.uniform(0.0, 0.25) if number < KILLS_A_SUITE else None
         found = attempt(configs, dataset, suite_dir, kill_after=delay)
@@ -86,7 +87,8 @@ def kill_until_done(configs: list[RunConfig], dataset: Dataset, suite_dir: Path,
                 assert epoch >= trained.get(run_id, 0), "more than one epoch was trained again"
                 begun.add(run_id)
             trained[run_id] = epoch
-    assert found.finished
+        finished = found.finished
+    assert finished
 
 
 def assert_whole(configs: list[RunConfig], suite_dir: Path, undisturbed: Path, outcome_of: OutcomeOf) -> None:

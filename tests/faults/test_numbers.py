@@ -1,0 +1,166 @@
+"""Numbers that go wrong: losses that are not finite, odd counts of images, and bits that have to repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ablations import runner, train
+from ablations.config import RunConfig
+from ablations.engine import Trainer
+from ablations.errors import Diverged
+from ablations.evaluation import predict
+from ablations.events import EpochDone, Event
+from ablations.loader import Loader
+from ablations.record import RunFolder
+from ablations.splits import Dataset, Split
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def make_trainer(config: RunConfig) -> Trainer:
+    model = train.make_model(config.architecture, num_classes=10, seed=config.seed, device=CPU)
+    return Trainer(model, config.recipe)
+
+
+@pytest.mark.parametrize("optimizer", ["adadelta", "adam", "sgd"])
+def test_a_loss_that_is_not_finite_never_reaches_the_weights(
+    make_config: Callable[..., RunConfig], optimizer: str
+) -> None:
+    trainer = make_trainer(make_config(optimizer=optimizer))
+    trainer.model.train()
+    images, labels = torch.randn(32, 3, 8, 8), torch.arange(32) % 10
+    trainer.step(images, labels)
+    weights = [parameter.clone() for parameter in trainer.model.parameters()]
+    images[0, 0, 0, 0] = torch.inf
+    with pytest.raises(Diverged):
+        trainer.step(images, labels)
+    assert all(torch.equal(old, new) for old, new in zip(weights, trainer.model.parameters(), strict=True))
+
+
+def test_an_absurd_learning_rate_diverges_at_a_named_step_and_leaves_no_error_to_average(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    config = make_config(optimizer="sgd", learning_rate=1e20, schedule="constant")
+    (record,) = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+    assert record.status == "diverged" and record.test is None and record.test_accesses == 0
+    assert record.message.startswith("the training loss stopped being finite in step 2 of epoch 1")
+    folder = RunFolder(tmp_path / "runs", config)
+    assert not folder.has_predictions and not list(folder.checkpoints.glob("*"))
+    assert "NaN" not in (folder.path / "result.json").read_text() and "Infinity" not in record.message
+
+
+@pytest.mark.parametrize("count", [10_000, 9_999, 1])
+def test_evaluation_counts_every_image_once(make_config: Callable[..., RunConfig], digits: Dataset, count: int) -> None:
+    config = make_config(width=0.0625)
+    model = train.make_model(config.architecture, num_classes=10, seed=1, device=CPU)
+    repeated = np.arange(count) % len(digits.test)
+    split = digits.test.take(repeated)
+    found = predict(model, Loader(split, recipe=config.recipe, device=CPU).eval_batches())
+    assert len(found.labels) == count
+    # The counts of the 360 different images, each as often as it occurs.
+    once = predict(model, Loader(digits.test, recipe=config.recipe, device=CPU).eval_batches())
+    wrong = (once.classes[:, 0] != once.labels).numpy()
+    wrong_in_top5 = (once.classes != once.labels[:, None]).all(dim=1).numpy()
+    assert found.wrong == int(wrong[repeated].sum())
+    assert found.wrong_in_top5 == int(wrong_in_top5[repeated].sum())
+
+
+def test_with_fewer_than_five_classes_there_is_no_top5(
+    make_config: Callable[..., RunConfig], digits: Dataset, tmp_path: Path
+) -> None:
+    def of_four(split: Split) -> Split:
+        return split.take(np.flatnonzero(split.labels < 4)[:100])
+
+    four = replace(digits, train=of_four(digits.train), test=of_four(digits.test), class_names=("0", "1", "2", "3"))
+    config = replace(make_config(dataset=digits, epochs=1), num_classes=4)
+    (record,) = runner.run([config], dataset=four, device=CPU, suite_dir=tmp_path)
+    assert record.test is not None and record.test.top5_wrong is None and record.test.top5_error is None
+    data = json.loads((RunFolder(tmp_path / "runs", config).path / "result.json").read_text(encoding="utf-8"))
+    assert data["test"]["top5_wrong"] is None
+
+
+DETERMINISTIC = """
+import sys, run_all
+sys.exit(run_all.main(["--variants", "short4", "--limit-train", "200", "--epochs", "2", "--deterministic", "--device",
+    "cpu", "--results", sys.argv[1]]))
+"""
+
+
+def test_a_deterministic_run_repeats_its_bits_in_another_process(tmp_path: Path) -> None:
+    digests: list[dict[str, str]] = []
+    for name in ("first", "second"):
+        command = [sys.executable, "-c", DETERMINISTIC, str(tmp_path / name)]
+        finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert finished.returncode == 0, finished.stderr
+        (run,) = (tmp_path / name / "digits" / "runs").iterdir()
+        files = [*run.glob("checkpoint/weights-*.pt"), run / "predictions.npz", run / "config.json"]
+        digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
+        record: dict[str, Any] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        assert record["environment"]["deterministic"] is True
+        assert "deterministic kernels" in (tmp_path / name / "digits" / "report.md").read_text(encoding="utf-8")
+    assert len(digests[0]) == 3 and digests[0] == digests[1]
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("variant", ["naive", "reduced", "long", "short", "short2", "short3", "short4"])
+def test_on_a_gpu_a_deterministic_run_that_was_stopped_repeats_its_bits(
+    make_config: Callable[..., RunConfig],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    stop_at: Callable[[type[Event], int], Callable[[Event], None]],
+    outcome_of: Callable[[RunFolder], dict[str, Any]],
+    variant: str,
+) -> None:
+    config = make_config(variant=variant, flip=0.5)
+    outcomes = []
+    for name in ("undisturbed", "stopped"):
+        folder = RunFolder(tmp_path / name, config)
+        run = partial(
+            train.train,
+            config,
+            dataset=tiny_digits,
+            device=torch.device("cuda"),
+            folder=folder,
+            engine="graph",
+            deterministic=True,
+        )
+        if name == "stopped":
+            with pytest.raises(KeyboardInterrupt):
+                run(on_event=stop_at(EpochDone, 1))
+        run()
+        outcomes.append(outcome_of(folder))
+    torch.testing.assert_close(outcomes[1], outcomes[0], rtol=0, atol=0)
+
+
+def test_deterministic_kernels_are_asked_for_during_the_run_only(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+    config = make_config(epochs=1)
+    for deterministic in (True, False):
+        train.train(
+            config,
+            dataset=tiny_digits,
+            device=CPU,
+            folder=RunFolder(tmp_path / str(deterministic), config),
+            deterministic=deterministic,
+            on_event=lambda event: asked.append(torch.are_deterministic_algorithms_enabled()),
+        )
+        assert not torch.are_deterministic_algorithms_enabled()
+    half = len(asked) // 2
+    assert asked == [True] * half + [False] * half
