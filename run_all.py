@@ -256,6 +256,7 @@ def _prepare(
             "--fresh moves the earlier ones aside"
         )
     reported = planned.joined(earlier) if earlier and not changes else planned
+    confounds.check(reported)
     replaced = planned.runs if arguments.fresh else ()
     if arguments.fresh and earlier and changes:
         replaced = (*planned.runs, *earlier.runs)

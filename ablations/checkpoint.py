@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ import torch
 
 from .files import replacing
 
+logger = logging.getLogger(__name__)
+
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 _NAME = re.compile(r"epoch-(\d{6})-([0-9a-f]{64})\.pt")
 _WEIGHTS = "weights"
 
 
 def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
-    """Save the state after `epoch` finished epochs and forget all but the newest two."""
+    """Save the state after `epoch` finished epochs and forget all but the newest two.
+
+    Raises:
+        DiskFull: if there is no room for it; the earlier states are still there.
+    """
     _write(folder, state, stem=f"epoch-{epoch:06d}")
     for path in _newest_first(folder)[KEPT:]:
         path.unlink()
@@ -26,23 +33,24 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
 def load_newest(folder: Path, *, device: torch.device, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
     """The newest sound state, of at most `at_most` finished epochs, with their number; None if there is none.
 
-    A damaged file is moved aside under a name that ends in ``.damaged``. States of later epochs, and what a killed
-    process left half-written, are deleted: only one process works on a run.
+    A damaged file is moved aside under a name that ends in ``.damaged``, and logged as a warning. States of later
+    epochs, and what a killed process left half-written, are deleted: only one process works on a run.
     """
     for unfinished in folder.glob(".*.tmp"):
         unfinished.unlink()
     for path in _newest_first(folder):
-        match = _NAME.fullmatch(path.name)
-        assert match is not None
-        if at_most is not None and int(match[1]) > at_most:
+        epoch, sha256 = _epoch_and_sha256(path)
+        if at_most is not None and epoch > at_most:
             path.unlink()
             continue
-        if _sha256(path) == match[2]:
-            try:
-                return int(match[1]), torch.load(path, map_location=device, weights_only=True)
-            except Exception:  # right checksum, but not a state: as useless as a damaged one
-                pass
-        path.rename(path.with_name(f"{path.name}.damaged"))
+        found = _sha256(path)
+        if found != sha256:
+            _set_aside(path, f"its SHA-256 is {found}, its name says another")
+            continue
+        try:
+            return epoch, torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # right checksum, but not a state: as useless as a damaged one
+            _set_aside(path, f"it holds no training state: {type(error).__name__}")
     return None
 
 
@@ -74,7 +82,7 @@ def load_weights(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
-    with replacing(folder / stem) as temporary:
+    with replacing(folder / stem, needed_bytes=_tensor_bytes(state)) as temporary:
         # Through a file object: given a path, torch writes the file's name into it and so into its checksum.
         with temporary.open("wb") as file:
             torch.save(state, file)
@@ -85,9 +93,31 @@ def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
             other.unlink()
 
 
+def _tensor_bytes(state: Any) -> int:
+    """Bytes of all tensors in nested dicts and lists: the least that their file takes."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_tensor_bytes, parts))
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    aside = path.rename(path.with_name(f"{path.name}.damaged"))
+    earlier = _newest_first(path.parent)
+    now = f"the state after epoch {_epoch_and_sha256(earlier[0])[0]} is taken" if earlier else "the run starts anew"
+    size = aside.stat().st_size
+    logger.warning("%s is damaged (%d bytes; %s): it was moved aside as .damaged and %s", path, size, reason, now)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _epoch_and_sha256(path: Path) -> tuple[int, str]:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match[1]), match[2]
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from googlenet.arch import FIRST_STAGE, InceptionRow
@@ -13,7 +13,7 @@ from .config import RunConfig
 from .errors import ConfigError
 from .plan import Plan
 from .record import Environment, RunRecord
-from .suites import ARCHITECTURE, VERSIONS
+from .suites import ARCHITECTURE, DECLARABLE, VERSIONS
 
 # They name a run and its group; nothing is trained otherwise for them.
 NAMES = ("architecture.name", "recipe.name", "seed")
@@ -40,15 +40,18 @@ class Difference(NamedTuple):
 
 def differences(plan: Plan) -> list[Difference]:
     """All differences of the plan's variants from its baseline, or from its first variant where that is not planned."""
-    by_variant = {run.architecture.name: run for run in reversed(plan.runs)}
-    variants = list(dict.fromkeys(run.architecture.name for run in plan.runs))
-    baseline = dict(_flat(by_variant[plan.baseline if plan.baseline in by_variant else variants[0]]))
-    found = []
-    for variant in variants:
-        for path, value in _flat(by_variant[variant]):
-            if value != baseline[path] and path not in NAMES:
-                found.append(Difference(variant, path, _words(baseline[path]), _words(value)))
-    return found
+    by_variant: dict[str, dict[RunConfig, None]] = {}
+    for run in plan.runs:
+        by_variant.setdefault(run.architecture.name, {})[replace(run, seed=0)] = None
+    baseline = dict(_flat(next(iter(by_variant.get(plan.baseline) or next(iter(by_variant.values()))))))
+    found = [
+        Difference(variant, path, _words(baseline[path]), _words(value))
+        for variant, configs in by_variant.items()
+        for config in configs  # one, unless runs of the variant differ among themselves
+        for path, value in _flat(config)
+        if value != baseline[path] and path not in NAMES
+    ]
+    return list(dict.fromkeys(found))
 
 
 def declared(plan: Plan) -> list[Difference]:
@@ -65,10 +68,13 @@ def check(plan: Plan) -> None:
     confounds = [each for each in declared(plan) if not _covered(each.path, plan.declared)]
     if confounds:
         listed = "; ".join(map(str, confounds))
-        names = ", ".join(f'"{name}"' for name in dict.fromkeys(each.field for each in confounds))
+        named = dict.fromkeys((*plan.declared, *(each.field for each in confounds)))
+        names = ", ".join(f'"{name}"' for name in named)
+        can_be_declared = set(named) <= set(DECLARABLE)
+        remedy = f", or declare it in the suite file: declared = [{names}]" if can_be_declared else ""
         raise ConfigError(
-            f"suite {plan.suite} varies {', '.join(plan.varies)}, but more than that differs: {listed}. Make it equal, "
-            f"or declare it in the suite file: declared = [{names}]"
+            f"suite {plan.suite} varies {', '.join(plan.varies)}, but more than that differs: {listed}. Make it equal"
+            f"{remedy or '; data and subset cannot be declared'}"
         )
 
 
@@ -128,5 +134,5 @@ def _row_name(row: InceptionRow, stage: int) -> str:
 
 
 def _versions(environment: Environment) -> dict[str, str]:
-    pairs = dict(pair.split(" ", 1) for pair in environment.versions)
-    return {name: version for name, version in pairs.items() if name in _COMPUTING}
+    pairs = (pair.partition(" ") for pair in environment.versions)
+    return {name: version for name, _, version in pairs if name in _COMPUTING}

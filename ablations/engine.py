@@ -92,7 +92,7 @@ class Trainer:
         """
         if self._graph is not None and images.shape == self._graph.images.shape:
             return self._graph.replay(images, labels)
-        return self._step(images, labels)
+        return self._step(images, labels, must_be_finite=self.device.type == "cpu")
 
     def prepare(self, *, batch_sizes: Iterable[int]) -> None:
         """Do what only first steps of these batch sizes do: choose kernels, compile, capture.
@@ -116,11 +116,11 @@ class Trainer:
         else:
             self._step(images, labels)
 
-    def _step(self, images: Tensor, labels: Tensor) -> StepResult:
+    def _step(self, images: Tensor, labels: Tensor, *, must_be_finite: bool = False) -> StepResult:
         self.optimizer.zero_grad(set_to_none=True)
         loss, wrong = self._forward(self.model, self.recipe, images, labels)
         # On a GPU looking would cost a sync, so there the epoch's end tells, before anything is saved.
-        if self.device.type == "cpu" and not torch.isfinite(loss):
+        if must_be_finite and not torch.isfinite(loss):
             raise Diverged("the training loss is not finite")
         loss.backward()
         self.optimizer.step()

@@ -23,6 +23,12 @@ class DataMissing(DataError):
     """The data is not on this machine, and was not to be downloaded or could not be."""
 
 
+class DiskFull(UserError):
+    """A file could not be written whole, as its disk or quota has no room for it; the file before it is unchanged."""
+
+    exit_status = 3
+
+
 class SuiteLocked(UserError):
     """Another process holds the suite."""
 

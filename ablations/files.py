@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import DiskFull
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it is flushed to disk and takes the place of `path`.
 
-    A process killed at any moment leaves the old file or the new one, never a part of one.
+    A process killed at any moment leaves the old file or the new one, never a part of one. `needed_bytes` is the least
+    size of the new file, if it is known, which the error then names.
+
+    Raises:
+        DiskFull: if the disk or a quota has no room for the file; the old one is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except Exception as error:
+        written = temporary.stat().st_size if temporary.is_file() else 0
+        temporary.unlink(missing_ok=True)  # before the free bytes are counted
+        raise_if_full(error, path, needed_bytes=max(written, needed_bytes))
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file's content, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    """Replace the file's content, whole or not at all.
+
+    Raises:
+        DiskFull: if the disk or a quota has no room for it.
+    """
+    content = text.encode("utf-8")
+    with replacing(path, needed_bytes=len(content)) as temporary:
+        temporary.write_bytes(content)
+
+
+def raise_if_full(error: Exception, path: Path, *, needed_bytes: int) -> None:
+    """Raise DiskFull if that is why `path` could not be written.
+
+    The cause may lie behind another error: torch reports what went wrong in a write as a RuntimeError.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno in FULL:
+            raise DiskFull(
+                f"{path} cannot be written ({os.strerror(behind.errno)}): it needs at least {needed_bytes:,} bytes and "
+                f"{_free_bytes(path):,} are free. What it held before is unchanged; free some space and start again"
+            ) from error
+        behind = behind.__cause__ or behind.__context__
+
+
+def _free_bytes(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return shutil.disk_usage(folder).free

@@ -8,25 +8,38 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError, DataMissing
+from .errors import DataError, DataMissing, DiskFull
 from .files import replacing
 from .splits import Dataset, Images, Split, assemble
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # What torchvision's ImageFolder accepts.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 DEFAULT_IMAGE_SIZE = 32
+DECODING = "2"  # raised when the same files decode to other pixels
 CACHED_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def load_folder(root: Path, *, image_size: int | None) -> Dataset:
-    """Read ``train/<class>/*`` and ``test/<class>/*`` as torchvision's ImageFolder does, in RGB.
+    """Read ``train/<class>/*`` and ``test/<class>/*`` as torchvision's ImageFolder does, in 8-bit RGB.
+
+    Grey, palette and CMYK images become RGB, 16 bits a channel are scaled to 8 (where torchvision cuts grey ones off
+    at 255), transparency is dropped without blending, and of an animation the first frame is taken. Pixels of 32
+    bits, whose range no file tells, are an error.
 
     The decoded arrays are kept in one file inside `root`, used until a file there changes its name, size or time.
+
+    Raises:
+        DataMissing: if a folder is not there.
+        DataError: naming the file that cannot be read, is of another size without `image_size`, or has more pixels
+            than Pillow takes for an honest image; or the folder whose classes cannot be used.
     """
     files = {split: _class_files(root / split) for split in ("train", "test")}
     class_names = tuple(files["train"])
@@ -105,8 +118,8 @@ def _image_file(entry: os.DirEntry[str]) -> ImageFile:
 
 
 def _listing_digest(root: Path, files: dict[str, dict[str, list[ImageFile]]]) -> str:
-    """SHA-256 of every file's path below `root`, size and time: the same listing, the same images."""
-    lines: list[str] = []
+    """SHA-256 of every file's path below `root`, size and time: the same listing, the same pixels."""
+    lines = [DECODING]
     for split, by_class in files.items():
         start = len(str(root / split))
         for in_class in by_class.values():
@@ -127,7 +140,7 @@ def _decode_image(path: str, *, image_size: int | None) -> Images:
 
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            image = _to_rgb(file)
     except Exception as error:  # Pillow's decoders raise almost anything on broken files
         raise DataError(f"{path} cannot be read as an image ({error}); replace or remove it") from error
     if image_size is not None and image.size != (image_size, image_size):
@@ -139,6 +152,21 @@ def _decode_image(path: str, *, image_size: int | None) -> Images:
             "pass --image-size N to resize all images to NxN"
         )
     return np.asarray(image, dtype=np.uint8)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS  # Pillow itself only warns up to twice of it
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(f"{image.width}x{image.height} pixels are over the limit of {limit:,}")
+    # Some of Pillow's versions and formats keep 16 bits in a 32-bit mode.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"it has 32 bits a channel (mode {image.mode}), whose range is unknown; use 8 or 16")
+    image.info.pop("transparency", None)  # which Pillow would warn of
+    return image.convert("RGB")
 
 
 def _read_cache(path: Path, *, listing: str) -> dict[str, NDArray[Any]] | None:
@@ -155,5 +183,5 @@ def _write_cache(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-    except OSError as error:
+    except (OSError, DiskFull) as error:
         warnings.warn(f"{path} cannot be written ({error}); the images will be decoded at every start", stacklevel=2)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from . import files
 from .errors import ConfigError
-from .schema import from_plain, to_plain
+from .schema import from_plain, parse_json, to_plain
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -20,31 +23,55 @@ class Lines(Generic[T]):
     def __init__(self, path: Path, kind: type[T]) -> None:
         self.path = path
         self._kind = kind
+        self._torn: bytes | None = None  # the torn line that was logged, as a file is read several times
 
     def append(self, entry: T) -> None:
-        """Append a line and hand it to the system."""
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(_line(entry))
+        """Append a line and hand it to the system, where it outlives this process.
+
+        It is not forced to disk, which would take milliseconds: a line that a power failure loses counts as not
+        recorded, and its epoch is trained again.
+
+        Raises:
+            DiskFull: if the disk or a quota has no room for it; a part of it may be there, which `read` drops.
+        """
+        line = _line(entry)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line)
+        except OSError as error:
+            files.raise_if_full(error, self.path, needed_bytes=len(line))
+            raise
 
     def read(self) -> tuple[T, ...]:
         """The entries that were written whole; none if there is no file.
 
+        A last line that a killed process left torn is dropped, and logged as a warning.
+
         Raises:
-            ConfigError: if a line is damaged.
+            ConfigError: if any other line is damaged.
         """
         return tuple(self._entries()) if self.path.is_file() else ()
 
     def rewrite(self, entries: Sequence[T]) -> None:
-        """Keep exactly these entries; without any, no file is made."""
+        """Keep exactly these entries; without any, no file is made.
+
+        Raises:
+            DiskFull: if the disk or a quota has no room for them; the file is unchanged.
+        """
         if entries or self.path.is_file():
             files.write_text(self.path, "".join(_line(entry) for entry in entries))
 
     def _entries(self) -> Iterator[T]:
-        # The last: empty, or a line that a killed process left torn.
-        for number, line in enumerate(self.path.read_bytes().split(b"\n")[:-1], start=1):
+        *lines, torn = self.path.read_bytes().split(b"\n")
+        if torn and torn != self._torn:
+            self._torn = torn
+            logger.warning(
+                "%s ends in a torn line, of a write that was cut short: its %d bytes are dropped", self.path, len(torn)
+            )
+        for number, line in enumerate(lines, start=1):
             where = f"{self.path}, line {number}"
             try:
-                data = json.loads(line)
+                data = parse_json(line)
             except ValueError as error:
                 raise ConfigError(f"{where} is damaged ({error}); --fresh moves the run aside") from error
             yield from_plain(self._kind, data, where=where)

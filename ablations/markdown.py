@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from .cells import is_numeric
 from .document import Block, Document, Items, Picture, Table, Text
 
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 def escape(text: str) -> str:
@@ -18,9 +18,10 @@ def escape(text: str) -> str:
 
 def code(text: str) -> str:
     """Text as a code span, whatever backticks it holds."""
+    text = " ".join(text.split())
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{' '.join(text.split())}{space}{fence}"
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def render(document: Document) -> str:

@@ -115,6 +115,11 @@ def differences_section(results: Results) -> Section:
         for each in found
     ]
     blocks: list[Any] = [Table("differences", rows)] if rows else [Text("The variants do not differ.")]
+    variants = list(dict.fromkeys(results.runs["variant"]))
+    if rows and results.plan.baseline not in variants:
+        blocks.append(
+            Text(f"As {results.plan.baseline} is not among these runs, {variants[0]} stands for the baseline.")
+        )
     if footnoted:
         listed = "; ".join(escape(str(each)) for each in sorted(footnoted))
         blocks.append(
@@ -238,7 +243,7 @@ def _published_rows(summary: pd.DataFrame, table: pd.DataFrame) -> list[dict[str
         rows.append(
             {
                 "variant": row["variant"],
-                "n": str(row["n"]),
+                "n": cells.count(row["n"]),
                 "top-1 % published": cells.percent(known["top1_error"], digits=0),
                 "top-1 % measured": cells.percent(row["top1_error_mean"], row["top1_error_std"]),
                 "top-5 % published": cells.percent(known["top5_error"], digits=0),

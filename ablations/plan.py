@@ -89,6 +89,12 @@ class Plan:
     runs: tuple[RunConfig, ...]
     full_size: tuple[FullSize, ...]
 
+    def __post_init__(self) -> None:
+        uncounted = {run.architecture.name for run in self.runs} - {size.variant for size in self.full_size}
+        if not self.runs or uncounted:
+            lacking = f"full_size of {', '.join(sorted(uncounted))}" if uncounted else "runs"
+            raise ValueError(f"the plan has no {lacking}; run the suite again to replace it")
+
     def changes_since(self, earlier: Plan) -> list[str]:
         """What keeps the two plans' runs out of one table, a line a value that differs."""
         changes = []
@@ -105,11 +111,14 @@ class Plan:
         """This plan with the runs of an earlier one that belong in the same table.
 
         They do if data, recipe, subset, width, baseline and margin are the same; otherwise this plan stands alone.
-        Runs of a variant whose architecture or own recipe has changed since are left out.
+        Runs of a variant whose architecture or own recipe has changed since are left out, and all if the baseline has.
         """
         if self.changes_since(earlier):
             return self
+        before = {run.architecture.name: (run.architecture, run.recipe) for run in earlier.runs}
         now = {run.architecture.name: (run.architecture, run.recipe) for run in self.runs}
+        if self.baseline in now and self.baseline in before and now[self.baseline] != before[self.baseline]:
+            return self
         own = set(self.runs)
         kept = [
             run

@@ -13,13 +13,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from googlenet.checks import check_choice
+from googlenet.checks import check_choice, check_count, check_range
 
 from . import files
 from .config import RunConfig
 from .errors import ConfigError
 from .lines import Lines
-from .schema import from_plain, to_plain
+from .schema import from_plain, parse_json, to_plain
 
 SCHEMA = 3
 TOP_K = 5  # most likely classes of an image that are kept
@@ -48,6 +48,10 @@ class DiagnosedEpoch:
     images: int
     top1_wrong: int
 
+    def __post_init__(self) -> None:
+        check_count("images", self.images)
+        check_range("top1_wrong", self.top1_wrong, low=0, high=self.images)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
@@ -60,6 +64,12 @@ class TestResult:
     images: int
     top1_wrong: int
     top5_wrong: int | None
+
+    def __post_init__(self) -> None:
+        check_count("images", self.images)
+        check_range("top1_wrong", self.top1_wrong, low=0, high=self.images)
+        if self.top5_wrong is not None:
+            check_range("top5_wrong", self.top5_wrong, low=0, high=self.top1_wrong)
 
     @property
     def top1_error(self) -> float:
@@ -168,6 +178,10 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, get_args(Status))
+        if self.status == "done":
+            for name in ("train_images", "test", "costs", "times"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"status is 'done', but {name} is missing; train the run again")
 
 
 class RunFolder:
@@ -224,7 +238,11 @@ class RunFolder:
     ) -> None:
         """Write ``predictions.npz``: for N test images the top-K classes and logits (N, K), and (N,) the probability
         of the most likely class, that of the true class, and the true class itself."""
-        with files.replacing(self._predictions) as temporary, temporary.open("wb") as file:
+        needed_bytes = sum(array.nbytes for array in (logits, confidence, true_probability))
+        with (
+            files.replacing(self._predictions, needed_bytes=needed_bytes) as temporary,
+            temporary.open("wb") as file,
+        ):
             # Not compressed: floats hardly shrink, and a report reads these files by the thousand.
             narrow = np.min_scalar_type(self.config.num_classes - 1)
             np.savez(
@@ -265,7 +283,7 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
         ConfigError: if the file is no record, or one of another schema.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON ({error}); move its folder away to train the run again") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import evidence, files, findings, html, latex, markdown, overview, plots, tables, tradeoffs, verdicts
+from . import evidence, files, findings, html, latex, markdown, ordering, overview, plots, tables, tradeoffs, verdicts
 from .document import Document, Picture, Section, Table, Text
 from .drawings import Drawing
 from .drawings import write as write_drawings
 from .errors import ConfigError
 from .evidence import Evidence
-from .findings import Agreement
+from .ordering import Agreement
 from .tables import Results
 from .tradeoffs import Tradeoffs
 from .verdicts import Verdicts
@@ -124,8 +124,8 @@ def compose(analysis: Analysis, drawings: Mapping[str, Drawing]) -> Document:
         overview.results_section(results),
         findings.verdict_section(results, analysis.judged),
         overview.differences_section(results),
-        findings.tradeoff_section(analysis.weighed),
-        findings.order_section(analysis.weighed, analysis.agreement),
+        ordering.tradeoff_section(analysis.weighed),
+        ordering.order_section(analysis.weighed, analysis.agreement),
         _figures(drawings),
         findings.selection_section(results),
         findings.evidence_section(results, analysis.found),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from googlenet.checks import nearest
+from googlenet.checks import nearest, shown
 
 from .errors import ConfigError
 
@@ -25,6 +27,29 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON as RFC 8259 has it, without Python's NaN and Infinity.
+
+    Raises:
+        ValueError: if it is none, holds a number beyond a float's range, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {shown(text)} is beyond a float's range")
+    return number
+
+
 def from_plain(cls: type[T], data: object, *, where: str) -> T:
     """Build the dataclass `cls` from a mapping as `to_plain` made it; `where` begins every error message.
 
@@ -34,7 +59,7 @@ def from_plain(cls: type[T], data: object, *, where: str) -> T:
         ConfigError: on an unknown, missing or wrongly typed key, and where the class itself refuses a value.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{where}: expected a table of {cls.__name__}'s keys, found {data!r}")
+        raise ConfigError(f"{where}: expected a table of {cls.__name__}'s keys, found {shown(data)}")
     fields, hints = _fields(cls)
     check_keys(data, known=fields, where=where)
     values: dict[str, Any] = {}
@@ -59,10 +84,12 @@ def check_keys(data: Mapping[Any, Any], *, known: Mapping[str, Any] | tuple[str,
     """Raise ConfigError on the first key that is not known, naming the nearest one."""
     for key in data:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}; allowed: {', '.join(known)}{nearest(str(key), known)}")
+            raise ConfigError(f"{where}: unknown key {shown(key)}; allowed: {', '.join(known)}{nearest(key, known)}")
 
 
 def _convert(hint: Any, value: Any, *, where: str) -> Any:
+    if type(value) is hint:  # nearly always, and then quickly
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
@@ -70,7 +97,7 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
         return _convert(next(a for a in arguments if a is not type(None)), value, where=where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where}: expected a list, found {value!r}")
+            raise ConfigError(f"{where}: expected a list, found {shown(value)}")
         return tuple(_convert(arguments[0], item, where=f"{where}[{index}]") for index, item in enumerate(value))
     if origin is typing.Literal:
         return value  # the class checks its own choices
@@ -84,5 +111,5 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
         except OverflowError as error:
             raise ConfigError(f"{where}: the number is too large; use one below 1e300") from error
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {shown(value)}")
     return value

@@ -17,14 +17,17 @@ def flattery(results: Results) -> pd.DataFrame:
     if runs.empty or results.epochs["test_error"].isna().all():
         return pd.DataFrame()
     epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]
-    by_run = epochs.astype({"test_error": float}).pivot(index="run_id", columns="epoch", values="test_error")
-    by_run = by_run.reindex(runs["run_id"])
+    epochs = epochs.astype({"test_error": float})
+    by_run = epochs.groupby("run_id")["test_error"]
+    # Each run by its own number of epochs, which a variant's recipe may change.
+    whole = epochs[by_run.transform("count") == by_run.transform("size")]
+    best = epochs.loc[whole.groupby("run_id")["test_error"].idxmin()].set_index("run_id").reindex(runs["run_id"])
     found = pd.DataFrame(
         {
             "variant": runs["variant"].to_numpy(),
             "reported": runs["top1_error"].to_numpy(dtype=float),
-            "least": by_run.min(axis=1, skipna=False).to_numpy(),
-            "epoch": [row.idxmin() if row.notna().all() else None for _, row in by_run.iterrows()],
+            "least": best["test_error"].to_numpy(),
+            "epoch": best["epoch"].to_numpy(dtype=float),
         }
     )
     found["flattery"] = found["reported"] - found["least"]

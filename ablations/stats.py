@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from .power import MIN_SEEDS, seeds_for_difference, seeds_for_equivalence
+
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 Errors = NDArray[np.float64]
 
 ALPHA = 0.05
-POWER = 0.8
-MIN_SEEDS = 2  # for a spread
 BOOTSTRAP_SEEDS = 8  # below, bias and acceleration cannot be estimated
 BOOTSTRAPS = 9999
 EXACT_SEEDS = 16  # up to which all 2^n signs are gone through
-MOST_SEEDS = 1000  # that are worth asking for
 
 
 class Interval(NamedTuple):
@@ -141,44 +140,6 @@ def mcnemar(variant_wrong: NDArray[np.bool_], baseline_wrong: NDArray[np.bool_])
     return ImageTest(only_variant, only_baseline, p)
 
 
-def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int | None:
-    """The fewest seeds with which a two-sided paired t test at `alpha` finds this difference with 80 % probability.
-
-    Source: the power function of the t test, by the noncentral t distribution.
-    """
-    if not difference:
-        return None
-
-    def power(n: int) -> float:
-        noncentrality = abs(difference) / (std / math.sqrt(n))
-        critical = stats.t.ppf(1 - alpha / 2, n - 1)
-        return float(stats.nct.sf(critical, n - 1, noncentrality))
-
-    return _fewest(power)
-
-
-def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:
-    """The fewest seeds with which two one-sided t tests at `alpha` show equivalence with 80 % probability.
-
-    Exact for the two tests together: given the sample's standard deviation s, the mean has to lie within
-    margin - t s / sqrt(n), so the normal probability of that is averaged over the distribution of s.
-    """
-    if abs(difference) >= margin:
-        return None
-    levels = (np.arange(500) + 0.5) / 500
-
-    def power(n: int) -> float:
-        sample_std = std * np.sqrt(stats.chi2.ppf(levels, n - 1) / (n - 1))
-        standard_error = std / math.sqrt(n)
-        room = margin - stats.t.ppf(1 - alpha, n - 1) * sample_std / math.sqrt(n)
-        inside = stats.norm.cdf((room - difference) / standard_error) - stats.norm.cdf(
-            (-room - difference) / standard_error
-        )
-        return float(np.where(room > 0, inside, 0).mean())
-
-    return _fewest(power)
-
-
 def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> NDArray[np.bool_]:
     """Which of the points are on the front: no other one is as good in both and better in one.
 
@@ -292,14 +253,3 @@ def _bootstrap(differences: Errors, random_source: np.random.Generator) -> Inter
             (differences,), np.mean, method="BCa", n_resamples=BOOTSTRAPS, rng=random_source
         ).confidence_interval
     return None if math.isnan(found.low) else Interval(float(found.low), float(found.high))
-
-
-def _fewest(power: Callable[[int], float]) -> int | None:
-    """The smallest number of seeds with enough power, which grows with it, by bisection."""
-    if power(MOST_SEEDS) < POWER:
-        return None
-    low, high = MIN_SEEDS - 1, MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high

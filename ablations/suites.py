@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from googlenet.arch import Architecture
-from googlenet.checks import check_choice, check_count, check_name, check_range
+from googlenet.checks import MAX_NAME, check_choice, check_count, check_name, check_range, shown
 from googlenet.variants import ARCHITECTURES, REDUCED, VARIANTS, architecture, rows
 
 from .config import DIGITS, PUBLISHED, RECIPES, Precision, Recipe
@@ -197,26 +197,33 @@ def read_suite_file(path: Path) -> Suite:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: it is nested too deeply") from error
     check_keys(data, known=FILE_KEYS, where=where)
-    if data.get("name") in SUITES:
+    if data.get("name") in tuple(SUITES):
         raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
     own = _table(data.pop("variant", {}), where=f"{where}: variant")
     names = data.pop("variants", list(own))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{where}: variants is {names!r}; give a list with at least one name")
+        raise ConfigError(f"{where}: variants is {shown(names)}; give a list with at least one name")
     unused = sorted(set(own) - set(names))
     if unused:
-        raise ConfigError(f"{where}: [variant.{unused[0]}] is not among variants; add it there or remove it")
+        raise ConfigError(
+            f"{where}: [variant.{_shown_name(unused[0])}] is not among variants; add it there or remove it"
+        )
     changes = {
         name: table.pop("recipe") for name, table in own.items() if isinstance(table, dict) and "recipe" in table
     }
-    architectures = [_read_variant(name, own.get(name), where=f"{where}: variant {name}") for name in names]
+    architectures = [
+        _read_variant(name, own.get(name), where=f"{where}: variant {_shown_name(name)}") for name in names
+    ]
     recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
     _choose("baseline", data.setdefault("baseline", names[0]), names, where=where)
     plain = {**data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
     suite = from_plain(Suite, plain, where=where)
     for name, table in changes.items():
-        check_keys(_table(table, where=f"{where}: variant {name}: recipe"), known=RECIPE_KEYS, where=where)
+        inside = f"{where}: variant {_shown_name(name)}: recipe"
+        check_keys(_table(table, where=inside), known=RECIPE_KEYS, where=inside)
     suite = replace(suite, recipe_changes=changes)
     for name in changes:
         try:
@@ -224,6 +231,11 @@ def read_suite_file(path: Path) -> Suite:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
     return suite
+
+
+def _shown_name(name: str) -> str:
+    """A name that may not be usable, in an error message."""
+    return name if len(name) <= MAX_NAME and name.isprintable() else shown(name)
 
 
 def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> str:
@@ -236,7 +248,7 @@ def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> 
 
 def _table(value: object, *, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ConfigError(f"{where}: expected a table, found {value!r}")
+        raise ConfigError(f"{where}: expected a table, found {shown(value)}")
     return value
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
-from . import stats, tables
+from . import power, stats, tables
 from .stats import Interval
 from .tables import Results
 
@@ -159,7 +159,7 @@ def _grid(runs: pd.DataFrame, column: str, variants: list[str]) -> Values:
 
 def _resamples(seeds: int, random_source: np.random.Generator) -> Values:
     """How often each seed is in each bootstrap resample, (RESAMPLES, n); no resample of a single seed."""
-    count = RESAMPLES if seeds >= stats.MIN_SEEDS else 0
+    count = RESAMPLES if seeds >= power.MIN_SEEDS else 0
     return random_source.multinomial(seeds, np.full(seeds, 1 / seeds), size=count).astype(float)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import stats
+from . import power, stats
 from .errors import ConfigError
 from .plan import Plan
 from .record import RunFolder
@@ -61,7 +61,7 @@ def judge(results: Results, suite_dir: Path) -> Verdicts:
         return Verdicts(reason=f"{missing} of {len(runs)} planned runs are not done; they are listed below")
     if len(set(seeds.values())) > 1:
         return Verdicts(reason="variants were trained with different seeds; run all of them with the same --seeds")
-    if len(seeds[plan.baseline]) < stats.MIN_SEEDS:
+    if len(seeds[plan.baseline]) < power.MIN_SEEDS:
         try:
             return Verdicts(image_tests=_image_tests(plan, suite_dir))
         except ConfigError as error:

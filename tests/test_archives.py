@@ -27,6 +27,11 @@ CIFAR: dict[str, Any] = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": to
 Members = dict[str, dict[str, Any]]
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "WAITS_SECONDS", (0.0, 0.0))
+
+
 def python2_pickle(value: object) -> bytes:
     """What Python 2's cPickle writes: the official batches are such pickles, with byte strings and an old numpy."""
     return pickle.PROTO + b"\x02" + _python2(value) + pickle.STOP

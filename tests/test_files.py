@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.errors import DiskFull
 from ablations.files import replacing, write_text
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +98,7 @@ def test_a_failing_disk_leaves_the_old_file_whole(
     path = tmp_path / "report.md"
     path.write_text("old")
     monkeypatch.setattr(*step, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

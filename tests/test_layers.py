@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module may import those that stand in an earlier line, and none of its own line or a later one.
 GOOGLENET_ORDER = [["checks"], ["arch"], ["variants", "counts"], ["blocks"], ["model"]]
 ABLATIONS_ORDER = [
-    ["errors", "files", "draws", "stats", "published", "hardware", "document"],
+    ["errors", "draws", "power", "published", "hardware", "document"],
+    ["files", "stats"],
     ["drawings"],
     ["cells"],
     ["schema"],
@@ -38,7 +39,7 @@ ABLATIONS_ORDER = [
     ["conclusions", "tradeoffs", "evidence"],
     ["plots", "markdown", "html"],
     ["latex"],
-    ["overview", "findings"],
+    ["overview", "findings", "ordering"],
     ["report"],
     ["console", "tracking"],
 ]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
+from markdown_it import MarkdownIt
 
-from ablations import overview
+from ablations import markdown, overview, tables
 from ablations.config import DIGITS, FAST, PUBLISHED, Precision
+from ablations.document import Document, Items, Section, Table, Text
+from ablations.plan import Plan
+from ablations.tables import Results
 
 
 def test_recipes_are_described_with_what_was_changed() -> None:
@@ -37,3 +44,137 @@ def test_the_devices_precision_is_said_and_is_no_change_of_the_recipe(precision:
         assert f", {precision}, " in described and "changed" not in described
     changed = replace(PUBLISHED, flip=0.25, precision=precision)
     assert "`published` with flip changed" in overview.describe_recipe(changed)
+
+
+def complete(suite_dir: Path, plan: Plan) -> Results:
+    save(suite_dir, plan, [make_record(run, wrong=1000) for run in plan.runs])
+    return tables.load(suite_dir)
+
+
+def table_of(section: Section) -> list[dict[str, str]]:
+    (table,) = [block for block in section.blocks if isinstance(block, Table)]
+    return [dict(row) for row in table.rows]
+
+
+def texts_of(section: Section) -> str:
+    return "\n".join(block.text for block in section.blocks if isinstance(block, Text))
+
+
+def items_of(section: Section) -> list[str]:
+    return [item for block in section.blocks if isinstance(block, Items) for item in block.items]
+
+
+def test_differences_are_listed_field_by_field_with_both_values(tmp_path: Path) -> None:
+    results = complete(tmp_path, make_plan("cifar10", seeds=1, variants=("naive", "reduced", "short3")))
+    section = overview.differences_section(results)
+    assert [list(row.values()) for row in table_of(section)] == [
+        ["naive", "`reduction`", "True", "False"],
+        ["naive", "`branch5x5`", "3x3+3x3", "3x3"],
+        ["short3", "`stages`", "3a 3b / 4a 4b 4c 4d 4e / 5a 5b", "3a / 4a / 5b"],
+        ["short3", "`stem_channels`", "192", "832"],
+    ]
+    assert "Declared difference" not in texts_of(section)
+
+
+def test_a_single_variant_differs_from_nothing(tmp_path: Path) -> None:
+    results = complete(tmp_path, make_plan("cifar10", seeds=1, variants=("reduced",)))
+    assert texts_of(overview.differences_section(results)) == "The variants do not differ."
+
+
+def test_every_absent_run_is_listed_with_its_state_and_the_commands(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
+    plan = replace(plan, commands=("python run_all.py --variants 'a`b'", "python run_all.py"))
+    done, *rest = (make_record(run, wrong=1000) for run in plan.runs)
+    stopped = failed(rest[0], status="interrupted", message="stopped by a signal")
+    diverged = failed(rest[1], status="diverged", message="")
+    save(tmp_path, plan, [done, stopped, diverged])
+    section = overview.absent_section(tables.load(tmp_path))
+    assert items_of(section) == [
+        f"`{stopped.run_id}` interrupted after 1 of 14 epochs: stopped by a signal",
+        f"`{diverged.run_id}` diverged after 1 of 14 epochs",
+        f"`{rest[2].run_id}` missing after 0 of 14 epochs",
+    ]
+    assert texts_of(section) == "To train them: ``python run_all.py --variants 'a`b'``, then `python run_all.py`"
+
+
+def test_a_complete_suite_has_no_absent_run(tmp_path: Path) -> None:
+    section = overview.absent_section(complete(tmp_path, make_plan("cifar10", seeds=1)))
+    assert (items_of(section), texts_of(section)) == ([], "None: every planned run is done.")
+
+
+def test_seeds_that_not_every_variant_has_are_left_out_and_named(tmp_path: Path) -> None:
+    one = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    three = make_plan("cifar10", seeds=3, variants=("reduced",))
+    for plan in (one, three):
+        save(tmp_path, plan, [make_record(run, wrong=1000 * run.seed) for run in plan.runs])
+    results = tables.load(tmp_path)
+    assert list(results.summary["n"]) == list(results.summary["n_planned"]) == [1, 1]
+    assert set(results.summary["top1_error_mean"]) == {0.1}, "of seed 1 alone"
+    others = [run.run_id for run in three.runs if run.seed > 1]
+    assert sorted(results.left_out) == sorted(others)
+    assert results.other_runs == 0
+    note = texts_of(overview.head(results))
+    assert "**Left out.** 2 runs of seeds that not every variant has (" in note
+    assert all(run_id in note for run_id in others) and "the same --seeds for all variants" in note
+    both = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
+    complete_again = complete(tmp_path, both)
+    assert complete_again.left_out == () and list(complete_again.summary["n"]) == [3, 3]
+    assert "Left out" not in texts_of(overview.head(complete_again))
+
+
+def test_long_lists_of_runs_are_cut_with_their_number(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    save(tmp_path, plan, [])
+    save(tmp_path, make_plan("cifar10", seeds=14, variants=("reduced",)), [])
+    note = texts_of(overview.head(tables.load(tmp_path)))
+    assert "**Left out.** 13 runs " in note and " and 3 more)" in note
+    assert note.count("cifar10-reduced-s") == 10
+
+
+def test_deterministic_kernels_are_part_of_the_hardware(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    first, second = (make_record(run, wrong=1000) for run in plan.runs)
+    save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, deterministic=True))])
+    (hardware,) = [item for item in items_of(overview.head(tables.load(tmp_path))) if item.startswith("**Hardware")]
+    assert hardware.count("engine graph") == 2 and hardware.endswith("engine graph, deterministic kernels")
+
+
+def test_odd_titles_axes_and_messages_stay_text(tmp_path: Path) -> None:
+    title = "photos_of_*cats* | <b>dogs</b>\nand `more` [x](y)"
+    plan = make_plan("folder", seeds=1, variants=("reduced", "short"))
+    plan = replace(plan, axis="a|b *c*", data=replace(plan.data, title=title))
+    done, other = (make_record(run, wrong=1000) for run in plan.runs)
+    message = "RuntimeError: <oom>\n\n# not a heading\n| *no* | `row` |"
+    save(tmp_path, plan, [done, failed(other, status="failed", message=message)])
+    results = tables.load(tmp_path)
+    sections = [overview.head(results), overview.absent_section(results)]
+    text = markdown.render(Document("Suite folder", sections))
+    page = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    assert f"{' '.join(html.escape(title, quote=False).split())}: 10 classes" in page
+    assert "a|b *c* (stages," in page
+    assert f"1 of 14 epochs: {' '.join(html.escape(message, quote=False).split())}</li>" in page
+    assert page.count("<h1>") == page.count("<h2>") == 1
+    for element in ("<table>", "<em>", "<b>", "<a "):
+        assert element not in page
+
+
+def test_gaps_in_a_summary_are_dashes_and_incomplete_rows_say_so(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short", "long"))
+    wrong = {"reduced": [1000, 1100], "short": [900]}
+    save_suite(tmp_path, plan, wrong=wrong)
+    results = tables.load(tmp_path)
+    reduced, short, long = table_of(overview.results_section(results))
+    assert [row["n"] for row in (reduced, short, long)] == ["2", "1 of 2", "0 of 2"]
+    assert [row["95 % interval"] for row in (short, long)] == ["–", "–"]
+    assert set(list(long.values())[2:]) == {"–"}
+    # The 97.5 % point of Student's t with one degree of freedom is 12.7062; an error is never above 1 or below 0.
+    low, high = (10.5 + sign * 0.5 * 12.7062 for sign in (-1, 1))
+    assert reduced["95 % interval"] == f"[{low:.2f}, {high:.2f}]"
+    assert "95 % interval" not in overview.summary_table(results, intervals=False)[0]
+    assert "so the row is incomplete" in texts_of(overview.results_section(results))
+
+
+def test_without_the_baseline_the_variant_in_its_place_is_named(tmp_path: Path) -> None:
+    results = complete(tmp_path, make_plan("cifar10", seeds=1, variants=("short", "short2")))
+    section = overview.differences_section(results)
+    assert texts_of(section) == "As reduced is not among these runs, short stands for the baseline."

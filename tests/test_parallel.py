@@ -18,11 +18,12 @@ from ablations import parallel, runner
 from ablations.config import RunConfig
 from ablations.errors import DataError
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
-from ablations.record import RunFolder, RunRecord
+from ablations.record import RunFolder, RunRecord, Times
 from ablations.splits import Dataset
 
 CPU = torch.device("cpu")
 IMAGES, EPOCHS = 100, 2
+NO_TIMES = Times(startup_seconds=0.0, compile_seconds=0.0, train_seconds=0.0, eval_seconds=0.0, timing_valid=False)
 ENDLESS = 10_000  # epochs, of runs that are stopped: more than any machine trains before it is told to stop
 
 StopAt = Callable[[type[Event], int], Callable[[Event], None]]
@@ -82,7 +83,7 @@ def without_times(record: RunRecord) -> RunRecord:
     """What must not depend on how many runs there are at a time; the process is another, so is its memory."""
     costs = record.costs and replace(record.costs, peak_memory_bytes=None)
     epochs = tuple(replace(epoch, train_seconds=0.0, eval_seconds=0.0) for epoch in record.epochs)
-    return replace(record, costs=costs, epochs=epochs, times=None)
+    return replace(record, costs=costs, epochs=epochs, times=record.times and NO_TIMES)
 
 
 def test_records_are_those_of_one_run_after_the_other(suite: Suite, one_by_one: Suite) -> None:
@@ -206,7 +207,7 @@ def test_what_the_user_must_mend_stops_the_suite(
         parallel.run([make_config()], dataset=other, device=CPU, suite_dir=tmp_path, workers=2)
     assert raised.value.exit_status == 4
     assert multiprocessing.active_children() == []
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
 
 
 def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset) -> None:

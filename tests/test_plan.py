@@ -234,3 +234,62 @@ def test_a_plan_comes_back_from_json_equal(digits_plan: Plan) -> None:
     back = from_plain(Plan, json.loads(text), where="plan")
     assert back == digits_plan
     assert [run.run_id for run in back.runs] == [run.run_id for run in digits_plan.runs]
+
+
+def with_own_recipe(variant: str, **changes: Any) -> Suite:
+    suite = select(SUITES["folder"], variants=("reduced", variant), seeds=2)
+    return dataclasses.replace(suite, recipe_changes={variant: changes}, declared=("recipe",))
+
+
+def test_runs_have_their_variants_own_recipe() -> None:
+    planned = make(with_own_recipe("short", learning_rate=0.5))
+    rates = {run.architecture.name: run.recipe.learning_rate for run in planned.runs}
+    assert rates == {"reduced": PUBLISHED.learning_rate, "short": 0.5}
+    assert planned.recipe == RECIPE, "that of the suite"
+
+
+def test_a_last_batch_of_one_image_is_refused_in_a_variants_own_recipe() -> None:
+    make(with_own_recipe("short", batch_size=36))
+    with pytest.raises(ValueError, match="batches of 37 "):
+        make(with_own_recipe("short", batch_size=37))  # 27 x 37 + 1 = 1,000
+
+
+def test_a_changed_recipe_of_its_own_drops_a_variants_earlier_runs_only() -> None:
+    earlier = make(with_own_recipe("short", learning_rate=0.5))
+    same = make(dataclasses.replace(with_own_recipe("short", learning_rate=0.5), seeds=1)).joined(earlier)
+    assert sorted(runs_of(same)) == sorted(runs_of(earlier))
+    other = make(dataclasses.replace(with_own_recipe("short", learning_rate=0.25), seeds=1)).joined(earlier)
+    assert sorted(runs_of(other)) == [(1, "reduced"), (1, "short"), (2, "reduced")]
+    assert [run.recipe.learning_rate for run in other.runs if run.architecture.name == "short"] == [0.25]
+
+
+def test_another_variants_earlier_runs_keep_the_recipe_they_had() -> None:
+    earlier = make(with_own_recipe("short", learning_rate=0.5))
+    joined = make(with_own_recipe("long", learning_rate=0.25)).joined(earlier)
+    rates = {run.architecture.name: run.recipe.learning_rate for run in joined.runs}
+    assert rates == {"reduced": 1.0, "long": 0.25, "short": 0.5}
+
+
+def test_joined_plans_vary_what_either_varied() -> None:
+    own = make(PAIR)
+    foreign = make(select(SUITES["folder"], variants=("reduced", "half-width")))
+    assert foreign.varies == ("architecture",)
+    assert own.joined(foreign).varies == (*own.varies, "architecture")
+    assert foreign.joined(own).varies == ("architecture", *own.varies)
+    assert own.joined(own).varies == own.varies
+    assert dataclasses.replace(own, margin=0.01).joined(foreign).varies == own.varies, "it stands alone"
+
+
+def test_a_plan_without_runs_or_their_full_size_counts_is_refused() -> None:
+    planned = make(PAIR)
+    with pytest.raises(ValueError, match="no runs; run the suite again"):
+        dataclasses.replace(planned, runs=())
+    with pytest.raises(ValueError, match="no full_size of short; run the suite again"):
+        dataclasses.replace(planned, full_size=planned.full_size[:1])
+
+
+def test_a_changed_baseline_drops_all_earlier_runs() -> None:
+    earlier = make(select(SUITES["folder"], variants=("reduced", "short", "naive"), seeds=2))
+    changed = dataclasses.replace(VARIANTS["reduced"], dropout=0.0)
+    now = make(dataclasses.replace(PAIR, architectures=(changed, VARIANTS["short"])))
+    assert now.joined(earlier) == now

@@ -21,7 +21,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from ablations import stats
-from ablations.stats import Comparison, compare_all, mcnemar, pareto_front, seeds_for_difference, seeds_for_equivalence
+from ablations.power import seeds_for_difference, seeds_for_equivalence
+from ablations.stats import Comparison, compare_all, mcnemar, pareto_front
 
 Array = NDArray[np.float64]
 

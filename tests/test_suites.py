@@ -377,3 +377,50 @@ def test_a_variant_cannot_be_renamed_by_its_table(tmp_path: Path) -> None:
     # The heading is the name; another one inside would be silently without effect.
     with pytest.raises(ConfigError, match="variant own: .*'name'"):
         find(str(write(tmp_path, HEAD + '[variant.own]\nname = "other"')))
+
+
+def test_a_variants_own_values_are_laid_over_the_suites_recipe(tmp_path: Path) -> None:
+    text = (
+        'variants = ["naive", "own"]\n[recipe]\nbase = "fast"\nepochs = 3\n'
+        "[variant.own]\nwidth = 0.5\n[variant.own.recipe]\nlearning_rate = 1\nbatch_size = 32\n"
+    )
+    suite = find(str(write(tmp_path, HEAD + text)))
+    shared = dataclasses.replace(FAST, name="custom", epochs=3)
+    assert suite.recipe_of("naive") == suite.recipe == shared
+    assert suite.recipe_of("own") == dataclasses.replace(shared, learning_rate=1.0, batch_size=32)
+    assert suite.architectures[1] == dataclasses.replace(VARIANTS["reduced"], name="own", width=0.5)
+
+
+def test_a_variants_own_values_are_laid_over_the_recipe_that_a_user_chose(tmp_path: Path) -> None:
+    suite = find(str(write(tmp_path, HEAD + "[variant.own.recipe]\nlearning_rate = 0.5\n")))
+    chosen = select(suite, recipe="digits", epochs=2, precision="bf16")
+    assert chosen.recipe_of("own") == dataclasses.replace(DIGITS, epochs=2, precision="bf16", learning_rate=0.5)
+
+
+@pytest.mark.parametrize("key", ["name", "precision"])
+def test_a_variant_has_no_name_or_precision_of_its_own_for_the_recipe(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown key '{key}'; allowed: epochs, "):
+        find(str(write(tmp_path, HEAD + f'[variant.own.recipe]\n{key} = "fp32"\n')))
+
+
+@pytest.mark.parametrize(
+    ("variants", "varies"),
+    [
+        (("reduced", "short4"), SUITES["digits"].varies),
+        (("short3",), SUITES["digits"].varies),
+        (("reduced", "half-width"), ("architecture",)),
+        (("torchvision",), ("architecture",)),
+    ],
+)
+def test_variants_from_outside_may_differ_in_all_of_their_architecture(
+    variants: tuple[str, ...], varies: tuple[str, ...]
+) -> None:
+    assert select(SUITES["digits"], variants=variants).varies == varies
+
+
+@pytest.mark.parametrize("margin", ["0", "-0.01", "0.6", "nan", "inf"])
+def test_a_margin_out_of_range_is_named_with_what_is_allowed(tmp_path: Path, margin: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find(str(write(tmp_path, f'{HEAD}variants = ["naive"]\nmargin = {margin}\n')))
+    value = float(margin)
+    assert f"suite a: margin is {value!r}; it must be a number in (0, 0.5]" in str(caught.value)

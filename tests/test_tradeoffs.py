@@ -47,7 +47,13 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
         defaults = {"params": np.arange(count) + 1, "macs": np.arange(count) + 1, "train_seconds": 100.0}
         grids = {"top1_error": errors, "peak_memory_bytes": 10**9, **defaults, **columns}
         keys = {"variant": list(names) * n, "seed": np.repeat(np.arange(1, n + 1), count), "status": "done"}
-        environment = {"timing_valid": True, "device": "Some GPU", "device_kind": "cuda", "engine": "graph"}
+        environment = {
+            "timing_valid": True,
+            "device": "Some GPU",
+            "device_kind": "cuda",
+            "engine": "graph",
+            "deterministic": False,
+        }
         cells = {name: np.broadcast_to(np.asarray(grid), errors.shape).ravel() for name, grid in grids.items()}
         runs = pd.DataFrame({**environment, "threads": 8, **keys, **cells})
         frame = pd.DataFrame()

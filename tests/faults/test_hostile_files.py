@@ -1,0 +1,216 @@
+"""Files that run a command when they are trusted are refused wherever one is read; the source trusts none."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import pickle
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablations import checkpoint, datasets
+from ablations.config import RunConfig
+from ablations.errors import ConfigError
+from ablations.record import RunFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+
+
+class Payload:
+    """Unpickled, it has the shell touch a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {shlex.quote(str(self.marker))}",)
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "marker"
+
+
+def bare_pickle(path: Path, marker: Path) -> None:
+    path.write_bytes(pickle.dumps(Payload(marker), protocol=2))
+
+
+def torch_file(path: Path, marker: Path) -> None:
+    torch.save({"model": Payload(marker)}, path)
+
+
+def old_torch_file(path: Path, marker: Path) -> None:
+    torch.save({"model": Payload(marker)}, path, _use_new_zipfile_serialization=False)
+
+
+def object_array(path: Path, marker: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(
+            file, labels=np.array([Payload(marker)], dtype=object), listing=np.array([Payload(marker)], dtype=object)
+        )
+
+
+def harm_of_trusting(path: Path) -> None:
+    """Read the file as nobody should."""
+    if path.suffix == ".npz":
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=True)
+            if isinstance(stored, np.lib.npyio.NpzFile):
+                assert stored["labels"] is not None
+    else:
+        with suppress(RuntimeError):  # no checkpoint, as torch finds out once the harm is done
+            torch.load(path, weights_only=False)
+
+
+@pytest.mark.parametrize("write", [bare_pickle, torch_file, old_torch_file])
+@pytest.mark.parametrize("stem", ["epoch-000003", "weights"])
+def test_a_hostile_checkpoint_of_the_right_checksum_is_refused(
+    stem: str, write: Callable[[Path, Path], None], tmp_path: Path, marker: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    write(folder / "hostile", marker)
+    name = f"{stem}-{hashlib.sha256((folder / 'hostile').read_bytes()).hexdigest()}.pt"
+    path = (folder / "hostile").rename(folder / name)
+    if stem == "weights":
+        with pytest.raises(pickle.UnpicklingError):
+            checkpoint.load_weights(folder)
+    else:
+        assert checkpoint.load_newest(folder, device=CPU) is None
+        path = path.with_name(f"{name}.damaged")
+        assert "holds no training state: UnpicklingError" in caplog.text
+    assert path.is_file()
+    assert not marker.exists()
+    harm_of_trusting(path)
+    assert marker.exists(), "the file would have done it"
+
+
+@pytest.mark.parametrize("write", [bare_pickle, object_array])
+def test_hostile_predictions_are_refused(
+    write: Callable[[Path, Path], None], make_config: Callable[..., RunConfig], tmp_path: Path, marker: Path
+) -> None:
+    folder = RunFolder(tmp_path, make_config())
+    folder.path.mkdir()
+    path = folder.path / "predictions.npz"
+    write(path, marker)
+    with pytest.raises(ConfigError, match=r"predictions\.npz cannot be read .*--fresh trains the run again") as raised:
+        folder.read_predictions()
+    assert str(path) in str(raised.value)
+    assert not marker.exists()
+    harm_of_trusting(path)
+    assert marker.exists(), "the file would have done it"
+
+
+@pytest.mark.parametrize("write", [bare_pickle, object_array])
+def test_a_hostile_cache_of_decoded_images_is_replaced(
+    write: Callable[[Path, Path], None], tmp_path: Path, marker: Path
+) -> None:
+    tree = tmp_path / "images"
+    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tree / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), "red").save(tree / name / "0.png")
+    expected = datasets.load("folder", tree).fingerprint
+    (cache,) = tree.glob(".decoded-*.npz")
+    write(cache, marker)
+    harmful = cache.read_bytes()
+    assert datasets.load("folder", tree).fingerprint == expected
+    assert not marker.exists()
+    assert np.load(cache, allow_pickle=False)["train_labels"].tolist() == [0, 1]
+    cache.write_bytes(harmful)
+    harm_of_trusting(cache)
+    assert marker.exists(), "the file would have done it"
+
+
+def sources() -> list[Path]:
+    folders = ("googlenet", "ablations", "benchmarks")
+    return [ROOT / "run_all.py", *(path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))]
+
+
+# The one place where a pickle is read, after its archive's checksum.
+UNPICKLING = ("ablations/archives.py", "_unpickle")
+
+
+def unsafe_calls(tree: ast.AST, *, function: str = "") -> Iterator[tuple[str, int, str]]:
+    """Function, line and source of every call that runs code out of a file or a string."""
+    for node in ast.iter_child_nodes(tree):
+        name = node.name if isinstance(node, ast.FunctionDef) else function
+        if isinstance(node, ast.Call) and _is_unsafe(node):
+            yield name, node.lineno, ast.unparse(node)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            if {module.partition(".")[0] for module in modules} & FORBIDDEN_MODULES:
+                yield name, node.lineno, ast.unparse(node)
+        yield from unsafe_calls(node, function=name)
+
+
+FORBIDDEN_MODULES = {"yaml", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "os.system",
+    "os.popen",
+    "torch.jit.load",
+    "torch.hub.load",
+    "pd.read_pickle",
+}
+FORBIDDEN_METHODS = {"extract", "extractall", "unpack_archive", "read_pickle"}
+PICKLE = {"pickle.load", "pickle.loads", "pickle.Unpickler", "load_pickle"}
+
+
+def _is_unsafe(call: ast.Call) -> bool:
+    name = ast.unparse(call.func)
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    if name == "torch.load":
+        return given.get("weights_only") != "True"
+    if name in ("np.load", "numpy.load"):
+        return given.get("allow_pickle") != "False"
+    return (
+        name in FORBIDDEN_CALLS | PICKLE
+        or name.rpartition(".")[2] in FORBIDDEN_METHODS
+        or given.get("shell", "False") != "False"
+        or given.get("allow_pickle", "False") != "False"
+    )
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_source_runs_no_code_out_of_files(path: Path) -> None:
+    place = path.relative_to(ROOT).as_posix()
+    found = list(unsafe_calls(ast.parse(path.read_text(encoding="utf-8"))))
+    allowed = [(name, line, call) for name, line, call in found if (place, name) == UNPICKLING]
+    assert [call for *_, call in allowed] == ["pickle.loads(file.read(), encoding='latin1')"] * (place == UNPICKLING[0])
+    assert [entry for entry in found if entry not in allowed] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("torch.load(path)", "torch.load(path, weights_only=False)", "np.load(path)", "np.load(p, allow_pickle=True)"),
+        *(
+            "pickle.load(file)",
+            "pickle.loads(text)",
+            "import yaml",
+            "from yaml import load",
+            "eval(text)",
+            "exec(text)",
+        ),
+        *("subprocess.run(text, shell=True)", "tar.extractall(folder)", "tar.extract(member)", "os.system(text)"),
+        "class A:\n  def f(self):\n    return [pickle.loads(x) for x in y]",
+    ],
+)
+def test_what_the_test_above_looks_for_is_found(code: str) -> None:
+    assert len(list(unsafe_calls(ast.parse(code)))) == 1
+
+
+def test_what_is_safe_is_not_found() -> None:
+    code = "torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval(); torch.compile(model)"
+    assert list(unsafe_calls(ast.parse(code + "; json.loads(text); tar.extractfile(member); re.compile(text)"))) == []
