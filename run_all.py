@@ -260,7 +260,8 @@ def _prepare(
     replaced = planned.runs if arguments.fresh else ()
     if arguments.fresh and earlier and changes:
         replaced = (*planned.runs, *earlier.runs)
-    kept = [config for config in reported.runs if config not in set(replaced)]
+    left = set(reported.runs) - set(replaced)
+    kept = [config for config in reported.runs if config in left]
     confounds.check_versions(reported, records=runner.read_records(kept, suite_dir=suite_dir), environment=environment)
     for path in runner.set_aside(replaced, suite_dir=suite_dir):
         console.print(f"moved aside: {path}", soft_wrap=True)
@@ -270,8 +271,15 @@ def _prepare(
 def _report(suite_dir: Path, arguments: Arguments, console: Console) -> int:
     from ablations import findings, overview, report
     from ablations.console import show_table
+    from googlenet.checks import check_name
 
-    other = None if arguments.compare_with is None else arguments.results / arguments.compare_with
+    other = None
+    if arguments.compare_with is not None:
+        try:
+            check_name("--compare-with", arguments.compare_with)
+        except ValueError as error:
+            raise ConfigError(f"{error} (the name of a suite in --results)") from error
+        other = arguments.results / arguments.compare_with
     written = report.write(suite_dir, compare_with=other)
     plan = written.results.plan
     show_table(overview.summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")

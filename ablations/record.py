@@ -22,6 +22,7 @@ from .lines import Lines
 from .schema import from_plain, parse_json, to_plain
 
 SCHEMA = 3
+PREDICTED = ("classes", "logits", "confidence", "true_probability", "labels")  # arrays of predictions.npz
 TOP_K = 5  # most likely classes of an image that are kept
 Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
@@ -262,7 +263,7 @@ class RunFolder:
         """
         try:
             with self._predictions.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                return {name: stored[name] for name in PREDICTED}
         except Exception as error:  # damage shows as an archive, a stream, a header or an array that cannot be read
             raise ConfigError(f"{self._predictions} cannot be read ({error}); --fresh trains the run again") from error
 

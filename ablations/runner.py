@@ -235,4 +235,6 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
+    # A path that is not UTF-8 comes with lone surrogates, which no file of text can hold.
+    text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+    return next(iter(text.splitlines()), "")

@@ -17,7 +17,7 @@ from .config import Recipe
 from .errors import ConfigError
 from .plan import SCHEMA, Plan
 from .record import RunFolder, RunRecord
-from .schema import from_plain, to_plain
+from .schema import from_plain, parse_json, to_plain
 
 PLAN_FILE = "plan.json"
 # The status of a planned run that has no record: never begun, or going on or killed after some epochs.
@@ -71,7 +71,7 @@ def read_plan(suite_dir: Path) -> Plan:
     """
     path = suite_dir / PLAN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is not there, so there is nothing to report; run the suite first") from error
     except ValueError as error:

@@ -24,7 +24,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from ablations import augmentation, checkpoint, devices
+from ablations import augmentation, checkpoint, devices, report
 from ablations.complexity import shortest_seconds, training_kernels
 from ablations.config import PUBLISHED, Recipe, RunConfig
 from ablations.engine import Trainer
@@ -33,7 +33,18 @@ from ablations.loader import Loader
 from ablations.record import RunRecord
 from ablations.splits import Dataset, Split
 from ablations.train import train
-from benchmarks import agreement, command, contestants, gpu_report, overhead, peaks, reference_loop, throughput, tuning
+from benchmarks import (
+    agreement,
+    command,
+    contestants,
+    gpu_report,
+    overhead,
+    peaks,
+    reference_loop,
+    reporting,
+    throughput,
+    tuning,
+)
 from benchmarks.contestants import Contest, Contestant, LoaderSpeeds
 from benchmarks.peaks import Peaks
 from googlenet import VARIANTS, build
@@ -836,3 +847,15 @@ def test_tuning_measures_held_out_images_and_never_reads_the_test_images(
     assert (table["validation_error"] * 30).round(9).isin(range(31)).all()  # counts of 30 images
     # A rate that hardly moves the weights leaves the loss where the same seed began.
     assert table["train_loss"][0] < table["train_loss"][2] and table["train_loss"][1] < table["train_loss"][3]
+
+
+def test_reporting_makes_a_complete_suite_and_says_what_its_report_took(tmp_path: Path) -> None:
+    table = reporting.main(reporting.Arguments(records=(20,), output=tmp_path / "reporting.csv"))
+    assert list(table["records"]) == [20]
+    assert 0 < table["seconds"].iloc[0] < 300
+    assert 50e6 < table["peak_bytes"].iloc[0] < 2e9, "pandas and matplotlib alone take more than 50 MB"
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "reporting.csv"), table, check_dtype=False)
+    plan = reporting.make_records(tmp_path / "suite", seeds=1)
+    analysis = report.analyse(tmp_path / "suite")
+    assert analysis.results.complete and len(plan.runs) == 20
+    assert int(analysis.found.calibration["n"].sum()) == 20, "the predictions are those of the records"

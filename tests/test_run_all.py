@@ -217,6 +217,7 @@ def test_missing_archive_and_no_network(
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(torchvision_downloads, "download_url", no_network)
+    monkeypatch.setattr(archives, "WAITS_SECONDS", (0.0, 0.0))
     data_dir = tmp_path / "data"
     status, _, err = main("--suite", "cifar100", "--data-dir", str(data_dir))
     assert status == 4

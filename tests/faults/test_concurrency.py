@@ -148,3 +148,13 @@ def test_a_run_folder_of_another_configuration_is_refused(
     assert status == 2
     assert "belongs to another configuration" in err and "seed was 7 and is 1" in err and "--fresh" in err
     assert json.loads(config.read_text(encoding="utf-8")) == {"seed": 7}
+
+
+def test_only_a_suite_of_the_results_can_be_compared_with(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    status, _, err = main("--report", "--compare-with", "../../elsewhere")
+    assert status == 2 and "'../../elsewhere' is not usable" in err
+    main(*SMALL)
+    status, _, err = main(*SMALL, "--report", "--compare-with", "cifar10")
+    assert status == 2 and str(tmp_path / "cifar10") in err and "run the suite first" in err
