@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision.datasets import utils as torchvision_downloads
 
 import run_all
+from ablations import archives
 from ablations.archives import ARCHIVES
 from ablations.engine import StepResult, Trainer
 
