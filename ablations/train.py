@@ -9,17 +9,17 @@ import torch
 
 from googlenet import Architecture, GoogLeNet, build, initialise
 
-from . import checkpoint, complexity, devices
+from . import assessment, checkpoint, complexity, devices
+from .assessment import Chosen
 from .complexity import Complexity
 from .config import RunConfig
 from .draws import draw_seed
 from .engine import Engine, Trainer, batches_counted_apart
 from .errors import DataError, Diverged
-from .evaluation import Predictions, predict
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
-from .record import SCHEMA, Costs, DiagnosedEpoch, Environment, Epoch, RunFolder, RunRecord, TestResult, Times
-from .splits import Dataset, SealedTest, Split, hold_out, limit
+from .record import SCHEMA, Costs, Environment, Epoch, RunFolder, RunRecord, TestResult, Times
+from .splits import Dataset, SealedTest, hold_out, limit
 
 
 class Setup(NamedTuple):
@@ -29,14 +29,6 @@ class Setup(NamedTuple):
     cost: Complexity
     train_loader: Loader
     validation_loader: Loader | None
-
-
-class Chosen(NamedTuple):
-    """The network with the least validation error so far: its epoch, and its state on the CPU."""
-
-    epoch: int
-    validation_error: float
-    model: dict[str, Any]
 
 
 class EpochResult(NamedTuple):
@@ -98,28 +90,20 @@ def train(
 
         peak_memory = None
         for number in range(finished_before + 1, config.recipe.epochs + 1):
-            trained = train_epoch(trainer, train_loader, seed=config.seed, epoch=number, on_step=on_step)
-            peak_memory = max(peak_memory or 0, devices.peak_memory_bytes(device))
-            validation_error, eval_seconds = _validate(trainer, setup.validation_loader)
-            epochs.append(
-                Epoch(
-                    epoch=number,
-                    train_loss=trained.loss,
-                    train_error=trained.error,
-                    validation_error=validation_error,
-                    train_seconds=trained.seconds,
-                    eval_seconds=eval_seconds,
-                )
-            )
-            chosen = _better(chosen, trainer.model, epochs[-1])
+            epoch, peak = _train_and_validate(setup, seed=config.seed, number=number, on_step=on_step)
+            peak_memory = max(peak_memory or 0, peak)
+            epochs.append(epoch)
+            chosen = assessment.better(chosen, trainer.model, epoch)
             if measure_selection_bias:
-                _diagnose(trainer, sealed, folder, epoch=number)
-            folder.epochs.append(epochs[-1])
+                assessment.diagnose(trainer, sealed, folder, epoch=number)
+            folder.epochs.append(epoch)
             checkpoint.save(folder.checkpoints, _state(trainer, chosen), epoch=number)
-            on_event(EpochDone(run_id=run_id, epoch=epochs[-1]))
+            on_event(EpochDone(run_id=run_id, epoch=epoch))
         if chosen is not None:
             trainer.model.load_state_dict(chosen.model)
-        test, test_seconds = _test(trainer, sealed, folder, epoch=chosen.epoch if chosen else config.recipe.epochs)
+        test, test_seconds = assessment.test(
+            trainer, sealed, folder, epoch=chosen.epoch if chosen else config.recipe.epochs
+        )
         checkpoint.save_weights(folder.checkpoints, trainer.model)
     times = Times(
         startup_seconds=started - began,
@@ -196,6 +180,24 @@ def _record(
     )
 
 
+def _train_and_validate(
+    setup: Setup, *, seed: int, number: int, on_step: Callable[[int, float | None], None]
+) -> tuple[Epoch, int]:
+    """One epoch, and the peak of memory in its training."""
+    trained = train_epoch(setup.trainer, setup.train_loader, seed=seed, epoch=number, on_step=on_step)
+    peak_memory = devices.peak_memory_bytes(setup.trainer.device)
+    validation_error, eval_seconds = assessment.validate(setup.trainer, setup.validation_loader)
+    epoch = Epoch(
+        epoch=number,
+        train_loss=trained.loss,
+        train_error=trained.error,
+        validation_error=validation_error,
+        train_seconds=trained.seconds,
+        eval_seconds=eval_seconds,
+    )
+    return epoch, peak_memory
+
+
 def train_epoch(
     trainer: Trainer,
     loader: Loader,
@@ -258,60 +260,3 @@ def _state(trainer: Trainer, chosen: Chosen | None) -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "chosen": chosen and chosen._asdict(),
     }
-
-
-def _better(chosen: Chosen | None, model: GoogLeNet, epoch: Epoch) -> Chosen | None:
-    """The network to test as things stand: this epoch's if its validation error is less; None without validation."""
-    error = epoch.validation_error
-    if error is None or (chosen is not None and chosen.validation_error <= error):
-        return chosen
-    state = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
-    return Chosen(epoch.epoch, error, state)
-
-
-def _diagnose(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
-    """Note the test error after an epoch where no choice can see it."""
-    predictions = _predict(trainer, sealed.peek())
-    devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
-    entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=predictions.wrong)
-    folder.diagnosed.append(entry)
-
-
-def _predict(trainer: Trainer, split: Split) -> Predictions:
-    loader = Loader(split, recipe=trainer.recipe, device=trainer.device)
-    return predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision)
-
-
-def _validate(trainer: Trainer, loader: Loader | None) -> tuple[float | None, float]:
-    if loader is None:
-        return None, 0.0
-    began = devices.clock(trainer.device)
-    wrong = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision).wrong
-    seconds = devices.clock(trainer.device) - began
-    devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
-    return wrong / len(loader), seconds
-
-
-def _test(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> tuple[TestResult, float]:
-    """Count errors over every test image, and save the predictions that they come from.
-
-    Predictions that are there come from this very network, tested before the process was killed: they are taken.
-    """
-    began = devices.clock(trainer.device)
-    split = sealed.open()
-    if folder.has_predictions:
-        stored = folder.read_predictions()
-        predictions = Predictions(**{name: torch.from_numpy(array) for name, array in stored.items()})
-    else:
-        predictions = _predict(trainer, split)
-        if not predictions.logits.isfinite().all():
-            # The last step can ruin the weights without a loss to show it.
-            raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {trainer.recipe.epochs}")
-        folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
-    result = TestResult(
-        epoch=epoch,
-        images=len(predictions.labels),
-        top1_wrong=predictions.wrong,
-        top5_wrong=predictions.wrong_in_top5,
-    )
-    return result, devices.clock(trainer.device) - began

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import checkpoint, runner, train
+from ablations import assessment, checkpoint, runner, train
 from ablations.config import RunConfig
 from ablations.errors import SealBroken
 from ablations.evaluation import Predictions, predict
@@ -46,7 +46,7 @@ test_error_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 def validation_errors(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Put errors in here for the epochs to come, in place of those on the validation images."""
     errors: list[float] = []
-    monkeypatch.setattr(train, "_validate", lambda trainer, loader: (errors.pop(0) if loader else None, 0.0))
+    monkeypatch.setattr(assessment, "validate", lambda trainer, loader: (errors.pop(0) if loader else None, 0.0))
     return errors
 
 
@@ -122,13 +122,13 @@ def test_a_second_access_is_an_error(tiny_digits: Dataset) -> None:
 def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = train._test  # pyright: ignore[reportPrivateUsage]
+    test = assessment.test
 
     def twice(*arguments: Any, **named: Any) -> Any:
         test(*arguments, **named)
         return test(*arguments, **named)
 
-    monkeypatch.setattr(train, "_test", twice)
+    monkeypatch.setattr(assessment, "test", twice)
     config = make_config(epochs=1)
     record = runner.train_to_record(
         config,
@@ -143,9 +143,11 @@ def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
 
 
 def test_training_reads_test_images_through_the_seal_only() -> None:
-    source = Path(train.__file__).read_text(encoding="utf-8")
-    reads = [node for node in ast.walk(ast.parse(source)) if ast.unparse(node) == "dataset.test"]
-    assert len(reads) == 1, "the one that seals them"
+    reads = {}
+    for module in (train, assessment):
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        reads[module] = [node for node in ast.walk(tree) if ast.unparse(node) == "dataset.test"]
+    assert len(reads[train]) == 1 and not reads[assessment], "the one that seals them"
 
 
 def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
@@ -164,7 +166,7 @@ def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
     def refuse(*_arguments: object, **_named: object) -> Predictions:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(train, "predict", refuse)
+    monkeypatch.setattr(assessment, "predict", refuse)
     record, folder = run(config, tiny_digits, tmp_path)
     wrong = int((before["classes"][:, 0] != tiny_digits.test.labels).sum())
     assert record.test is not None and record.test.top1_wrong == wrong

@@ -31,6 +31,7 @@ ABLATIONS_ORDER = [
     ["locks", "stopping"],
     ["devices", "augmentation", "engine", "complexity", "checkpoint"],
     ["loader", "evaluation"],
+    ["assessment"],
     ["train"],
     ["runner"],
     ["parallel"],
@@ -54,6 +55,7 @@ TORCH_MODULES = {
     "loader",
     "evaluation",
     "train",
+    "assessment",
     "runner",
     "parallel",
 }

@@ -347,7 +347,7 @@ def test_peak_memory_is_that_of_training_and_not_of_evaluation(
         assert np.ones(300 * 2**20, dtype=np.uint8)[-1] == 1
         return predict(model, batches, precision=precision)
 
-    monkeypatch.setattr("ablations.train.predict", hungry)
+    monkeypatch.setattr("ablations.assessment.predict", hungry)
     config = make_config(epochs=2, validation_fraction=fraction)
     devices.reset_peak_memory(CPU)
     before = devices.peak_memory_bytes(CPU)
@@ -380,7 +380,7 @@ def test_the_test_images_are_seen_once_after_the_last_epoch(
         if isinstance(event, EpochDone):
             seen.append("epoch")
 
-    monkeypatch.setattr("ablations.train.predict", noting)
+    monkeypatch.setattr("ablations.assessment.predict", noting)
     config = make_config(validation_fraction=fraction)
     train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config), on_event=on_event)
     assert seen.count("validation") == passes
