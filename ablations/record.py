@@ -286,12 +286,14 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
     try:
         data = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON ({error}); move its folder away to train the run again") from error
+        raise ConfigError(
+            f"{path} is not valid JSON ({error}); --fresh moves the run aside and trains it anew"
+        ) from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
         raise ConfigError(
-            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. Move its folder away to train the run "
-            "again, or read it with the version that wrote it"
+            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. --fresh moves the run aside and trains it "
+            "anew; the version that wrote it can still read it"
         )
     if expected is not None and data.get("config") == to_plain(expected):
         data["config"] = expected

@@ -318,7 +318,7 @@ def test_a_record_of_a_newer_version_is_refused_with_the_remedy(tmp_path: Path) 
     with pytest.raises(ConfigError) as raised:
         report.analyse(tmp_path)
     assert raised.value.exit_status == 2
-    for said in (str(path), "schema 99", "reads schema 3", "Move its folder away", "the version that wrote it"):
+    for said in (str(path), "schema 99", "reads schema 3", "--fresh moves the run aside", "the version that wrote it"):
         assert said in str(raised.value)
 
 

@@ -158,3 +158,20 @@ def test_only_a_suite_of_the_results_can_be_compared_with(
     main(*SMALL)
     status, _, err = main(*SMALL, "--report", "--compare-with", "cifar10")
     assert status == 2 and str(tmp_path / "cifar10") in err and "run the suite first" in err
+
+
+@pytest.mark.parametrize("content", ['{"schema": 2}', "no JSON"], ids=["older-schema", "damaged"])
+def test_fresh_is_the_way_out_of_a_record_that_cannot_be_read(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path, content: str
+) -> None:
+    given = ("--variants", "short4", "--limit-train", "150", "--epochs", "1")
+    main(*given)
+    (path,) = tmp_path.glob("digits/runs/*/result.json")
+    path.write_text(content, encoding="utf-8")
+    status, _, err = main(*given)
+    assert status == 2 and str(path) in err and "--fresh moves the run aside" in err
+    status, out, err = main(*given, "--fresh")
+    assert (status, err) == (0, "") and out.count("moved aside") == 1
+    assert [kept.read_text(encoding="utf-8") for kept in tmp_path.glob("digits/superseded/*/*/result.json")] == [
+        content
+    ]
