@@ -292,8 +292,8 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
         raise ConfigError(
-            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. --fresh moves the run aside and trains it "
-            "anew; the version that wrote it can still read it"
+            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. --fresh moves the run aside and trains "
+            "it anew; the version that wrote it can still read it"
         )
     if expected is not None and data.get("config") == to_plain(expected):
         data["config"] = expected

@@ -172,6 +172,5 @@ def test_fresh_is_the_way_out_of_a_record_that_cannot_be_read(
     assert status == 2 and str(path) in err and "--fresh moves the run aside" in err
     status, out, err = main(*given, "--fresh")
     assert (status, err) == (0, "") and out.count("moved aside") == 1
-    assert [kept.read_text(encoding="utf-8") for kept in tmp_path.glob("digits/superseded/*/*/result.json")] == [
-        content
-    ]
+    (kept,) = tmp_path.glob("digits/superseded/*/*/result.json")
+    assert kept.read_text(encoding="utf-8") == content
