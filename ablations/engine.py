@@ -87,6 +87,9 @@ class Trainer:
     def step(self, images: Tensor, labels: Tensor) -> StepResult:
         """Forward, loss, backward and update on images (B, 3, H, W) and labels (B,).
 
+        If the loss is not finite, the weights stay as they are. On a GPU, where looking would cost a sync, nothing is
+        raised, and the learning rate is then zero until it is set again.
+
         Raises:
             Diverged: on a CPU, before the update, if the loss is not finite.
         """
@@ -119,10 +122,11 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor, *, must_be_finite: bool = False) -> StepResult:
         self.optimizer.zero_grad(set_to_none=True)
         loss, wrong = self._forward(self.model, self.recipe, images, labels)
-        # On a GPU looking would cost a sync, so there the epoch's end tells, before anything is saved.
         if must_be_finite and not torch.isfinite(loss):
             raise Diverged("the training loss is not finite")
         loss.backward()
+        if self.device.type != "cpu":
+            withhold_update(self.optimizer, unless=torch.isfinite(loss.detach()))
         self.optimizer.step()
         return StepResult(loss.detach(), wrong)
 
@@ -175,6 +179,24 @@ def make_optimizer(model: GoogLeNet, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
     )
+
+
+@torch.no_grad()
+def withhold_update(optimizer: torch.optim.Optimizer, *, unless: Tensor) -> None:
+    """Where `unless`, a boolean scalar on the device, is false, make the coming update leave the weights as they are.
+
+    Works without a sync, so in a captured step too. The gradients, in single precision or better, become zeros then,
+    and so do the learning rates, which have to be tensors: momentum and weight decay would move the weights even
+    without a gradient.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    # A NaN times zero is a NaN; but its bits, read as an integer, become zero, and times one every gradient keeps its.
+    integer = {4: torch.int32, 8: torch.int64}[gradients[0].itemsize]
+    bits = [gradient.view(integer) for gradient in gradients]
+    torch._foreach_mul_(bits, unless.to(integer))  # pyright: ignore[reportPrivateImportUsage]
+    for group in optimizer.param_groups:
+        group["lr"].mul_(unless)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -212,7 +212,7 @@ def train_epoch(
     loss so far.
 
     Raises:
-        Diverged: if the loss of any step was not finite; noticed at the epoch's end, as looking costs a device sync.
+        Diverged: if the loss of a step was not finite; on a GPU at the epoch's end, as looking costs a device sync.
     """
     recipe, device = trainer.recipe, trainer.device
     trainer.model.train()

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from ablations import checkpoint, devices
 from ablations.config import DIGITS, PUBLISHED, Recipe, RunConfig
 from ablations.draws import draw_seed
-from ablations.engine import Engine, Trainer, batches_counted_apart, resolve, training_loss
-from ablations.errors import ConfigError
+from ablations.engine import Engine, Trainer, batches_counted_apart, resolve, training_loss, withhold_update
+from ablations.errors import ConfigError, Diverged
 from ablations.evaluation import predict
 from ablations.events import EpochDone, Event, TrainingStarted
 from ablations.loader import Loader
@@ -461,6 +461,73 @@ def test_a_step_smooths_labels_as_its_recipe_says() -> None:
         per_class = -output.double().log_softmax(dim=1)
         expected = (1 - smoothing) * per_class.gather(1, labels[:, None]).mean() + smoothing * per_class.mean()
         assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+# A loss that is not finite
+
+
+@each_optimiser
+@pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
+def test_a_withheld_update_leaves_the_weights_as_they_are(recipe: Recipe, spoilt: float) -> None:
+    # Weight decay and momentum would move the weights without a gradient.
+    trainer = make_trainer(replace(recipe, weight_decay=0.01))
+    rate = with_tensor_rate(trainer)
+    trainer.step(*random_batch())
+    before = parameters_of(trainer)
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.full_like(parameter, spoilt)
+    withhold_update(trainer.optimizer, unless=torch.tensor(False))
+    trainer.optimizer.step()
+    assert_same(parameters_of(trainer), before)
+    assert trainer.optimizer.param_groups[0]["lr"] is rate and float(rate) == 0
+
+
+@each_optimiser
+def test_an_update_that_is_not_withheld_is_the_same_to_the_bit(recipe: Recipe) -> None:
+    ours, theirs = make_trainer(recipe), make_trainer(recipe)
+    for trainer in (ours, theirs):
+        with_tensor_rate(trainer)
+    for _ in range(3):
+        for trainer in (ours, theirs):
+            trainer.optimizer.zero_grad()
+            images, labels = random_batch()
+            torch.manual_seed(1)
+            training_loss(trainer.model, trainer.model(images), labels).backward()
+            if trainer is ours:
+                withhold_update(trainer.optimizer, unless=torch.tensor(True))
+            trainer.optimizer.step()
+    assert_same(state_of(ours), state_of(theirs))
+
+
+@pytest.mark.gpu
+@needs_gpu
+@each_optimiser
+@pytest.mark.parametrize("engine", ["graph", "eager"])
+def test_on_a_gpu_a_loss_that_is_not_finite_never_reaches_the_weights(recipe: Recipe, engine: Engine) -> None:
+    trainer = make_trainer(replace(recipe, weight_decay=0.01), engine=engine, device=CUDA)
+    trainer.prepare(batch_sizes=(BATCH,))
+    images, labels = (tensor.to(CUDA) for tensor in random_batch(BATCH))
+    trainer.step(images, labels)
+    before = parameters_of(trainer)
+    spoilt = images.clone()
+    spoilt[0, 0, 0, 0] = torch.inf
+    assert not torch.isfinite(trainer.step(spoilt, labels).loss)
+    assert_same(parameters_of(trainer), before)
+    trainer.set_learning_rate(recipe.learning_rate)
+    trainer.step(images, labels)
+    assert all(not torch.equal(old, new) for old, new in zip(before, parameters_of(trainer), strict=True))
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_an_epoch_with_a_loss_that_is_not_finite_diverges(tiny_digits: Dataset) -> None:
+    recipe = replace(SGD, learning_rate=1e20)
+    loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
+    trainer = make_trainer(recipe, engine="graph", device=CUDA)
+    trainer.prepare(batch_sizes=loader.batch_sizes)
+    with pytest.raises(Diverged, match="stopped being finite in epoch 1 of 4"):
+        train_epoch(trainer, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
 
 
 # Batch norm's counts
