@@ -17,23 +17,19 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from ablations.errors import ConfigError, SuiteLocked, Terminated, UserError
-from ablations.hardware import CUBLAS_WORKSPACE
+from ablations.errors import ConfigError, HeldElsewhere, Terminated, UserError
+from ablations.hardware import CUBLAS_WORKSPACE, THREAD_SPINS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ablations.events import Event
-    from ablations.plan import Plan
-    from ablations.record import Environment
+    from ablations.plan import DataSummary, Plan
+    from ablations.record import RunRecord
     from ablations.splits import Dataset
     from ablations.suites import Suite
 
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
-
-# Threads that wait for each other spin; as long as libgomp lets them by default, one busy core of two made training
-# 4 to 20 times slower. This costs nothing measurable on an idle machine.
-THREAD_SPINS = ("GOMP_SPINCOUNT", "5000")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +39,8 @@ class Arguments:
     Without arguments: seven GoogLeNet variants on scikit-learn's handwritten digits, on a CPU in minutes. A run that
     is done is skipped and a stopped one goes on from its last finished epoch.
 
-    Exit status: 0 all done; 2 bad arguments; 3 some runs failed, or the disk is full; 4 data missing or damaged; 5
-    another process trains some of these runs; 130 or 143 stopped by a signal, can go on.
+    Exit status: 0 all done; 2 bad arguments; 3 some runs failed, the disk is full or the GPU lost; 4 data missing or
+    damaged; 5 another process has some of these runs, or the folder; 130 or 143 stopped by a signal, can go on.
     """
 
     suite: str = "digits"
@@ -126,6 +122,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     from rich.logging import RichHandler
 
     from ablations.console import make_console, show_architectures, show_plan
+    from ablations.plan import DataSummary
 
     if arguments.list + arguments.plan + arguments.report > 1:
         raise ConfigError("--list, --plan and --report exclude each other; give one of them")
@@ -138,18 +135,27 @@ def _execute(arguments: Arguments, command: str) -> int:
         return DONE
     suite = _selected_suite(arguments)
     suite_dir = arguments.results / suite.name
+    compared = _compared_suite(arguments, suite_dir)
     if arguments.report:
-        return _report(suite_dir, arguments, console)
-    planned, dataset = _planned(suite, arguments, command)
+        return _report(suite_dir, compared, console)
     if arguments.plan:
-        show_plan(planned, suite_dir=suite_dir, console=console)
+        show_plan(_plan(suite, _summary(suite, arguments), command), suite_dir=suite_dir, console=console)
         return DONE
-    assert dataset is not None
-    return _run(planned, dataset, arguments, suite_dir, console)
+    dataset = _load(suite, arguments, download=True)
+    planned = _plan(suite, DataSummary.of(dataset), command)
+    records = _train(planned, dataset, arguments, suite_dir, console)
+    _report(suite_dir, compared, console)
+    elsewhere = len(planned.runs) - len(records)
+    if elsewhere:
+        raise HeldElsewhere(
+            f"another process trains {elsewhere} of these {len(planned.runs)} runs; once it is done, "
+            "--report shows them too"
+        )
+    return DONE if all(record.status == "done" for record in records) else SOME_FAILED
 
 
 def _selected_suite(arguments: Arguments) -> Suite:
-    from ablations import hardware, suites
+    from ablations import hardware, suite_files, suites
 
     if arguments.resume and arguments.fresh:
         raise ConfigError("--resume and --fresh exclude each other; give one of them")
@@ -158,7 +164,7 @@ def _selected_suite(arguments: Arguments) -> Suite:
         names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())
     try:
         return suites.select(
-            suites.find(arguments.suite),
+            suite_files.find(arguments.suite),
             variants=names,
             seeds=arguments.seeds,
             epochs=arguments.epochs,
@@ -171,32 +177,57 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError(str(error)) from error
 
 
-def _planned(suite: Suite, arguments: Arguments, command: str) -> tuple[Plan, Dataset | None]:
-    """The plan on its data, in which nothing but the axis differs; only one to be shown can do without the archives."""
-    from ablations import confounds, datasets, plan
+def _compared_suite(arguments: Arguments, suite_dir: Path) -> Path | None:
+    """The folder of the suite to compare with, looked at before hours of training rather than after them."""
+    if arguments.compare_with is None:
+        return None
+    from ablations import report
+    from googlenet.checks import check_name
+
+    try:
+        check_name("--compare-with", arguments.compare_with)
+    except ValueError as error:
+        raise ConfigError(f"{error} (the name of a suite in --results)") from error
+    compared = arguments.results / arguments.compare_with
+    report.check_comparable(suite_dir, compared)
+    return compared
+
+
+def _load(suite: Suite, arguments: Arguments, *, download: bool) -> Dataset:
+    from ablations import datasets
+
+    return datasets.load(suite.dataset, arguments.data_dir, image_size=arguments.image_size, download=download)
+
+
+def _summary(suite: Suite, arguments: Arguments) -> DataSummary:
+    """That of the data or, for a plan to be shown, of what an archive that is not there yet would hold."""
     from ablations.archives import ARCHIVES
     from ablations.errors import DataMissing
+    from ablations.plan import DataSummary
 
-    dataset = None
     try:
-        dataset = datasets.load(
-            suite.dataset, arguments.data_dir, image_size=arguments.image_size, download=not arguments.plan
-        )
-        data = plan.DataSummary.of(dataset)
+        return DataSummary.of(_load(suite, arguments, download=False))
     except DataMissing:
-        if not arguments.plan or suite.dataset not in ARCHIVES:
+        if suite.dataset not in ARCHIVES:
             raise
-        data = plan.DataSummary.of_archive(suite.dataset)
+        return DataSummary.of_archive(suite.dataset)
+
+
+def _plan(suite: Suite, data: DataSummary, command: str) -> Plan:
+    """The suite's runs on the data, in which nothing but what it declares differs."""
+    from ablations import confounds, plan
+
     try:
         planned = plan.make(suite, data=data, command=command)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     confounds.check(planned)
-    return planned, dataset
+    return planned
 
 
-def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> int:
-    from ablations import devices, engine, parallel, runner
+def _train(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path, console: Console) -> list[RunRecord]:
+    """Bring every run to its record but those that another process has."""
+    from ablations import devices, engine, parallel, preparation, runner
     from ablations.console import Display
     from ablations.events import to_all
     from ablations.locks import Locks
@@ -210,18 +241,21 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
         raise ConfigError(
             f"--runs-per-gpu is {workers}; use 1 or more on a GPU and 1 elsewhere, and the device is {device.type}"
         )
-    locks = Locks(suite_dir)
     with ExitStack() as observing:
         observers: list[Callable[[Event], None]] = []
         if arguments.track == "tensorboard":
             observers.append(observing.enter_context(TensorBoard(suite_dir / "tensorboard")).on_event)
-        with locks.suite():
+        with Locks(suite_dir).suite():
             environment = devices.environment(device, engine=chosen_engine, deterministic=arguments.deterministic)
-            _prepare(planned, arguments, suite_dir, console, environment=environment)
+            moved = preparation.prepare(
+                planned, suite_dir=suite_dir, environment=environment, resume=arguments.resume, fresh=arguments.fresh
+            )
+        for path in moved:
+            console.print(f"moved aside: {path}", soft_wrap=True)
         display = observing.enter_context(Display(planned.runs, console=console))
         stopper = observing.enter_context(Stopper())
         run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
-        records = run(
+        return run(
             planned.runs,
             dataset=dataset,
             device=device,
@@ -231,56 +265,16 @@ def _run(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Path,
             deterministic=arguments.deterministic,
             on_event=to_all(display.on_event, *observers, stopper.on_event),
         )
-    with locks.suite():
-        _report(suite_dir, arguments, console)
-    elsewhere = len(planned.runs) - len(records)
-    if elsewhere:
-        raise SuiteLocked(
-            f"another process trains {elsewhere} of these {len(planned.runs)} runs; once it is done, "
-            "--report shows them too"
-        )
-    return DONE if all(record.status == "done" for record in records) else SOME_FAILED
 
 
-def _prepare(
-    planned: Plan, arguments: Arguments, suite_dir: Path, console: Console, *, environment: Environment
-) -> None:
-    """Refuse what does not belong with earlier runs, move aside what is to start afresh, and save the plan."""
-    from ablations import confounds, runner, tables
-
-    earlier = tables.earlier_plan(suite_dir)
-    changes = planned.changes_since(earlier) if earlier else []
-    if arguments.resume and changes:
-        raise ConfigError(
-            f"--resume: the runs in {suite_dir} are others: {'; '.join(changes)}. Without --resume both are kept, and "
-            "--fresh moves the earlier ones aside"
-        )
-    reported = planned.joined(earlier) if earlier and not changes else planned
-    confounds.check(reported)
-    replaced = planned.runs if arguments.fresh else ()
-    if arguments.fresh and earlier and changes:
-        replaced = (*planned.runs, *earlier.runs)
-    left = set(reported.runs) - set(replaced)
-    kept = [config for config in reported.runs if config in left]
-    confounds.check_versions(reported, records=runner.read_records(kept, suite_dir=suite_dir), environment=environment)
-    for path in runner.set_aside(replaced, suite_dir=suite_dir):
-        console.print(f"moved aside: {path}", soft_wrap=True)
-    tables.write_plan(suite_dir, reported)
-
-
-def _report(suite_dir: Path, arguments: Arguments, console: Console) -> int:
-    from ablations import findings, overview, report
+def _report(suite_dir: Path, compared: Path | None, console: Console) -> int:
+    from ablations import findings, overview, plan_file, report
     from ablations.console import show_table
-    from googlenet.checks import check_name
+    from ablations.locks import Locks
 
-    other = None
-    if arguments.compare_with is not None:
-        try:
-            check_name("--compare-with", arguments.compare_with)
-        except ValueError as error:
-            raise ConfigError(f"{error} (the name of a suite in --results)") from error
-        other = arguments.results / arguments.compare_with
-    written = report.write(suite_dir, compare_with=other)
+    plan_file.read_plan(suite_dir)  # a lock would make the folder of a suite that nobody has run
+    with Locks(suite_dir).suite():
+        written = report.write(suite_dir, compare_with=compared)
     plan = written.results.plan
     show_table(overview.summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
     if written.verdicts.reason:

@@ -30,12 +30,14 @@ logger = logging.getLogger(__name__)
 
 WAITS_SECONDS = (1.0, 4.0)  # after the first and the second attempt to download; the third is the last
 STALL_SECONDS = 60.0
-IMAGE_BYTES = 3 * 32 * 32
+SIDE = 32  # of an image, in pixels
+IMAGE_BYTES = 3 * SIDE * SIDE
 
 
 class Archive(NamedTuple):
-    """An official CIFAR archive: where it comes from, its checksum, and its members by role."""
+    """An official CIFAR archive: what reports call it, where it comes from, its checksum, and its members by role."""
 
+    title: str
     url: str
     file_name: str
     size_bytes: int
@@ -46,11 +48,14 @@ class Archive(NamedTuple):
     label_key: str
     names_key: str
     num_classes: int
+    train_images: int
+    test_images: int
 
 
 # https://www.cs.toronto.edu/~kriz/cifar.html; the checksums are those that torchvision pins.
 ARCHIVES: dict[str, Archive] = {
     "cifar10": Archive(
+        title="CIFAR-10",
         url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         file_name="cifar-10-python.tar.gz",
         size_bytes=170_498_071,
@@ -61,8 +66,11 @@ ARCHIVES: dict[str, Archive] = {
         label_key="labels",
         names_key="label_names",
         num_classes=10,
+        train_images=50_000,
+        test_images=10_000,
     ),
     "cifar100": Archive(
+        title="CIFAR-100",
         url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
         file_name="cifar-100-python.tar.gz",
         size_bytes=169_001_437,
@@ -73,6 +81,8 @@ ARCHIVES: dict[str, Archive] = {
         label_key="fine_labels",
         names_key="fine_label_names",
         num_classes=100,
+        train_images=50_000,
+        test_images=10_000,
     ),
 }
 
@@ -200,7 +210,7 @@ def _read(name: str, archive: Archive, file: BufferedReader) -> Dataset:
         with tarfile.open(fileobj=file, mode="r:gz") as tar:
             return assemble(
                 name=name,
-                title={"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}[name],
+                title=archive.title,
                 train=_read_batches(tar, archive.train_members, archive=archive),
                 test=_read_batches(tar, (archive.test_member,), archive=archive),
                 class_names=_read_class_names(tar, archive),
@@ -213,7 +223,7 @@ def _read(name: str, archive: Archive, file: BufferedReader) -> Dataset:
 
 def _read_batches(tar: tarfile.TarFile, members: tuple[str, ...], *, archive: Archive) -> Split:
     batches = [_read_batch(tar, member, archive=archive) for member in members]
-    planes = np.concatenate([images for images, _ in batches]).reshape(-1, 3, 32, 32)
+    planes = np.concatenate([images for images, _ in batches]).reshape(-1, 3, SIDE, SIDE)
     return Split(
         images=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
         labels=np.concatenate([labels for _, labels in batches]),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 
 from googlenet import GoogLeNet
 
 from . import devices
 from .engine import Trainer
 from .errors import Diverged
-from .evaluation import Predictions, predict
+from .evaluation import predict
 from .loader import Loader
-from .record import DiagnosedEpoch, Epoch, RunFolder, TestResult
+from .predictions import Predictions
+from .record import DiagnosedEpoch, Epoch, TestResult
+from .run_folder import RunFolder
 from .splits import SealedTest, Split
 
 
@@ -39,17 +41,17 @@ def validate(trainer: Trainer, loader: Loader | None) -> tuple[float | None, flo
     if loader is None:
         return None, 0.0
     began = devices.clock(trainer.device)
-    wrong = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision).wrong
+    wrong = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision).wrong.sum()
     seconds = devices.clock(trainer.device) - began
     devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
-    return wrong / len(loader), seconds
+    return int(wrong) / len(loader), seconds
 
 
 def diagnose(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
     """Note the test error after an epoch where no choice can see it."""
     predictions = _predict(trainer, sealed.peek())
     devices.reset_peak_memory(trainer.device)  # the peak of training is what is reported
-    entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=predictions.wrong)
+    entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=int(predictions.wrong.sum()))
     folder.diagnosed.append(entry)
 
 
@@ -66,19 +68,19 @@ def test(trainer: Trainer, sealed: SealedTest, folder: RunFolder, *, epoch: int)
     began = devices.clock(trainer.device)
     split = sealed.open()
     if folder.has_predictions:
-        stored = folder.read_predictions()
-        predictions = Predictions(**{name: torch.from_numpy(array) for name, array in stored.items()})
+        predictions = folder.read_predictions()
     else:
         predictions = _predict(trainer, split)
-        if not predictions.logits.isfinite().all():
+        if not np.isfinite(predictions.logits).all():
             # The last step can ruin the weights without a loss to show it.
             raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {trainer.recipe.epochs}")
-        folder.write_predictions(**{name: array.numpy() for name, array in predictions._asdict().items()})
+        folder.write_predictions(predictions)
+    in_top5 = predictions.wrong_in_top5
     result = TestResult(
         epoch=epoch,
         images=len(predictions.labels),
-        top1_wrong=predictions.wrong,
-        top5_wrong=predictions.wrong_in_top5,
+        top1_wrong=int(predictions.wrong.sum()),
+        top5_wrong=None if in_top5 is None else int(in_top5.sum()),
     )
     return result, devices.clock(trainer.device) - began
 

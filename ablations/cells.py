@@ -12,6 +12,7 @@ from .document import Row
 from .stats import Interval
 
 NONE = "–"
+LONG_FROM = 28  # characters from which a text may break into lines
 
 
 class Cell(str):
@@ -44,9 +45,9 @@ def si(value: Any) -> Cell:
     return Cell(f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M", value)
 
 
-def megabytes(value: Any) -> Cell:
-    """Bytes in millions."""
-    return Cell(NONE if pd.isna(value) else f"{value / 1e6:,.0f}", value)
+def megabytes(mean: Any, std: Any = None) -> Cell:
+    """Bytes in millions, with their standard deviation where it is known."""
+    return _with_spread(mean, std, scale=1e-6, form=",.0f")
 
 
 def percent(mean: Any, std: Any = None, *, digits: int = 2) -> Cell:

@@ -30,8 +30,8 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
         path.unlink()
 
 
-def load_newest(folder: Path, *, device: torch.device, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
-    """The newest sound state, of at most `at_most` finished epochs, with their number; None if there is none.
+def load_newest(folder: Path, *, at_most: int) -> tuple[int, dict[str, Any]] | None:
+    """The newest sound state, of at most `at_most` finished epochs, on the CPU, with their number; None without one.
 
     A damaged file is moved aside under a name that ends in ``.damaged``, and logged as a warning. States of later
     epochs, and what a killed process left half-written, are deleted: only one process works on a run.
@@ -40,7 +40,7 @@ def load_newest(folder: Path, *, device: torch.device, at_most: int | None = Non
         unfinished.unlink()
     for path in _newest_first(folder):
         epoch, sha256 = _epoch_and_sha256(path)
-        if at_most is not None and epoch > at_most:
+        if epoch > at_most:
             path.unlink()
             continue
         found = _sha256(path)
@@ -48,7 +48,7 @@ def load_newest(folder: Path, *, device: torch.device, at_most: int | None = Non
             _set_aside(path, f"its SHA-256 is {found}, its name says another")
             continue
         try:
-            return epoch, torch.load(path, map_location=device, weights_only=True)
+            return epoch, torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # right checksum, but not a state: as useless as a damaged one
             _set_aside(path, f"it holds no training state: {type(error).__name__}")
     return None

@@ -1,22 +1,15 @@
-"""What a network costs: parameters, multiply-adds and activations on one image; FLOPs and bytes of a training step."""
+"""What a network costs: parameters, and multiply-adds and activations on one image."""
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from googlenet import build
-from googlenet.arch import Architecture
 from googlenet.counts import count_macs, count_params
 from googlenet.model import GoogLeNet
-
-from .config import Optimizer, Recipe
 
 with warnings.catch_warnings():
     # fvcore scripts a few losses on import, which newer torch calls deprecated.
@@ -24,8 +17,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
-FP32_BYTES, BF16_BYTES = 4, 2
-STATE_TENSORS: dict[Optimizer, int] = {"adadelta": 2, "adam": 2, "sgd": 1}  # an optimiser's, each like the weights
 COUNTED = ("conv", "linear")  # fvcore's total also holds batch norm and pooling
 
 
@@ -33,13 +24,12 @@ class Complexity(NamedTuple):
     """Trainable parameters with auxiliary heads; MACs and activations for one image in evaluation.
 
     A multiply-add is one MAC; FLOPs are 2 x MACs. Activations are the entries that convolutions and linear layers
-    write. `macs_by_module` goes by module name, with "" for the whole.
+    write.
     """
 
     params: int
     macs: int
     activations: int
-    macs_by_module: dict[str, int]
 
     @property
     def flops(self) -> int:
@@ -59,84 +49,24 @@ def measure(model: GoogLeNet) -> Complexity:
     was_training = model.training
     model.eval()
     try:
-        macs_by_module = _fvcore_macs(model, image)
-        activations = _fvcore_activations(model, image)
+        macs = _counted(FlopCountAnalysis(model, image))
+        activations = _counted(ActivationCountAnalysis(model, image))
         torch_macs = _torch_macs(model, image)
     finally:
         model.train(was_training)
     params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     _agree(
         "MACs",
-        fvcore=macs_by_module[""],
+        fvcore=macs,
         torch_counter=torch_macs,
         closed_form=count_macs(arch, num_classes=model.num_classes),
     )
     _agree("parameters", module=params, closed_form=count_params(arch, num_classes=model.num_classes))
-    return Complexity(params, macs_by_module[""], activations, macs_by_module)
+    return Complexity(params, macs, activations)
 
 
-class Kernel(NamedTuple):
-    """A part of a training step: its floating-point operations, and the bytes that it must read and write."""
-
-    name: str
-    flops: int
-    bytes: int
-
-
-def training_kernels(arch: Architecture, *, num_classes: int, recipe: Recipe, batch_size: int) -> list[Kernel]:
-    """The parts of one training step, each with the least traffic that it can do with.
-
-    Every part reads its inputs and writes its outputs once. A convolution or linear layer has three, of equal FLOPs:
-    forward, gradient of its input (which the first layer does not need), gradient of its weights. Batch norm,
-    pooling and the update of the weights move bytes only. ReLU, concatenation, dropout and the loss cost nothing
-    here, as they can be part of what stands beside them. A program that merges more, or whose data stays in a cache
-    from one part to the next, can be faster than `shortest_seconds` of these.
-    """
-    with torch.device("meta"):
-        model = build(arch, num_classes=num_classes).train()
-        images = torch.empty(batch_size, arch.in_channels, arch.image_size, arch.image_size)
-    element = BF16_BYTES if recipe.precision == "bf16" else FP32_BYTES
-    kernels: list[Kernel] = []
-
-    def record(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        through = (inputs[0].numel() + output.numel()) * element
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weights = module.weight.numel()
-            flops = 2 * weights * output.numel() // module.weight.shape[0]
-            kernels.append(Kernel(f"{name} forward", flops, through + weights * element))
-            if inputs[0] is not images:
-                kernels.append(Kernel(f"{name} input gradient", flops, through + weights * element))
-            kernels.append(Kernel(f"{name} weight gradient", flops, through + weights * FP32_BYTES))
-        elif isinstance(module, nn.BatchNorm2d):
-            kernels.append(Kernel(f"{name} forward", 0, through))
-            kernels.append(Kernel(f"{name} backward", 0, through + inputs[0].numel() * element))
-        elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-            kernels.extend((Kernel(f"{name} forward", 0, through), Kernel(f"{name} backward", 0, through)))
-
-    layers = {name: module for name, module in model.named_modules() if not list(module.children())}
-    for name, module in layers.items():
-        module.register_forward_hook(functools.partial(record, name))
-    model(images)
-    params = sum(parameter.numel() for parameter in model.parameters())
-    states = STATE_TENSORS[recipe.optimizer] if recipe.momentum or recipe.optimizer != "sgd" else 0
-    # Weights, gradients and states are read, weights and states written.
-    return [*kernels, Kernel("update", 0, (3 + 2 * states) * params * FP32_BYTES)]
-
-
-def shortest_seconds(kernels: Iterable[Kernel], *, flops_per_second: float, bytes_per_second: float) -> float:
-    """The roofline: the seconds that these parts take one after the other, each as long as its slower need."""
-    return sum(max(kernel.flops / flops_per_second, kernel.bytes / bytes_per_second) for kernel in kernels)
-
-
-def _fvcore_macs(model: GoogLeNet, image: torch.Tensor) -> dict[str, int]:
-    analysis = FlopCountAnalysis(model, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    by_module = analysis.by_module_and_operator()
-    return {name: int(sum(counts[kind] for kind in COUNTED)) for name, counts in by_module.items()}
-
-
-def _fvcore_activations(model: GoogLeNet, image: torch.Tensor) -> int:
-    analysis = ActivationCountAnalysis(model, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    counts = analysis.by_operator()
+def _counted(analysis: FlopCountAnalysis | ActivationCountAnalysis) -> int:
+    counts = analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
     return int(sum(counts[kind] for kind in COUNTED))
 
 

@@ -18,7 +18,7 @@ SHALLOWER = ("short", "short2", "short3")
 Answer = Literal["agree", "disagree", "cannot say"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conclusion:
     """One published conclusion, whether the measured runs agree, and the figures that say so."""
 
@@ -27,7 +27,7 @@ class Conclusion:
     evidence: str
 
 
-def draw(results: Results, judged: Verdicts) -> list[Conclusion]:
+def draw(results: Results, verdicts: Verdicts) -> list[Conclusion]:
     """Hold a suite against those of the four conclusions whose variants are among its own.
 
     The first is of exact counts at full size; the others follow from verdicts alone, so that one seed or an incomplete
@@ -35,16 +35,16 @@ def draw(results: Results, judged: Verdicts) -> list[Conclusion]:
     """
     if results.plan.baseline != BASELINE:
         return []
-    compared = {comparison.variant: comparison for comparison in judged.comparisons}
-    planned = set(results.summary["variant"])
+    compared = {comparison.variant: comparison for comparison in verdicts.comparisons}
+    planned = set(results.variants)
     margin = f"{100 * results.plan.margin:g} points"
     drawn = []
     if {"naive", BASELINE} <= planned:
-        drawn += [_ten_times(results), _naive_no_better(compared, judged)]
+        drawn += [_ten_times(results), _naive_no_better(compared, verdicts)]
     if {*SHALLOWER, BASELINE} <= planned:
-        drawn.append(_depth_hardly_matters(compared, judged, margin=margin))
+        drawn.append(_depth_hardly_matters(compared, verdicts, margin=margin))
     if {"short4", BASELINE} <= planned:
-        drawn.append(_short4_worse(compared, judged, margin=margin))
+        drawn.append(_short4_worse(compared, verdicts, margin=margin))
     return drawn
 
 
@@ -63,41 +63,44 @@ def _ten_times(results: Results) -> Conclusion:
     naive, baseline = int(params["naive"]), int(params[BASELINE])
     agrees = naive >= PARAMS_RATIO * baseline
     return Conclusion(
-        claim, "agree" if agrees else "disagree", f"{naive / baseline:.1f} times: {naive:,} and {baseline:,}"
+        claim=claim,
+        answer="agree" if agrees else "disagree",
+        evidence=f"{naive / baseline:.1f} times: {naive:,} and {baseline:,}",
     )
 
 
-def _naive_no_better(compared: dict[str, Comparison], judged: Verdicts) -> Conclusion:
+def _naive_no_better(compared: dict[str, Comparison], verdicts: Verdicts) -> Conclusion:
     claim = f"naive has no better error than {BASELINE}"
     if "naive" not in compared:
-        return _unknown(claim, judged)
+        return _unknown(claim, verdicts)
     answers: dict[str, Answer] = {"better": "disagree", "worse": "agree", "equivalent": "agree"}
-    return Conclusion(claim, answers.get(compared["naive"].verdict, "cannot say"), evidence_of(compared["naive"]))
+    naive = compared["naive"]
+    return Conclusion(claim=claim, answer=answers.get(naive.verdict, "cannot say"), evidence=evidence_of(naive))
 
 
-def _depth_hardly_matters(compared: dict[str, Comparison], judged: Verdicts, *, margin: str) -> Conclusion:
+def _depth_hardly_matters(compared: dict[str, Comparison], verdicts: Verdicts, *, margin: str) -> Conclusion:
     claim = f"error hardly depends on depth down to short2 and short3 (no loss beyond {margin})"
     if not set(SHALLOWER) <= set(compared):
-        return _unknown(claim, judged)
+        return _unknown(claim, verdicts)
     found = [compared[variant] for variant in SHALLOWER]
     if any(comparison.verdict == "worse" and not _within_margin(comparison) for comparison in found):
         answer: Answer = "disagree"
     else:
         harmless = all(_within_margin(comparison) or comparison.verdict == "better" for comparison in found)
         answer = "agree" if harmless else "cannot say"
-    return Conclusion(claim, answer, _joined(found))
+    return Conclusion(claim=claim, answer=answer, evidence=_joined(found))
 
 
-def _short4_worse(compared: dict[str, Comparison], judged: Verdicts, *, margin: str) -> Conclusion:
+def _short4_worse(compared: dict[str, Comparison], verdicts: Verdicts, *, margin: str) -> Conclusion:
     claim = f"short4 is clearly worse than {BASELINE} (not equivalent within {margin})"
     if "short4" not in compared:
-        return _unknown(claim, judged)
+        return _unknown(claim, verdicts)
     short4 = compared["short4"]
     if short4.verdict == "worse" and not _within_margin(short4):
         answer: Answer = "agree"
     else:
         answer = "cannot say" if short4.verdict == "inconclusive" else "disagree"
-    return Conclusion(claim, answer, evidence_of(short4))
+    return Conclusion(claim=claim, answer=answer, evidence=evidence_of(short4))
 
 
 def _within_margin(comparison: Comparison) -> bool:
@@ -105,8 +108,9 @@ def _within_margin(comparison: Comparison) -> bool:
     return comparison.p_equivalent_holm <= stats.ALPHA
 
 
-def _unknown(claim: str, judged: Verdicts) -> Conclusion:
-    return Conclusion(claim, "cannot say", judged.reason or "one seed tells nothing of the spread between seeds")
+def _unknown(claim: str, verdicts: Verdicts) -> Conclusion:
+    why = verdicts.reason or "one seed tells nothing of the spread between seeds"
+    return Conclusion(claim=claim, answer="cannot say", evidence=why)
 
 
 def _joined(comparisons: Sequence[Comparison]) -> str:

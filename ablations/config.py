@@ -147,9 +147,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_name("dataset", self.dataset)
         check_count("num_classes", self.num_classes, low=2)
-        check_count("seed", self.seed, low=0)
-        if self.seed > MAX_SEED:
-            raise ValueError(f"seed is {self.seed}; use at most {MAX_SEED}")
+        check_count("seed", self.seed, low=0, high=MAX_SEED)
         if self.recipe.precision == "auto":
             raise ValueError(
                 f"recipe {self.recipe.name}: precision is 'auto', which depends on the device; a run's is 'fp32' or "

@@ -10,12 +10,13 @@ from googlenet.arch import FIRST_STAGE, InceptionRow
 from googlenet.variants import ROWS
 
 from .config import RunConfig
+from .environment import Environment
 from .errors import ConfigError
 from .plan import Plan
-from .record import Environment, RunRecord
+from .record import RunRecord
 from .suites import ARCHITECTURE, DECLARABLE, VERSIONS
 
-# They name a run and its group; nothing is trained otherwise for them.
+# Labels: they do not change what is trained.
 NAMES = ("architecture.name", "recipe.name", "seed")
 # Of the packages that a record names, those that compute what is trained.
 _COMPUTING = ("torch", "numpy", "CUDA")

@@ -18,17 +18,19 @@ from googlenet.variants import AXES, RECONSTRUCTED, REFERENCE_CLASSES, REFERENCE
 from .config import RunConfig
 from .events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from .plan import Plan
-from .record import RunFolder, RunRecord
+from .record import RunRecord
+from .run_folder import RunFolder
 from .suites import SUITES
+from .tables import MISSING, UNFINISHED
 
 PLAIN_WIDTH = 160  # where no terminal says how wide it is
 DRAWINGS_PER_SECOND = 10  # of a terminal; more often nothing is worked out for it
 
 
-def make_console(*, stderr: bool = False) -> Console:
+def make_console() -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 @dataclass
@@ -229,7 +231,7 @@ def show_plan(plan: Plan, *, suite_dir: Path, console: Console) -> None:
                 "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
                 "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
                 "epochs": f"{len(epochs)}/{config.recipe.epochs}",
-                "status": record.status if record else ("unfinished" if epochs else "to do"),
+                "status": record.status if record else (UNFINISHED if epochs else MISSING),
             }
         )
     show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {suite_dir}")

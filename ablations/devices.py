@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import math
 import platform
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -15,11 +14,10 @@ from pathlib import Path
 import torch
 
 from . import hardware
+from .environment import Environment, commit, package_versions
 from .errors import ConfigError
-from .record import Environment
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_PROCESS_STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # see proc(5): resets the peak resident set
 
@@ -44,13 +42,16 @@ def resolve(name: str) -> torch.device:
 def environment(device: torch.device, *, engine: str, deterministic: bool = False) -> Environment:
     """This process's environment on the device, with the way in which optimisation steps run."""
     on_gpu = device.type == "cuda"
-    return Environment.read(
+    return Environment(
         device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
         device_kind=device.type,
         engine=engine,
         deterministic=deterministic,
         threads=torch.get_num_threads(),
-        runtimes=(f"CUDA {torch.version.cuda}",) if on_gpu else (),
+        platform=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        versions=(*package_versions(), *((f"CUDA {torch.version.cuda}",) if on_gpu else ())),
+        commit=commit(),
     )
 
 
@@ -67,8 +68,19 @@ def free_memory_bytes(device: torch.device) -> float:
 
 
 @contextlib.contextmanager
+def untimed_kernels() -> Iterator[None]:
+    """Inside, a GPU's convolutions take the kernels that heuristics name: timing some pays where a shape recurs."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextlib.contextmanager
 def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
-    """Inside, a GPU computes fp32 as IEEE single, without TF32, and its convolutions' kernels are chosen by timing.
+    """Inside, fp32 is IEEE single, without TF32, and the kernels of a GPU's convolutions are chosen by timing.
 
     With `deterministic` only such kernels are used whose results repeat bit for bit on the same machine and build of
     torch; cuBLAS also needs the environment variable of `CUBLAS_WORKSPACE` before torch starts it. Kernels on a CPU
@@ -77,8 +89,9 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
     Raises:
         RuntimeError: inside, with `deterministic`, from an operation that has no such kernel.
     """
-    before = torch.are_deterministic_algorithms_enabled()
+    before, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
     torch.use_deterministic_algorithms(deterministic or before)
+    torch.set_float32_matmul_precision("highest")
     try:
         with contextlib.ExitStack() as flags:
             if device.type == "cuda":
@@ -90,11 +103,15 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
             yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.set_float32_matmul_precision(matmul)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start a new peak measurement."""
+    """Start a new peak measurement; no CUDA graph may be in use."""
     if device.type == "cuda":
+        torch.cuda.init()
+        # cuBLAS keeps tens of megabytes for each stream that it ever ran on, as for each graph's capture.
+        torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
@@ -112,12 +129,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if _PROCESS_STATUS.is_file():
-        for line in _PROCESS_STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return hardware.peak_resident_bytes()
 
 
 def _cpu_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 Row = Mapping[str, str]  # by column name; a `cells.Cell` where the text stands for a number
 
@@ -13,7 +14,7 @@ class Text:
     """A paragraph of inline Markdown (code, strong, links); `kind` "note" is set off from the others."""
 
     text: str
-    kind: str = "plain"
+    kind: Literal["plain", "note"] = "plain"
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,14 @@ class DiskFull(UserError):
     exit_status = 3
 
 
-class SuiteLocked(UserError):
-    """Another process holds the suite."""
+class DeviceLost(UserError):
+    """After an error of the GPU the process cannot use it any more, so that every later run would fail too."""
+
+    exit_status = 3
+
+
+class HeldElsewhere(UserError):
+    """Another process has the runs, or the plan and report, that are needed."""
 
     exit_status = 5
 
@@ -44,4 +50,4 @@ class SealBroken(Exception):
 
 
 class Diverged(Exception):
-    """The training loss stopped being finite."""
+    """The training loss, or the trained network's outputs, stopped being finite."""

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
+from . import predictions, tables
 from .errors import ConfigError
 from .plan import Plan
-from .record import TOP_K
+from .predictions import TOP_K, Predictions
 from .tables import Results
 
 BINS = 15  # of confidence, the number of the source below
+FIELDS = ("classes", "labels", "confidence")
 READERS = 2  # threads; more of them mostly wait for each other
 ERROR_COLUMNS = ["error_mean", "error_std", "difference", "p", "p_holm"]
 CLASS_COLUMNS = ["variant", "class_number", "class_name", "n", "images", *ERROR_COLUMNS]
@@ -49,10 +51,14 @@ class Evidence:
 class _Job(NamedTuple):
     """A finished run, and its counts as they are recorded: test images, wrong ones in top-1, wrong ones in top-5."""
 
-    folder: Path
+    predictions: Path
     variant: str
     seed: int
     recorded: tuple[int, int, int | None]
+
+    @property
+    def folder(self) -> Path:
+        return self.predictions.parent
 
 
 class _Run(NamedTuple):
@@ -63,14 +69,6 @@ class _Run(NamedTuple):
     wrong: NDArray[np.int32]
     calibration_error: float
     confidence: float
-
-
-class _Predictions(NamedTuple):
-    """For N test images the K most likely classes (N, K), the true class (N,), the most likely one's probability."""
-
-    classes: NDArray[Any]
-    labels: NDArray[Any]
-    confidence: NDArray[Any]
 
 
 def gather(results: Results, suite_dir: Path) -> Evidence:
@@ -121,55 +119,57 @@ def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[np.boo
 
 
 def _jobs(results: Results, suite_dir: Path) -> list[_Job]:
-    done = results.runs[results.runs["status"] == "done"]
-    # Names from the table: to derive a run's from its configuration takes longer than to read its predictions.
+    done = results.done
     columns = (done[name] for name in ("run_id", "variant", "seed", "test_images", "top1_wrong", "top5_wrong"))
     return [
-        _Job(suite_dir / "runs" / name, variant, seed, (int(images), int(top1), None if pd.isna(top5) else int(top5)))
-        for name, variant, seed, images, top1, top5 in zip(*columns, strict=True)
+        _Job(
+            tables.predictions_path(suite_dir, run_id),
+            variant,
+            seed,
+            (int(images), int(top1), None if pd.isna(top5) else int(top5)),
+        )
+        for run_id, variant, seed, images, top1, top5 in zip(*columns, strict=True)
     ]
 
 
 def _read(job: _Job, *, num_classes: int) -> _Run | str:
     """What is kept of a run, or why its predictions cannot be read."""
     try:
-        classes, labels, confidence = _load(job.folder / "predictions.npz", num_classes=num_classes)
-    except FileNotFoundError:
-        return f"{job.folder.name}: predictions.npz is missing; --fresh trains the run again"
-    except Exception as error:  # a damaged file can fail as an archive, a compressed stream, a header or an array
-        reason = f"{type(error).__name__}: {error}"
-        return f"{job.folder.name}: predictions.npz cannot be read ({reason}); --fresh trains the run again"
-    hits = np.ascontiguousarray(classes.T) == labels  # (K, N), where looking along K is ten times as fast
-    wrong = ~hits[0]
-    top5 = int((~hits.any(axis=0)).sum()) if len(hits) == TOP_K else None
-    found = (len(labels), int(wrong.sum()), top5)
+        read = predictions.read(job.predictions, fields=FIELDS)
+        _check(read, num_classes=num_classes)
+    except ConfigError as error:
+        # A report is the same wherever the suite lies.
+        return str(error).replace(str(job.folder), job.folder.name)
+    except ValueError as error:
+        return f"{job.folder.name}/{job.predictions.name}: {error}; --fresh trains the run again"
+    labels, wrong, far = read.labels.astype(np.intp), read.wrong, read.wrong_in_top5
+    found = (len(labels), int(wrong.sum()), None if far is None else int(far.sum()))
     if found != job.recorded:
         raise _foreign(job, f"its predictions have {_said(found)}, its record {_said(job.recorded)}")
     return _Run(
         job=job,
         images=np.bincount(labels, minlength=num_classes).astype(np.int32),
         wrong=np.bincount(labels[wrong], minlength=num_classes).astype(np.int32),
-        calibration_error=expected_calibration_error(confidence, hits[0]),
-        confidence=float(confidence.mean(dtype=np.float64)),
+        calibration_error=expected_calibration_error(read.confidence, ~wrong),
+        confidence=float(read.confidence.mean(dtype=np.float64)),
     )
 
 
-def _load(path: Path, *, num_classes: int) -> _Predictions:
-    # Opened here, as np.load leaves a damaged file open; and only what is needed, as logits are most of the file.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        found = _Predictions(*(stored[name] for name in _Predictions._fields))
-    images, guesses = len(found.labels), min(TOP_K, num_classes)
-    if (found.classes.shape, found.labels.shape, found.confidence.shape) != ((images, guesses), (images,), (images,)):
-        raise ValueError(f"its arrays have shapes {', '.join(str(array.shape) for array in found)}")
-    if found.labels.dtype.kind not in "iu" or not 0 <= found.labels.min() <= found.labels.max() < num_classes:
+def _check(read: Predictions, *, num_classes: int) -> None:
+    images, guesses = read.labels.size, min(TOP_K, num_classes)
+    shapes = {name: getattr(read, name).shape for name in FIELDS}
+    if shapes != {"classes": (images, guesses), "labels": (images,), "confidence": (images,)}:
+        raise ValueError(f"its arrays have shapes {', '.join(map(str, shapes.values()))}")
+    _check_confidence(read.confidence)
+    if read.labels.dtype.kind not in "iu" or not 0 <= read.labels.min() <= read.labels.max() < num_classes:
         raise ValueError(f"its labels are not all among the {num_classes} classes")
-    _check_confidence(found.confidence)
-    return found._replace(labels=found.labels.astype(np.intp))
 
 
 def _check_confidence(confidence: NDArray[Any]) -> None:
     if not len(confidence):
         raise ValueError("there is no image; calibration needs at least one")
+    if confidence.dtype.kind != "f":
+        raise ValueError(f"confidences are of type {confidence.dtype}; they are fractions in [0, 1]")
     low, high = float(confidence.min()), float(confidence.max())
     if not 0 <= low <= high <= 1:
         raise ValueError(f"confidences go from {low} to {high}; they are fractions in [0, 1]")
@@ -182,8 +182,8 @@ def _said(counts: tuple[int, int, int | None]) -> str:
 
 def _foreign(job: _Job, what: str) -> ConfigError:
     return ConfigError(
-        f"{job.folder.name}: {what}; its files do not belong together, so move {job.folder} away and run the suite "
-        "again"
+        f"{job.folder.name}: {what}; its files do not belong together, and --fresh moves them aside and trains the "
+        "run again"
     )
 
 

@@ -8,27 +8,25 @@ from typing import Any
 
 import pandas as pd
 
-from . import cells, conclusions, evidence, power, published, selection, stats
+from . import cells, conclusions, power, published, selection, stats
 from .cells import Cell
 from .config import PUBLISHED
 from .document import Block, Items, Section, Table, Text
-from .evidence import Evidence
-from .markdown import code, escape
+from .evidence import BINS, Evidence, lost
+from .markdown import commands, escape
 from .stats import Comparison
 from .tables import Results
 from .verdicts import Verdicts
 
 
-def shown(results: Results, judged: Verdicts) -> Section:
+def headline_section(results: Results, verdicts: Verdicts) -> Section:
     """The findings in a few sentences; an incomplete grid gets no headline but the way to complete it."""
     blocks: list[Block] = []
-    missing = int((results.runs["status"] != "done").sum())
-    if missing:
-        commands = ", then ".join(code(command) for command in results.plan.commands)
-        text = f"No headline: {missing} of {len(results.runs)} planned runs are not done. To train them: {commands}"
+    if not results.complete:
+        text = f"No headline: {results.why_incomplete}: {commands(results.plan.commands)}"
         blocks.append(Text(text, kind="note"))
     by_verdict: dict[str, list[Comparison]] = {}
-    for comparison in judged.comparisons:
+    for comparison in verdicts.comparisons:
         by_verdict.setdefault(comparison.verdict, []).append(comparison)
     sentences = {
         "better": "Less top-1 error than {baseline}",
@@ -44,11 +42,11 @@ def shown(results: Results, judged: Verdicts) -> Section:
     ]
     if items:
         blocks.append(Items(items))
-        seeds = f"{judged.comparisons[0].n} seeds"
+        seeds = f"{verdicts.comparisons[0].n} seeds"
         blocks.append(Text(f"Differences in points of top-1 error with their 95 % intervals, over {seeds} of each."))
-    elif not missing:
-        blocks.append(Text(f"No verdict: {_why_no_verdict(judged)}."))
-    drawn = conclusions.draw(results, replace(judged, reason=escape(judged.reason)))
+    elif results.complete:
+        blocks.append(Text(f"No verdict: {_why_no_verdict(verdicts)}."))
+    drawn = conclusions.draw(results, replace(verdicts, reason=escape(verdicts.reason)))
     if drawn:
         elsewhere = results.plan.recipe.name != PUBLISHED.name or published.load(results.plan.data.name).empty
         caveat = ", which have other data or another recipe" if elsewhere else ""
@@ -60,18 +58,18 @@ def shown(results: Results, judged: Verdicts) -> Section:
     return Section("What these runs show", blocks)
 
 
-def verdict_section(results: Results, judged: Verdicts) -> Section:
+def verdict_section(results: Results, verdicts: Verdicts) -> Section:
     """Each variant against the baseline on top-1 error."""
-    rows = verdict_table(judged)
+    rows = verdict_table(verdicts)
     table: list[Block] = [Table("verdicts", rows)] if rows else []
-    return Section("Verdicts", [*table, *(Text(note) for note in _verdict_notes(results, judged))])
+    return Section("Verdicts", [*table, *(Text(note) for note in _verdict_notes(results, verdicts))])
 
 
-def verdict_table(judged: Verdicts) -> list[dict[str, str]]:
+def verdict_table(verdicts: Verdicts) -> list[dict[str, str]]:
     """The verdicts as text; differences are the variant's top-1 error less the baseline's, in points."""
     rows: list[dict[str, str]] = []
-    bootstrapped = any(comparison.bootstrap for comparison in judged.comparisons)
-    for comparison in judged.comparisons:
+    bootstrapped = any(comparison.bootstrap for comparison in verdicts.comparisons)
+    for comparison in verdicts.comparisons:
         bootstrap = {"bootstrap 95 %": cells.interval(comparison.bootstrap)} if bootstrapped else {}
         rows.append(
             {
@@ -87,7 +85,7 @@ def verdict_table(judged: Verdicts) -> list[dict[str, str]]:
                 "verdict": _verdict(comparison),
             }
         )
-    for variant, test in (judged.image_tests or {}).items():
+    for variant, test in (verdicts.image_tests or {}).items():
         rows.append(
             {
                 "variant": variant,
@@ -118,31 +116,32 @@ def selection_section(results: Results) -> Section | None:
     text = (
         "The reported error is that of an epoch that no test image chose. Had the epoch with the least test error been "
         "reported instead, each variant would have looked better by so many points. From `selection_bias.jsonl` of "
-        "each run, which nothing else reads."
+        "each run. No choice and no error in this report comes from it; only the order by epoch falls back on it where "
+        "nothing was held out."
     )
     return Section("Selection bias", [Table("selection", rows), Text(text)])
 
 
-def evidence_section(results: Results, found: Evidence) -> Section:
+def evidence_section(results: Results, evidence: Evidence) -> Section:
     """What single predictions say: calibration, and the classes that a variant loses."""
     blocks: list[Block] = []
-    if len(found.calibration):
-        blocks.append(Table("calibration", _calibration_rows(found.calibration)))
-        checked = int(found.calibration["n"].sum())
+    if len(evidence.calibration):
+        blocks.append(Table("calibration", _calibration_rows(evidence.calibration)))
+        checked = int(evidence.calibration["n"].sum())
         blocks.append(
             Text(
                 f"Top-1 and top-5 counts recomputed from the predictions of {checked:,} runs equal their records'. "
-                "Calibration error is the expected one over 15 bins of confidence; errors of every class are in "
+                f"Calibration error is the expected one over {BINS} bins of confidence; errors of every class are in "
                 "`per_class.csv`."
             )
         )
-    losses = evidence.lost(found, baseline=results.plan.baseline)
+    losses = lost(evidence, baseline=results.plan.baseline)
     if len(losses):
         blocks.append(Text(f"The classes on which each variant loses most against {results.plan.baseline}:"))
         blocks.append(Table("classes", _loss_rows(losses)))
-    blocks += [Text(escape(line), kind="note") for line in found.unread[:10]]
-    if len(found.unread) > 10:
-        blocks.append(Text(f"... and {len(found.unread) - 10:,} more", kind="note"))
+    blocks += [Text(escape(line), kind="note") for line in evidence.unread[:10]]
+    if len(evidence.unread) > 10:
+        blocks.append(Text(f"... and {len(evidence.unread) - 10:,} more", kind="note"))
     return Section("Per-image evidence", blocks or [Text("No run is done.")])
 
 
@@ -150,8 +149,8 @@ def _headline(comparison: Comparison) -> str:
     return f"{comparison.variant} {cells.points(comparison.difference)} {cells.interval(comparison.interval)}"
 
 
-def _why_no_verdict(judged: Verdicts) -> str:
-    return escape(judged.reason) or "one seed tells nothing of the spread between seeds; `--seeds 3` or more does"
+def _why_no_verdict(verdicts: Verdicts) -> str:
+    return escape(verdicts.reason) or "one seed tells nothing of the spread between seeds; `--seeds 3` or more does"
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -162,31 +161,32 @@ def _verdict(comparison: Comparison) -> str:
     return f"inconclusive; about {comparison.seeds_needed} seeds would settle it"
 
 
-def _verdict_notes(results: Results, judged: Verdicts) -> Iterable[str]:
+def _verdict_notes(results: Results, verdicts: Verdicts) -> Iterable[str]:
     plan = results.plan
-    if judged.reason:
-        yield f"No verdict: {escape(judged.reason)}."
+    if verdicts.reason:
+        yield f"No verdict: {escape(verdicts.reason)}."
         return
-    if judged.image_tests is not None:
+    if verdicts.image_tests is not None:
         yield (
             "With one seed there is no verdict on architectures. McNemar's exact test compares the two trained "
             f"networks, a variant's and {plan.baseline}'s, on the same {plan.data.test_images:,} images; another seed "
             "can turn it round."
         )
         return
-    first = judged.comparisons[0]
+    first = verdicts.comparisons[0]
     yield (
         f"Top-1 error less that of {plan.baseline}, paired by seed. Better or worse: paired t test, Holm-adjusted for "
-        f"{len(judged.comparisons)} comparisons, p at most {stats.ALPHA:g}. Equivalent: two one-sided t tests against "
-        f"a margin of {100 * plan.margin:g} points, adjusted likewise. The number of seeds that would settle a "
-        f"comparison holds with {100 * power.POWER:.0f} % probability, if its difference and spread are what they seem."
+        f"{len(verdicts.comparisons)} comparisons, p at most {stats.ALPHA:g}. Equivalent: two one-sided t tests "
+        f"against a margin of {100 * plan.margin:g} points, adjusted likewise. With the number of seeds that would "
+        f"settle it, a comparison would be settled with {100 * power.POWER:.0f} % probability, if the true difference "
+        "and spread equal the estimates."
     )
     yield (
         f"The sign-flip test makes no assumption of normality; with {first.n} seeds its p cannot go below "
         f"{cells.p_value(first.smallest_p)}."
         + ("" if first.bootstrap else f" A bootstrap interval is given from {stats.BOOTSTRAP_SEEDS} seeds on.")
     )
-    disagreeing = [comparison.variant for comparison in judged.comparisons if comparison.checks_disagree]
+    disagreeing = [comparison.variant for comparison in verdicts.comparisons if comparison.checks_disagree]
     if disagreeing:
         yield (
             f"For {', '.join(disagreeing)} the t test and an assumption-free check disagree on whether there is a "

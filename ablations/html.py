@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from .cells import Cell, is_numeric
+from .cells import LONG_FROM, Cell, is_numeric
 from .document import Document
+from .markdown import INLINE
 
-# An image would be fetched from wherever it lies; figures come in as SVG instead.
-INLINE = MarkdownIt("commonmark", {"html": False}).disable("image")
 WIDE_FROM = 2.0  # width over height from which a figure has a row to itself
-LONG_FROM = 28  # characters from which a cell's text may break into lines
 
 
 def render(document: Document, *, svgs: Mapping[str, str]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from .cells import is_numeric
+from .cells import LONG_FROM, is_numeric
 from .document import Table
-from .html import INLINE, LONG_FROM
+from .markdown import INLINE
 
 HEADER = r"""% Tables of a report, each in its own float. In the preamble: \usepackage{booktabs}
 % Refer to a table with \ref{tab:NAME}. A text that is too long for one line is set in a column 4 cm wide.

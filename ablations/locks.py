@@ -9,7 +9,7 @@ from pathlib import Path
 
 import filelock
 
-from .errors import ConfigError, SuiteLocked
+from .errors import ConfigError, HeldElsewhere
 from .events import EpochDone, Event
 
 REPORT_PATIENCE_SECONDS = 300.0  # for another process to write its plan or report, which takes seconds
@@ -28,14 +28,14 @@ class Locks:
         """Inside, no other process reads or writes the suite's plan and report; waits for one that does.
 
         Raises:
-            SuiteLocked: if that takes minutes.
+            HeldElsewhere: if that takes minutes.
             ConfigError: if the folder cannot be written.
         """
         lock = self._lock(self._folder / "suite.lock")
         try:
             lock.acquire(timeout=REPORT_PATIENCE_SECONDS)
         except filelock.Timeout as error:
-            raise SuiteLocked(
+            raise HeldElsewhere(
                 f"another process holds the plan and report in {self._suite_dir}; wait for it, or pass another folder "
                 "with --results"
             ) from error

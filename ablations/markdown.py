@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from markdown_it import MarkdownIt
+
 from .cells import is_numeric
 from .document import Block, Document, Items, Picture, Table, Text
 
+# Reads a text's inline Markdown. An image would be fetched from wherever it lies; figures come in as SVG instead.
+INLINE = MarkdownIt("commonmark", {"html": False}).disable("image")
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
@@ -22,6 +26,11 @@ def code(text: str) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}"
+
+
+def commands(lines: Iterable[str]) -> str:
+    """Command lines as code spans, one to be run after the other."""
+    return ", then ".join(map(code, lines))
 
 
 def render(document: Document) -> str:

@@ -1,80 +1,34 @@
-"""What variants trade error for and in which order they come: a report's sections on fronts and ranks."""
+"""In which order variants come, and how far to trust it: a report's section on ranks."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import pandas as pd
 
-from . import cells, power, stats, tradeoffs
+from . import cells, rankings, stats
 from .cells import Cell
 from .document import Block, Section, Table, Text
 from .markdown import escape
-from .tradeoffs import RankAgreement, Tradeoffs
-
-COST_NAMES = {
-    "params": "params",
-    "macs": "MACs",
-    "train_seconds": "training seconds",
-    "peak_memory_bytes": "peak memory",
-}
-MEASURE_NAMES = {"validation_error": "validation error", "test_error": "test error", "train_error": "training error"}
+from .rankings import MEASURES, SETTLED_TAU, Agreement, Rankings
 
 
-class Agreement(NamedTuple):
-    """Another suite, and how far it orders the variants alike."""
-
-    other: str
-    found: RankAgreement
-
-
-def tradeoff_section(weighed: Tradeoffs) -> Section:
-    """Which variants are on the fronts of error against cost, and how sure that is."""
-    if weighed.reason:
-        return Section("Trade-offs", [Text(f"No front: {weighed.reason}.")])
-    fronts = weighed.fronts
-    rows = []
-    for variant, group in fronts.groupby("variant", sort=False):
-        row: dict[str, str] = {"variant": str(variant), "n": cells.count(group["n"].iloc[0])}
-        for _, front in group.iterrows():
-            row[f"front: error, {COST_NAMES[front['cost']]}"] = _on_front(front)
-        rows.append(row)
-    text = (
-        "On the front is a variant that no other one matches in both and beats in one of mean top-1 error and mean "
-        "cost. Percentages: in how many of 2,000 bootstrap resamples of the seeds it is."
-    )
-    if (fronts["n"] < power.MIN_SEEDS).any():
-        text += " With one seed there is nothing to resample, so how sure a front is cannot be said."
-    if "train_seconds" not in set(fronts["cost"]):
-        text += " Times of these runs do not compare, so there is no front of training seconds."
-    return Section("Trade-offs", [Table("fronts", rows), Text(text)])
-
-
-def order_section(weighed: Tradeoffs, agreement: Agreement | None) -> Section | None:
+def order_section(ranked: Rankings, agreement: Agreement | None) -> Section | None:
     """The order of the variants, and how it depends on seeds, epochs and data."""
     blocks: list[Block] = []
-    if not weighed.reason:
-        blocks.append(Table("ranks", _rank_rows(weighed.ranks)))
+    if not ranked.reason:
+        blocks.append(Table("ranks", _rank_rows(ranked.ranks)))
         blocks += [
             Text(text)
             for text in (
-                _seeds_text(weighed.by_seeds, n=int(weighed.ranks["n"].iloc[0])),
-                _epochs_text(weighed.by_epoch),
+                _seeds_text(ranked.by_seeds, n=int(ranked.ranks["n"].iloc[0])),
+                _epochs_text(ranked.by_epoch),
             )
             if text
         ]
     if agreement is not None:
         blocks.append(Text(_agreement_text(agreement)))
     return Section("Order of the variants", blocks) if blocks else None
-
-
-def _on_front(row: pd.Series) -> Cell:
-    probability = row["front_probability"]
-    text = "yes" if row["on_front"] else "no"
-    if pd.isna(probability):
-        return Cell(text, float(row["on_front"]))
-    return Cell(f"{text}, {100 * probability:.0f} %", probability)
 
 
 def _rank_rows(ranks: pd.DataFrame) -> list[dict[str, str]]:
@@ -113,38 +67,39 @@ def _epochs_text(by_epoch: pd.DataFrame) -> str:
     """Could training have stopped earlier, as far as the order is concerned?"""
     if by_epoch.empty or by_epoch["tau"].isna().all():
         return ""
-    measure = MEASURE_NAMES[str(by_epoch["measure"].iloc[0])]
-    settled = tradeoffs.settled_epoch(by_epoch)
+    measure = str(by_epoch["measure"].iloc[0])
+    settled = rankings.settled_epoch(by_epoch)
     last = by_epoch.iloc[-1]
     if settled is None:
-        verdict = f"it never stays at 0.9 or above, and is {last['tau']:.2f} at the last"
+        verdict = f"it never stays at {SETTLED_TAU:g} or above, and is {last['tau']:.2f} at the last"
     elif settled < last["epoch"]:
-        verdict = f"it is 0.9 or above from epoch {settled} of {last['epoch']:.0f} on: the order was settled by then"
-    else:
-        verdict = f"it reaches 0.9 at the last of {last['epoch']:.0f} epochs only"
-    caveat = ""
-    if measure != "validation error":
-        caveat = (
-            ", which says little of unseen images; a recipe with a validation_fraction would tell better"
-            if measure == "training error"
-            else " of the diagnostic"
+        verdict = (
+            f"it is {SETTLED_TAU:g} or above from epoch {settled} of {last['epoch']:.0f} on: the order was settled by "
+            "then"
         )
+    else:
+        verdict = f"it reaches {SETTLED_TAU:g} at the last of {last['epoch']:.0f} epochs only"
+    caveat = {
+        "test_error": " The test error of earlier epochs is the diagnostic's.",
+        "train_error": (
+            " Training error says little of unseen images; a recipe with a validation_fraction would tell better."
+        ),
+    }
     return (
-        f"**Epochs.** Kendall's tau between the order at an epoch, by {measure}{caveat}, and the order by the final "
-        f"test error: {verdict}."
+        f"**Epochs.** Kendall's tau between the order by {MEASURES[measure]} after each epoch and the order by the "
+        f"final test error: {verdict}.{caveat.get(measure, '')}"
     )
 
 
 def _agreement_text(agreement: Agreement) -> str:
-    found = agreement.found
-    if found.reason:
-        return f"**Other data.** No comparison with the order of {escape(agreement.other)}: {escape(found.reason)}."
-    if math.isnan(found.tau):
-        return f"**Other data.** No comparison with the order of {escape(agreement.other)}: in one suite all tie."
-    interval = cells.interval(found.interval, scale=1, signed=True) if found.interval else "none with one seed"
+    other = escape(agreement.other)
+    if agreement.reason:
+        return f"**Other data.** No comparison with the order of {other}: {escape(agreement.reason)}."
+    if math.isnan(agreement.tau):
+        return f"**Other data.** No comparison with the order of {other}: in one suite all tie."
+    interval = cells.interval(agreement.interval, scale=1, signed=True) if agreement.interval else "none with one seed"
     return (
-        f"**Other data.** Kendall's tau between the orders of {len(found.variants)} variants in this suite and in "
-        f"{escape(agreement.other)}: {found.tau:+.2f}, 95 % interval {interval} over {found.seeds[0]} and "
-        f"{found.seeds[1]} seeds, p {cells.p_value(found.p)}. At 1 either suite predicts the other's order, at 0 "
-        "neither does."
+        f"**Other data.** Kendall's tau between the orders of {len(agreement.variants)} variants in this suite and in "
+        f"{other}: {agreement.tau:+.2f}, 95 % interval {interval} over {agreement.seeds[0]} and {agreement.seeds[1]} "
+        f"seeds, p {cells.p_value(agreement.p)}. At 1 either suite predicts the other's order, at 0 neither does."
     )

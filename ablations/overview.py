@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,27 +10,26 @@ import pandas as pd
 from . import cells, confounds, published, tables
 from .cells import NONE
 from .config import PUBLISHED, RECIPES, Recipe
-from .document import Items, Section, Table, Text
-from .markdown import code, escape
+from .document import Block, Items, Section, Table, Text
+from .markdown import code, commands, escape
 from .schema import to_plain
 from .tables import Results
 
 MEMORY_KINDS = {
-    "cpu": "the whole process's resident set on a CPU (with the libraries' own share, about 0.9 GB)",
+    "cpu": "the whole process's resident set on a CPU, libraries included",
     "cuda": "of the GPU's allocator",
 }
 
 
-def head(results: Results) -> Section:
+def provenance_section(results: Results) -> Section:
     """What the figures rest on."""
     plan, runs = results.plan, results.runs
-    done = runs[runs["status"] == "done"]
-    data = plan.data
+    done, data = results.done, plan.data
     train_images = _unique(done["train_images"].dropna().astype(int))
     trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{data.train_images:,}"
-    against = f", against `{plan.baseline}`" if plan.baseline in set(runs["variant"]) else ""
+    against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
     rows = {
-        "Command": ", then ".join(code(command) for command in plan.commands),
+        "Command": commands(plan.commands),
         "Axis": f"{escape(plan.axis)} ({', '.join(map(escape, plan.varies))}){against}",
         "n": f"{len(done)} of {len(runs)} planned runs done, {_seed_counts(results.summary)}",
         "Dataset": (
@@ -47,9 +47,8 @@ def head(results: Results) -> Section:
 
 def results_section(results: Results) -> Section:
     """The table of errors and costs."""
-    plan, runs = results.plan, results.runs
-    memory_kind = " and ".join(MEMORY_KINDS[kind] for kind in _unique(runs["device_kind"]) or ["cpu"])
-    blocks: list[Any] = [
+    plan = results.plan
+    blocks: list[Block] = [
         Table("summary", summary_table(results)),
         Text(
             f"Errors are in percent of {plan.data.test_images:,} test images: the mean over n runs, ± their sample "
@@ -67,15 +66,18 @@ def results_section(results: Results) -> Section:
     blocks.append(
         Text(
             "Params count auxiliary heads; MACs are those of convolutions and linear layers for one image (FLOPs are "
-            "2 x MACs). Seconds are training time alone; start-up and evaluation are in `summary.csv`. Memory is the "
-            f"peak in training, {memory_kind}."
+            "2 x MACs). Seconds are training time alone; start-up and evaluation are in `summary.csv`. "
+            f"{_memory_text(results.done)}"
         )
     )
     return Section("Results", blocks)
 
 
 def summary_table(results: Results, *, intervals: bool = True) -> list[dict[str, str]]:
-    """The summary as text, in the columns that a person reads; `intervals` are left out where there is little room."""
+    """The summary as text, in the columns that a person reads.
+
+    The `intervals`, and the spread of memory, are left out where there is little room.
+    """
     rows = []
     scaled = results.plan.width != 1
     spread = intervals and (results.summary["n"] > 1).any()
@@ -96,7 +98,8 @@ def summary_table(results: Results, *, intervals: bool = True) -> list[dict[str,
             line["full-size params"] = cells.count(row["full_size_params"])
             line["full-size MACs"] = cells.si(row["full_size_macs"])
         line["train s"] = cells.seconds(row["train_seconds_mean"], row["train_seconds_std"])
-        line["memory MB"] = cells.megabytes(row["peak_memory_bytes"])
+        memory_std = row["peak_memory_bytes_std"] if intervals else None
+        line["memory MB"] = cells.megabytes(row["peak_memory_bytes_mean"], memory_std)
         rows.append(line)
     return rows
 
@@ -114,11 +117,10 @@ def differences_section(results: Results) -> Section:
         }
         for each in found
     ]
-    blocks: list[Any] = [Table("differences", rows)] if rows else [Text("The variants do not differ.")]
-    variants = list(dict.fromkeys(results.runs["variant"]))
-    if rows and results.plan.baseline not in variants:
+    blocks: list[Block] = [Table("differences", rows)] if rows else [Text("The variants do not differ.")]
+    if rows and results.plan.baseline not in results.variants:
         blocks.append(
-            Text(f"As {results.plan.baseline} is not among these runs, {variants[0]} stands for the baseline.")
+            Text(f"As {results.plan.baseline} is not among these runs, {results.variants[0]} stands for the baseline.")
         )
     if footnoted:
         listed = "; ".join(escape(str(each)) for each in sorted(footnoted))
@@ -156,8 +158,8 @@ def absent_section(results: Results) -> Section:
         )
     if not lines:
         return Section("Runs that are not in the figures", [Text("None: every planned run is done.")])
-    commands = ", then ".join(code(command) for command in results.plan.commands)
-    return Section("Runs that are not in the figures", [Items(lines), Text(f"To train them: {commands}")])
+    to_train = Text(f"To train them: {commands(results.plan.commands)}")
+    return Section("Runs that are not in the figures", [Items(lines), to_train])
 
 
 def describe_recipe(recipe: Recipe) -> str:
@@ -219,8 +221,8 @@ def _notes(results: Results) -> list[Text]:
     untimed = list(runs[runs["timing_valid"].eq(False)]["run_id"])
     if untimed:
         notes.append(
-            f"**Times.** {_some(untimed)} went on after a stop or shared the device with other runs, so no time is "
-            "shown for it."
+            "**Times.** Left out for runs that went on after a stop or shared the device with others: "
+            f"{_some(untimed)}."
         )
     if not tables.one_hardware(runs):
         notes.append(
@@ -230,10 +232,16 @@ def _notes(results: Results) -> list[Text]:
     return [Text(note, kind="note") for note in notes]
 
 
-def _some(run_ids: Any, *, most: int = 10) -> str:
+def _memory_text(done: pd.DataFrame) -> str:
+    if not tables.one_device_kind(done):
+        return "Memory is left out: some runs took place on a CPU and some on a GPU, whose figures do not compare."
+    kinds = _unique(done["device_kind"]) or ["cpu"]
+    return f"Memory is the peak in training, {MEMORY_KINDS[kinds[0]]}."
+
+
+def _some(run_ids: Sequence[str], *, most: int = 10) -> str:
     """Names of runs, not more than a person reads."""
-    names = list(run_ids)
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return ", ".join(run_ids[:most]) + (f" and {len(run_ids) - most:,} more" if len(run_ids) > most else "")
 
 
 def _published_rows(summary: pd.DataFrame, table: pd.DataFrame) -> list[dict[str, str]]:

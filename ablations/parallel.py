@@ -19,10 +19,12 @@ import torch
 from . import devices
 from .config import RunConfig
 from .engine import Engine
+from .environment import commit
 from .errors import UserError
 from .events import Event, RunEnded, RunStarted, StepDone, ignore
 from .locks import Locks
-from .record import RunFolder, RunRecord
+from .record import RunRecord
+from .run_folder import RunFolder
 from .runner import LOOKS, finished, train_to_record, unfinished_record
 from .splits import Dataset
 
@@ -213,6 +215,7 @@ def _train_all(connection: Connection, work: _Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     torch.set_num_threads(work.threads)
+    commit()  # is that of the code as it was when the process began
     try:
         while True:
             config: RunConfig = connection.recv()

@@ -6,14 +6,12 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from googlenet.counts import count_macs, count_params
 
-from .archives import ARCHIVES
+from .archives import ARCHIVES, SIDE
 from .config import Recipe, RunConfig
 from .splits import Dataset, held_out_count
 from .suites import Suite
 
 SCHEMA = 3
-
-
 # What runs in one table have in common.
 COMPARABLE = ("suite", "axis", "declared", "baseline", "recipe", "limit_train", "margin", "width", "data")
 
@@ -48,15 +46,16 @@ class DataSummary:
     @staticmethod
     def of_archive(name: str) -> DataSummary:
         """The summary of an official archive that is not there yet, so without a fingerprint."""
+        archive = ARCHIVES[name]
         return DataSummary(
             name=name,
-            title=name,
+            title=archive.title,
             fingerprint="",
-            num_classes=ARCHIVES[name].num_classes,
+            num_classes=archive.num_classes,
             class_names=(),
-            image_size=32,
-            train_images=50_000,
-            test_images=10_000,
+            image_size=SIDE,
+            train_images=archive.train_images,
+            test_images=archive.test_images,
         )
 
 
@@ -160,7 +159,7 @@ def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         data=data,
         runs=tuple(
             RunConfig(
-                architecture=replace(arch, width=arch.width * suite.width, image_size=data.image_size, in_channels=3),
+                architecture=arch.at_size(data.image_size, width=suite.width),
                 dataset=data.name,
                 fingerprint=data.fingerprint,
                 num_classes=data.num_classes,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,53 +14,39 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFor
 
 from . import cells
 from .drawings import STYLE, Drawing, label, lay_out
-from .stats import Interval, pareto_front
+from .fronts import COSTS, Cost, Fronts
+from .rankings import MEASURES, SETTLED_TAU, Rankings, settled_epoch
+from .stats import Interval
 from .tables import Results
-from .tradeoffs import Tradeoffs, settled_epoch
 
 # Okabe & Ito's colours, told apart with any kind of colour vision; line styles tell them apart in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":")
 LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
-SETTLED = 0.9  # Kendall's tau from which on an order is taken for the final one
 
 
-class Cost(NamedTuple):
-    """A column of the summary to put on an x axis, what to multiply it by there, and its value in words."""
+def error_against(summary: pd.DataFrame, cost: Cost, *, fronts: Fronts) -> Drawing:
+    """Mean top-1 error against a cost, with 95 % intervals, labels and the front; a log axis for costs far apart.
 
-    column: str
-    label: str
-    file_name: str
-    scale: float
-    describe: Callable[[float], str]
-
-
-COSTS = (
-    Cost("params", "trainable parameters (millions)", "error_vs_params", 1e-6, lambda n: f"{n:,.0f} parameters"),
-    Cost("macs", "multiply-adds for one image (million MACs)", "error_vs_macs", 1e-6, lambda n: f"{cells.si(n)} MACs"),
-    Cost("train_seconds_mean", "training time (s)", "error_vs_seconds", 1, lambda s: f"{s:,.1f} s of training"),
-    Cost("peak_memory_bytes", "peak memory (GB)", "error_vs_memory", 1e-9, lambda b: f"peak memory {b / 1e9:.2f} GB"),
-)
-
-
-def error_against(summary: pd.DataFrame, cost: Cost, *, tradeoffs: Tradeoffs | None = None) -> Drawing:
-    """Mean top-1 error against a cost, with 95 % intervals, labels and the front; a log axis for costs far apart."""
+    Without a front of this cost nothing is joined, and no point filled.
+    """
     shown = summary.dropna(subset=["top1_error_mean", cost.column]).sort_values(cost.column)
     costs = cost.scale * shown[cost.column].to_numpy(dtype=float)
     errors, low, high = _percent(shown, "top1")
-    front = pareto_front(costs.tolist(), errors.tolist())
-    probabilities = _front_probabilities(tradeoffs, cost)
+    found = fronts.of(cost).reindex(shown["variant"])
+    front, shares = found["on_front"].eq(True).to_numpy(), found["front_probability"].to_numpy(dtype=float)
     tips = {}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        axes.plot(costs[front], errors[front], color=COLOURS[1], linewidth=1, zorder=1, label="front")
+        if front.any():
+            axes.plot(costs[front], errors[front], color=COLOURS[1], linewidth=1, zorder=1, label="front")
         for place, (_, row) in enumerate(shown.iterrows()):
             gid = f"{cost.file_name}-{place}"
             _point(axes, (costs[place], errors[place]), y_range=(low[place], high[place]), filled=front[place], gid=gid)
-            probability = probabilities.get(str(row["variant"]), np.nan)
+            share = shares[place]
             tips[gid] = f"{_error_tip(row, 'top1')}, {cost.describe(row[cost.column])}" + (
-                "" if pd.isna(probability) else f", on the front in {100 * probability:.0f} % of resamples"
+                "" if np.isnan(share) else f", on the front in {100 * share:.0f} % of resamples"
             )
         if len(shown) and costs.max() >= LOG_FROM * costs.min() > 0:
             axes.set_xscale("log")
@@ -69,7 +54,7 @@ def error_against(summary: pd.DataFrame, cost: Cost, *, tradeoffs: Tradeoffs | N
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         axes.margins(x=0.12, y=0.15)
-        axes.set_xlabel(cost.label)
+        axes.set_xlabel(cost.axis)
         axes.set_ylabel("top-1 error (%)")
         if front.any():
             axes.legend(loc="best", frameon=False)
@@ -139,9 +124,9 @@ def error_bars(summary: pd.DataFrame) -> Drawing:
         return Drawing(figure, tips)
 
 
-def ranks(tradeoffs: Tradeoffs) -> Drawing:
+def ranks(rankings: Rankings) -> Drawing:
     """Each variant's rank by mean top-1 error, 1 being the least, with the bootstrap's 95 % interval."""
-    shown = tradeoffs.ranks.sort_values("rank", kind="stable")
+    shown = rankings.ranks.sort_values("rank", kind="stable")
     tips = {}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
@@ -164,15 +149,15 @@ def ranks(tradeoffs: Tradeoffs) -> Drawing:
         return Drawing(figure, tips)
 
 
-def rank_stability(tradeoffs: Tradeoffs) -> Drawing:
+def rank_stability(rankings: Rankings) -> Drawing:
     """How far the order by fewer seeds, and that by an earlier epoch, agree with the suite's.
 
-    What is shaded holds 95 % of the subsets of seeds, and of the bootstrap's resamples.
+    The shading holds 95 % of the subsets of seeds, and of the bootstrap's resamples.
     """
-    measure = "".join(tradeoffs.by_epoch["measure"].unique()).replace("train_", "training_").replace("_", " ")
+    measure = "".join(MEASURES[name] for name in rankings.by_epoch["measure"].unique())
     panels = [
-        (tradeoffs.by_seeds, "seeds", "number of seeds that variants are ordered by"),
-        (tradeoffs.by_epoch, "epoch", f"epoch whose {measure} variants are ordered by"),
+        (rankings.by_seeds, "seeds", "number of seeds that variants are ordered by"),
+        (rankings.by_epoch, "epoch", f"epoch whose {measure} variants are ordered by"),
     ]
     drawn = [(frame, column, label) for frame, column, label in panels if frame["tau"].notna().any()]
     tips = {}
@@ -192,20 +177,20 @@ def rank_stability(tradeoffs: Tradeoffs) -> Drawing:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_xlabel(label)
             axes.set_ylabel("agreement with the final order\n(Kendall's tau-b)")
-            settled = settled_epoch(frame, tau=SETTLED) if column == "epoch" else None
+            settled = settled_epoch(frame) if column == "epoch" else None
             if settled is not None:
-                text = f"at least {SETTLED:g} from epoch {settled} on"
+                text = f"at least {SETTLED_TAU:g} from epoch {settled} on"
                 axes.axvline(settled, color="black", linestyle=":", linewidth=1, label=text)
                 axes.legend(loc="lower right", frameon=False)
         lay_out(figure)
         return Drawing(figure, tips)
 
 
-def figures(results: Results, tradeoffs: Tradeoffs) -> dict[str, Drawing]:
+def figures(results: Results, *, fronts: Fronts, rankings: Rankings) -> dict[str, Drawing]:
     """All figures of a suite by file name, without those that there is nothing to draw in."""
     summary = results.summary
     drawn = {
-        cost.file_name: error_against(summary, cost, tradeoffs=tradeoffs)
+        cost.file_name: error_against(summary, cost, fronts=fronts)
         for cost in COSTS
         if (summary["top1_error_mean"].notna() & summary[cost.column].notna()).any()
     }
@@ -213,10 +198,10 @@ def figures(results: Results, tradeoffs: Tradeoffs) -> dict[str, Drawing]:
         drawn["learning_curves"] = learning_curves(results.epochs)
     if summary["top1_error_mean"].notna().any():
         drawn["error_bars"] = error_bars(summary)
-    if tradeoffs.ranks["rank_low"].notna().any():
-        drawn["ranks"] = ranks(tradeoffs)
-    if tradeoffs.by_seeds["tau"].notna().any() or tradeoffs.by_epoch["tau"].notna().any():
-        drawn["rank_stability"] = rank_stability(tradeoffs)
+    if rankings.ranks["rank_low"].notna().any():
+        drawn["ranks"] = ranks(rankings)
+    if rankings.by_seeds["tau"].notna().any() or rankings.by_epoch["tau"].notna().any():
+        drawn["rank_stability"] = rank_stability(rankings)
     return drawn
 
 
@@ -232,13 +217,6 @@ def _error_tip(row: pd.Series, kind: str) -> str:
     interval = "" if pd.isna(low) else f" {cells.interval(Interval(low, high), signed=False)}"
     error = cells.percent(row[f"{kind}_error_mean"])
     return f"{row['variant']}: {kind[:3]}-{kind[3:]} error {error} %{interval}, n = {row['n']}"
-
-
-def _front_probabilities(tradeoffs: Tradeoffs | None, cost: Cost) -> dict[str, float]:
-    if tradeoffs is None:
-        return {}
-    fronts = tradeoffs.fronts[tradeoffs.fronts["cost"] == cost.column.removesuffix("_mean")]
-    return dict(zip(fronts["variant"], fronts["front_probability"], strict=True))
 
 
 def _point(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,13 +12,22 @@ import torch
 from . import checkpoint, devices
 from .config import RunConfig
 from .engine import Engine
-from .errors import Diverged, SuiteLocked, UserError
+from .environment import Environment
+from .errors import DeviceLost, Diverged, UserError
 from .events import Event, RunEnded, RunStarted, ignore, to_all
 from .locks import Company, Locks
-from .record import SCHEMA, Environment, RunFolder, RunRecord, Status
+from .record import SCHEMA, RunRecord, Status
+from .run_folder import RunFolder
 from .splits import Dataset, SealedTest
 from .train import train
 
+# Where torch raises a bare RuntimeError: of its allocator on a CPU, of CUDA and its libraries.
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 LOOKS = 2  # at a run that another process has: in passing, and once all others are done
 
 
@@ -99,34 +106,6 @@ def finished(folder: RunFolder) -> RunRecord | None:
     return record
 
 
-def read_records(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[RunRecord]:
-    """The records that there are of these runs."""
-    found = (RunFolder(suite_dir / "runs", config).read_result() for config in configs)
-    return [record for record in found if record is not None]
-
-
-def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
-    """Move these runs' folders out of the way, to ``superseded/<time>-<n>/``, so that they start afresh.
-
-    Raises:
-        SuiteLocked: if another process trains one of them.
-    """
-    now = time.strftime("%Y%m%dT%H%M%S")
-    candidates = (suite_dir / "superseded" / f"{now}-{number}" for number in itertools.count(1))
-    target = next(path for path in candidates if not path.exists())
-    moved = []
-    locks = Locks(suite_dir)
-    for config in configs:
-        folder = RunFolder(suite_dir / "runs", config).path
-        if folder.is_dir():
-            with locks.run(config.run_id) as mine:
-                if not mine:
-                    raise SuiteLocked(f"another process trains {config.run_id}; stop it before --fresh moves it aside")
-                target.mkdir(parents=True, exist_ok=True)
-                moved.append(folder.rename(target / folder.name))
-    return moved
-
-
 def train_to_record(
     config: RunConfig,
     *,
@@ -146,6 +125,7 @@ def train_to_record(
 
     Raises:
         KeyboardInterrupt: passed on after the record was saved as "interrupted".
+        DeviceLost: after the record was saved, if the GPU cannot be used any more.
         UserError: if the run cannot be trained as it is configured.
     """
     sealed = SealedTest(dataset.test)
@@ -190,7 +170,19 @@ def train_to_record(
     folder.write_result(record)
     if record.status == "done":
         checkpoint.discard_states(folder.checkpoints)
+    else:
+        _check_device(device, after=record)
     return record
+
+
+def _check_device(device: torch.device, *, after: RunRecord) -> None:
+    try:
+        devices.clock(device)
+    except RuntimeError as error:
+        raise DeviceLost(
+            f"{after.run_id}: {after.message}. Since then this process cannot use the GPU ({_first_line(error)}), so "
+            "the suite stops here; start again to go on"
+        ) from error
 
 
 def _timed_alone(record: RunRecord, company: Company | None) -> RunRecord:
@@ -229,9 +221,8 @@ def unfinished_record(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a bare RuntimeError.
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or on_cpu
+    told = isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or told
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ def flattery(results: Results) -> pd.DataFrame:
     `flattery_mean` and `flattery_std` are those of the difference, which is never negative; `epoch_mean` is the mean
     of the epochs that test images would have chosen, the earliest of several. Without the diagnostic there is no row.
     """
-    runs = results.runs[results.runs["status"] == "done"]
+    runs = results.done
     if runs.empty or results.epochs["test_error"].isna().all():
         return pd.DataFrame()
     epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]

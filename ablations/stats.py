@@ -1,4 +1,4 @@
-"""Statistics of a comparison: paired tests over seeds and over images, verdicts, trade-off fronts."""
+"""Statistics of a comparison: paired tests over seeds and over images, verdicts, resamples of the seeds."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ Errors = NDArray[np.float64]
 ALPHA = 0.05
 BOOTSTRAP_SEEDS = 8  # below, bias and acceleration cannot be estimated
 BOOTSTRAPS = 9999
+RESAMPLES = 2000  # of the seeds, for all variants together
 EXACT_SEEDS = 16  # up to which all 2^n signs are gone through
 
 
@@ -41,9 +42,10 @@ class Comparison:
 
     `p` is that of the paired t test, `p_equivalent` that of two one-sided t tests against the margin, and `p_holm`
     and `p_equivalent_holm` are these adjusted for all comparisons of the suite. `p_signs` is the sign-flip permutation
-    test's, exact up to 16 seeds, which cannot go below `smallest_p`; `bootstrap` is the BCa interval. `seeds_needed` is
-    for an inconclusive comparison the number of seeds that would settle it with 80 % probability if the difference and
-    its spread are what they seem; None if no number up to 1,000 would.
+    test's, exact up to 16 seeds, which cannot go below `smallest_p`; `bootstrap` is the BCa interval. `std` is the
+    sample standard deviation of the differences, never below what rounding to whole images alone gives.
+    `seeds_needed` is for an inconclusive comparison the number of seeds that would settle it with 80 % probability if
+    the true difference and spread equal these estimates; None if no number up to 1,000 would.
     """
 
     variant: str
@@ -140,16 +142,20 @@ def mcnemar(variant_wrong: NDArray[np.bool_], baseline_wrong: NDArray[np.bool_])
     return ImageTest(only_variant, only_baseline, p)
 
 
-def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> NDArray[np.bool_]:
-    """Which of the points are on the front: no other one is as good in both and better in one.
+def resamples(seeds: int, random_source: np.random.Generator) -> Errors:
+    """How often each of n seeds is in each bootstrap resample, (RESAMPLES, n); (0, 1) for a single seed."""
+    count = RESAMPLES if seeds >= MIN_SEEDS else 0
+    return random_source.multinomial(seeds, np.full(seeds, 1 / seeds), size=count).astype(float)
 
-    Points with a missing (NaN) cost or error are never on it.
+
+def means(grid: Errors, weights: Errors | None = None) -> Errors:
+    """Means over seeds, (draws, V), of values (n, V) for the seeds' weights in each draw (draws, n).
+
+    Without weights there is one draw, which has each seed once.
     """
-    points = np.column_stack([np.asarray(costs, dtype=float), np.asarray(errors, dtype=float)])
-    no_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
-    dominated = (no_worse & better).any(axis=0)
-    return np.logical_not(dominated | np.isnan(points).any(axis=1))
+    weights = np.ones((1, len(grid))) if weights is None else weights
+    # Sums that are equal but for rounding have to tie; two that differ do so by an image at least.
+    return np.round(weights @ grid, 9) / weights.sum(axis=1, keepdims=True)
 
 
 def _check(errors: Mapping[str, Sequence[float]], *, baseline: str, test_images: int, margin: float) -> None:

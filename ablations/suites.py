@@ -1,43 +1,23 @@
-"""What a suite compares: its architectures, baseline, axis, data, recipe and seeds; built in, or from a TOML file."""
+"""What a suite compares: its architectures, baseline, axis, data, recipe and seeds; and the built-in ones."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from googlenet.arch import Architecture
-from googlenet.checks import MAX_NAME, check_choice, check_count, check_name, check_range, shown
-from googlenet.variants import ARCHITECTURES, REDUCED, VARIANTS, architecture, rows
+from googlenet.checks import check_choice, check_count, check_name, check_range
+from googlenet.variants import REDUCED, VARIANTS, architecture
 
 from .config import DIGITS, PUBLISHED, RECIPES, Precision, Recipe
 from .datasets import DATASETS
-from .errors import ConfigError
-from .schema import check_keys, from_plain, to_plain
+from .schema import from_plain, to_plain
 
-NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
-FILE_KEYS = (
-    "name",
-    "axis",
-    "varies",
-    "declared",
-    "dataset",
-    "recipe",
-    "baseline",
-    "variants",
-    "variant",
-    "seeds",
-    "margin",
-    "width",
-    "limit_train",
-)
 # What variants may differ in: fields of an architecture, or all of them at once; what else a suite may declare.
 ARCHITECTURE = "architecture"
-VARYING = (ARCHITECTURE, *(field.name for field in fields(Architecture) if field.name != "name"))
+VARYING = (ARCHITECTURE, *(part.name for part in fields(Architecture) if part.name != "name"))
 VERSIONS = "versions"
-RECIPE_KEYS = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "precision"))
 DECLARABLE = (*VARYING, "recipe", *(f"recipe.{field.name}" for field in fields(Recipe)), VERSIONS)
 MAX_SEEDS = 10_000
 MARGIN = 0.005  # half a point: about three times the spread that seeds bring about on CIFAR-10
@@ -79,8 +59,7 @@ class Suite:
         for name in self.declared:
             check_choice(f"suite {self.name}: declared", name, DECLARABLE)
         check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
-        check_count(f"suite {self.name}: seeds", self.seeds)
-        check_range(f"suite {self.name}: seeds", self.seeds, low=1, high=MAX_SEEDS)
+        check_count(f"suite {self.name}: seeds", self.seeds, high=MAX_SEEDS)
         check_range(f"suite {self.name}: margin", self.margin, low=0, high=0.5, open_low=True)
         check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
@@ -130,21 +109,6 @@ SUITES: dict[str, Suite] = {
 }
 
 
-def find(name: str) -> Suite:
-    """The built-in suite of that name, or the one in the TOML file at that path.
-
-    Raises:
-        ConfigError: if there is none, or its file cannot be used.
-    """
-    if name.endswith(".toml"):
-        return read_suite_file(Path(name))
-    try:
-        check_choice("suite", name, SUITES)
-    except ValueError as error:
-        raise ConfigError(f"{error} (the path of a suite file ends in .toml)") from error
-    return SUITES[name]
-
-
 def select(
     suite: Suite,
     *,
@@ -184,108 +148,3 @@ def select(
     if limit_train is not None:
         chosen = replace(chosen, limit_train=limit_train)
     return chosen
-
-
-def read_suite_file(path: Path) -> Suite:
-    """Read a suite from TOML; README shows the format.
-
-    Raises:
-        ConfigError: if the file is missing or malformed, or a key or value is not allowed.
-    """
-    where = f"suite file {path}"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where}: it is nested too deeply") from error
-    check_keys(data, known=FILE_KEYS, where=where)
-    if data.get("name") in tuple(SUITES):
-        raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
-    own = _table(data.pop("variant", {}), where=f"{where}: variant")
-    names = data.pop("variants", list(own))
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{where}: variants is {shown(names)}; give a list with at least one name")
-    unused = sorted(set(own) - set(names))
-    if unused:
-        raise ConfigError(
-            f"{where}: [variant.{_shown_name(unused[0])}] is not among variants; add it there or remove it"
-        )
-    changes = {
-        name: table.pop("recipe") for name, table in own.items() if isinstance(table, dict) and "recipe" in table
-    }
-    architectures = [
-        _read_variant(name, own.get(name), where=f"{where}: variant {_shown_name(name)}") for name in names
-    ]
-    recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
-    _choose("baseline", data.setdefault("baseline", names[0]), names, where=where)
-    plain = {**data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
-    suite = from_plain(Suite, plain, where=where)
-    for name, table in changes.items():
-        inside = f"{where}: variant {_shown_name(name)}: recipe"
-        check_keys(_table(table, where=inside), known=RECIPE_KEYS, where=inside)
-    suite = replace(suite, recipe_changes=changes)
-    for name in changes:
-        try:
-            suite.recipe_of(name)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from error
-    return suite
-
-
-def _shown_name(name: str) -> str:
-    """A name that may not be usable, in an error message."""
-    return name if len(name) <= MAX_NAME and name.isprintable() else shown(name)
-
-
-def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> str:
-    try:
-        check_choice(what, value, allowed)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return str(value)
-
-
-def _table(value: object, *, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: expected a table, found {shown(value)}")
-    return value
-
-
-def _read_variant(name: str, changes: object, *, where: str) -> Architecture:
-    """A known architecture, or one of the file's own: `base` with changes.
-
-    Without `base` the changes are to the known architecture of that name, or to `reduced`.
-    """
-    if changes is None:
-        return ARCHITECTURES[_choose("architecture", name, ARCHITECTURES, where=where)]
-    table = dict(_table(changes, where=where))
-    base_name = table.pop("base", name if name in ARCHITECTURES else REDUCED.name)
-    base = ARCHITECTURES[_choose("base", base_name, ARCHITECTURES, where=where)]
-    check_keys(table, known=tuple(key for key in to_plain(base) if key != "name"), where=where)
-    if table.get("aux") == NO_AUX:
-        table["aux"] = None
-    elif isinstance(table.get("aux"), dict) and base.aux:
-        table["aux"] = {**to_plain(base.aux), **table["aux"]}
-    if isinstance(table.get("stages"), list):
-        table["stages"] = [_read_stage(stage, where=f"{where}: stages") for stage in table["stages"]]
-    return from_plain(Architecture, {**to_plain(base), **table, "name": name}, where=where)
-
-
-def _read_stage(stage: object, *, where: str) -> object:
-    """A stage given as names of Table 1's rows; any other form is left to the architecture."""
-    if not isinstance(stage, str):
-        return stage
-    try:
-        return to_plain(rows(stage))
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-def _read_recipe(value: object, *, where: str) -> Recipe:
-    """A known recipe by name, or a table with a name of its own and `base` (by default the published) with changes."""
-    if isinstance(value, str):
-        return RECIPES[_choose("recipe", value, RECIPES, where=where)]
-    table = dict(_table(value, where=where))
-    base = RECIPES[_choose("base", table.pop("base", PUBLISHED.name), RECIPES, where=where)]
-    return from_plain(Recipe, {**to_plain(base), "name": "custom", **table}, where=where)

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-
-from googlenet.arch import Architecture
+from numpy.typing import NDArray
 
 from . import confounds, files, stats
-from .config import Recipe
 from .errors import ConfigError
-from .plan import SCHEMA, Plan
-from .record import RunFolder, RunRecord
-from .schema import from_plain, parse_json, to_plain
+from .plan import Plan
+from .plan_file import read_plan
+from .record import RunRecord
+from .run_folder import RunFolder
 
-PLAN_FILE = "plan.json"
 # The status of a planned run that has no record: never begun, or going on or killed after some epochs.
 MISSING, UNFINISHED = "missing", "unfinished"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """A suite's plan and, as data frames, its planned runs, their epochs, and its variants.
 
     Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the
     number of runs that are done, `_std` the sample standard deviation over them and `_low`, `_high` the 95 % interval
     of their mean (missing for n = 1), and `train_seconds` come from runs whose timing is valid, `n_timed` of them;
-    there are none if hardware or engine differ.
+    there are none if hardware or engine differ, and no peak memory if some runs took place on a CPU and some on a GPU.
 
-    All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`.
-    `other_runs` is how many more there are in the folder.
+    All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`, which the
+    plan has and `runs` has not. `other_runs` is how many more there are in the folder.
     """
 
     plan: Plan
@@ -45,53 +43,33 @@ class Results:
     other_runs: int
 
     @property
+    def done(self) -> pd.DataFrame:
+        """Those of `runs` that are done."""
+        return _done(self.runs)
+
+    @property
     def complete(self) -> bool:
         """Whether every planned run is done."""
-        return bool((self.runs["status"] == "done").all())
+        return len(self.done) == len(self.runs)
 
+    @property
+    def variants(self) -> list[str]:
+        """The names of the variants, in the plan's order."""
+        return [str(name) for name in dict.fromkeys(self.runs["variant"])]
 
-def earlier_plan(suite_dir: Path) -> Plan | None:
-    """The plan that is there; None if there is none, or one of another version, which is replaced."""
-    try:
-        return read_plan(suite_dir)
-    except ConfigError:
-        return None
+    @property
+    def why_incomplete(self) -> str:
+        """How many runs are not done and what to do about it; empty if all are."""
+        missing = len(self.runs) - len(self.done)
+        remedy = "run the suite again to finish them"
+        return f"{missing} of {len(self.runs)} planned runs are not done; {remedy}" if missing else ""
 
-
-def write_plan(suite_dir: Path, plan: Plan) -> None:
-    """Save the plan that the suite's report is about."""
-    files.write_text(suite_dir / PLAN_FILE, json.dumps(to_plain(plan), indent=1, allow_nan=False) + "\n")
-
-
-def read_plan(suite_dir: Path) -> Plan:
-    """The suite's saved plan.
-
-    Raises:
-        ConfigError: if there is none, or this version cannot read it.
-    """
-    path = suite_dir / PLAN_FILE
-    try:
-        data = parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is not there, so there is nothing to report; run the suite first") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON ({error}); run the suite again to replace it") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ConfigError(f"{path} is not of schema {SCHEMA}, which this version reads; run the suite again")
-    seen: dict[str, Any] = {}
-    for run in data["runs"] if isinstance(data.get("runs"), list) else ():
-        _read_shared(run, seen=seen, where=str(path))
-    return from_plain(Plan, data, where=str(path))
-
-
-def _read_shared(run: Any, *, seen: dict[str, Any], where: str) -> None:
-    """Put an architecture and a recipe in the place of their plain data: thousands of runs share a few."""
-    for name, kind in (("architecture", Architecture), ("recipe", Recipe)):
-        if isinstance(run, dict) and name in run:
-            key = json.dumps(run[name])
-            if key not in seen:
-                seen[key] = from_plain(kind, run[name], where=f"{where}: runs: {name}")
-            run[name] = seen[key]
+    @property
+    def why_no_comparison(self) -> str:
+        """Why the variants cannot be compared with each other, and the remedy; empty if they can."""
+        if len(self.variants) < 2:
+            return f"there is no variant beside {self.variants[0]}; add one to --variants"
+        return self.why_incomplete
 
 
 def load(suite_dir: Path) -> Results:
@@ -112,24 +90,48 @@ def load(suite_dir: Path) -> Results:
     left_out = tuple(folder.path.name for folder in folders if folder.config.seed not in shared)
     planned = {folder.path.name for folder in folders}
     other_runs = sum(path.name not in planned for path in (suite_dir / "runs").glob("*/"))
-    return Results(plan, runs, epochs, summarise(runs, plan), left_out, other_runs)
+    return Results(
+        plan=plan,
+        runs=runs,
+        epochs=epochs,
+        summary=summarise(runs, plan),
+        left_out=left_out,
+        other_runs=other_runs,
+    )
 
 
 def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """One row a variant in the plan's order, over its runs that are done."""
     full_size = {size.variant: size for size in plan.full_size}
-    comparable_times = one_hardware(runs)
+    same_hardware, same_kind = one_hardware(runs), one_device_kind(runs)
     rows = [
-        _summary_row(variant, group, comparable_times=comparable_times) | _full_size_columns(full_size[str(variant)])
+        _summary_row(variant, group, same_hardware=same_hardware, same_kind=same_kind)
+        | _full_size_columns(full_size[str(variant)])
         for variant, group in runs.groupby("variant", sort=False)
     ]
     return pd.DataFrame(rows)
+
+
+def grid(frame: pd.DataFrame, column: str, *, variants: Sequence[str]) -> NDArray[np.float64]:
+    """A column of runs, or of their rows of one epoch, by seed and variant (n, V)."""
+    table = frame.assign(**{column: pd.to_numeric(frame[column])})
+    return table.pivot(index="seed", columns="variant", values=column)[list(variants)].to_numpy(dtype=float)
+
+
+def predictions_path(suite_dir: Path, run_id: str) -> Path:
+    """A run's predictions, by its name: to derive that from the configuration takes longer than to read them."""
+    return suite_dir / "runs" / run_id / "predictions.npz"
 
 
 def one_hardware(runs: pd.DataFrame) -> bool:
     """Whether all runs with a valid timing took place on the same device with the same engine and number of threads."""
     timed = runs[_timing_valid(runs)]
     return len(timed[["device", "engine", "deterministic", "threads"]].drop_duplicates()) <= 1
+
+
+def one_device_kind(runs: pd.DataFrame) -> bool:
+    """Whether all runs that are done took place on a CPU, or all on a GPU: their memory is not the same thing."""
+    return _done(runs)["device_kind"].nunique() <= 1
 
 
 def write_csv(suite_dir: Path, results: Results, *, others: Mapping[str, pd.DataFrame]) -> None:
@@ -202,20 +204,29 @@ def _epoch_rows(folder: RunFolder, record: RunRecord) -> list[dict[str, Any]]:
     return [keys | asdict(epoch) | {"test_error": diagnosed.get(epoch.epoch)} for epoch in record.epochs]
 
 
+def _done(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["status"] == "done"]
+
+
 def _timing_valid(runs: pd.DataFrame) -> pd.Series:
     return runs["timing_valid"].eq(True)  # None, of a run that is not done, is no True
 
 
-def _summary_row(variant: object, group: pd.DataFrame, *, comparable_times: bool) -> dict[str, Any]:
-    done = group[group["status"] == "done"]
-    timed = done[_timing_valid(done) & comparable_times]
+def _summary_row(variant: object, group: pd.DataFrame, *, same_hardware: bool, same_kind: bool) -> dict[str, Any]:
+    done = _done(group)
+    timed = done[_timing_valid(done) & same_hardware]
+    with_spread = {
+        **dict.fromkeys(("top1_error", "top5_error", "train_error"), done),
+        "train_seconds": timed,
+        "peak_memory_bytes": done if same_kind else done[:0],
+    }
     row: dict[str, Any] = {
         "variant": variant,
         "n": len(done),
         "n_planned": len(group),
         "n_timed": len(timed),
     }
-    for column, runs in (("top1_error", done), ("top5_error", done), ("train_error", done), ("train_seconds", timed)):
+    for column, runs in with_spread.items():
         values = pd.to_numeric(runs[column])
         row |= {f"{column}_mean": values.mean(), f"{column}_std": values.std(ddof=1)}
     for column in ("top1_error", "top5_error"):
@@ -227,7 +238,6 @@ def _summary_row(variant: object, group: pd.DataFrame, *, comparable_times: bool
         row[f"{column}_mean"] = pd.to_numeric(timed[column]).mean()
     for column in ("params", "macs", "flops", "activations"):
         row[column] = done[column].iloc[0] if len(done) else None
-    row["peak_memory_bytes"] = done["peak_memory_bytes"].max() if len(done) else None
     return row
 
 

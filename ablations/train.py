@@ -15,10 +15,12 @@ from .complexity import Complexity
 from .config import RunConfig
 from .draws import draw_seed
 from .engine import Engine, Trainer, batches_counted_apart
+from .environment import Environment
 from .errors import DataError, Diverged
 from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
-from .record import SCHEMA, Costs, Environment, Epoch, RunFolder, RunRecord, TestResult, Times
+from .record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
+from .run_folder import RunFolder
 from .splits import Dataset, SealedTest, hold_out, limit
 
 
@@ -60,8 +62,8 @@ def train(
 
     Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
     the weights and the predictions. With `shares_device`, other work runs on the device, so that no time is valid.
-    With `measure_selection_bias` the test error after every epoch goes into a file of its own, and nowhere else. With
-    `deterministic` a run on the same machine gives the same bits (see `devices.exact_kernels`).
+    With `measure_selection_bias` the test error after every epoch goes into a file of its own, which no choice reads.
+    With `deterministic` a run on the same machine gives the same bits (see `devices.exact_kernels`).
 
     Raises:
         DataError: if the dataset is not the configured one.
@@ -70,15 +72,15 @@ def train(
     """
     if dataset.fingerprint != config.fingerprint:
         raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
+    devices.reset_peak_memory(device)
+    began = devices.clock(device)
+    setup = _set_up(config, dataset, device, engine)
+    trainer, train_loader = setup.trainer, setup.train_loader
+    sealed = sealed or SealedTest(dataset.test)
+    epochs, chosen = _resume(folder, trainer)
+    finished_before = len(epochs)
+    started = devices.clock(device)
     with devices.exact_kernels(device, deterministic=deterministic):
-        devices.reset_peak_memory(device)
-        began = devices.clock(device)
-        setup = _set_up(config, dataset, device, engine)
-        trainer, train_loader = setup.trainer, setup.train_loader
-        sealed = sealed or SealedTest(dataset.test)
-        epochs, chosen = _resume(folder, trainer)
-        finished_before = len(epochs)
-        started = devices.clock(device)
         if finished_before < config.recipe.epochs:
             trainer.prepare(batch_sizes=train_loader.batch_sizes)
         prepared = devices.clock(device)
@@ -244,7 +246,7 @@ def _resume(folder: RunFolder, trainer: Trainer) -> tuple[list[Epoch], Chosen | 
     """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
     folder.claim()
     recorded = folder.epochs.read()
-    found = checkpoint.load_newest(folder.checkpoints, device=trainer.device, at_most=len(recorded))
+    found = checkpoint.load_newest(folder.checkpoints, at_most=len(recorded))
     number, state = found or (0, None)
     folder.rewind(epochs=number, finished=number == trainer.recipe.epochs)
     if state is None:

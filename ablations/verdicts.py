@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from . import power, stats
+from . import power, predictions, stats, tables
 from .errors import ConfigError
-from .plan import Plan
-from .record import RunFolder
 from .stats import Comparison, ImageTest
 from .tables import Results
 
 INTERVALS = ("interval", "bootstrap")  # of a comparison
-RANDOM_SEED = 0  # of the bootstrap and of sampled permutations: a report can be rebuilt byte for byte
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdicts:
     """Comparisons over seeds, or with a single seed tests over images by variant; `reason` says why there is neither.
 
@@ -47,43 +43,36 @@ class Verdicts:
         return pd.DataFrame(rows, columns=[*columns, "checks_disagree"])
 
 
-def judge(results: Results, suite_dir: Path) -> Verdicts:
-    """The verdicts of a suite all of whose planned runs are done; an incomplete one gets none."""
-    plan, runs = results.plan, results.runs
-    variants = list(dict.fromkeys(runs["variant"]))
-    seeds = {name: tuple(sorted(group["seed"])) for name, group in runs.groupby("variant", sort=False)}
+def judge(results: Results, suite_dir: Path, *, random_source: np.random.Generator) -> Verdicts:
+    """The verdicts of a suite all of whose planned runs are done; an incomplete one gets none.
+
+    The source is for the bootstrap and for sampled permutations.
+    """
+    plan, runs, variants = results.plan, results.runs, results.variants
     if plan.baseline not in variants:
         return Verdicts(reason=f"the baseline {plan.baseline} is not among these runs; add it to --variants")
-    if len(variants) < 2:
-        return Verdicts(reason=f"there is no variant beside the baseline {plan.baseline}; add one to --variants")
-    missing = int((runs["status"] != "done").sum())
-    if missing:
-        return Verdicts(reason=f"{missing} of {len(runs)} planned runs are not done; they are listed below")
-    if len(set(seeds.values())) > 1:
-        return Verdicts(reason="variants were trained with different seeds; run all of them with the same --seeds")
-    if len(seeds[plan.baseline]) < power.MIN_SEEDS:
+    if results.why_no_comparison:
+        return Verdicts(reason=results.why_no_comparison)
+    if runs["seed"].nunique() < power.MIN_SEEDS:
         try:
-            return Verdicts(image_tests=_image_tests(plan, suite_dir))
+            return Verdicts(image_tests=_image_tests(results, suite_dir))
         except ConfigError as error:
             return Verdicts(reason=str(error))
-    by_seed = runs.pivot(index="seed", columns="variant", values="top1_error").sort_index()
+    errors = tables.grid(runs, "top1_error", variants=variants)
     comparisons = stats.compare_all(
-        {name: by_seed[name].tolist() for name in variants},
+        {name: by_seed.tolist() for name, by_seed in zip(variants, errors.T, strict=True)},
         baseline=plan.baseline,
         test_images=plan.data.test_images,
         margin=plan.margin,
-        random_source=np.random.default_rng(RANDOM_SEED),
+        random_source=random_source,
     )
     return Verdicts(comparisons=tuple(comparisons))
 
 
-def _image_tests(plan: Plan, suite_dir: Path) -> dict[str, ImageTest]:
-    wrong = {config.architecture.name: _wrong(RunFolder(suite_dir / "runs", config)) for config in plan.runs}
-    baseline = wrong.pop(plan.baseline)
-    return {name: stats.mcnemar(images, baseline) for name, images in wrong.items()}
-
-
-def _wrong(folder: RunFolder) -> NDArray[np.bool_]:
-    """Which test images the run got wrong."""
-    predictions = folder.read_predictions()
-    return predictions["classes"][:, 0] != predictions["labels"]
+def _image_tests(results: Results, suite_dir: Path) -> dict[str, ImageTest]:
+    wrong = {
+        variant: predictions.read(tables.predictions_path(suite_dir, run_id), fields=("classes", "labels")).wrong
+        for variant, run_id in zip(results.runs["variant"], results.runs["run_id"], strict=True)
+    }
+    baseline = wrong.pop(results.plan.baseline)
+    return {variant: stats.mcnemar(images, baseline) for variant, images in wrong.items()}

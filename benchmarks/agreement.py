@@ -33,7 +33,8 @@ from ablations.splits import Split
 from googlenet import build
 
 from . import command
-from .contestants import NUM_CLASSES, Contest
+from .contestants import Contest
+from .random_data import NUM_CLASSES
 from .reference_loop import ReferenceTrainer
 
 SEED = 1
@@ -123,7 +124,7 @@ def product_losses(contest: Contest, engine: Engine, *, dtype: torch.dtype = tor
     model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     trainer = Trainer(model, contest.recipe, engine=engine)
     loader = Loader(contest.split(), recipe=contest.recipe, device=device)
-    with devices.exact_kernels(device):
+    with devices.exact_kernels(device, deterministic=True):
         trainer.prepare(batch_sizes=loader.batch_sizes)
         torch.manual_seed(SEED)  # of dropout
         batches = loader.train_batches(seed=SEED, epoch=1)
@@ -143,7 +144,7 @@ def reference_losses(contest: Contest, *, dtype: torch.dtype = torch.float32) ->
     )
     torch.manual_seed(SEED)
     batches = torchvision_batches(contest.split(), contest.recipe)
-    with devices.exact_kernels(device):
+    with devices.exact_kernels(device, deterministic=True):
         return [trainer.step(images.to(dtype), labels) for images, labels in batches]
 
 

@@ -1,12 +1,15 @@
-"""The way in from a shell that all benchmarks share."""
+"""The way in from a shell and the way out to a file that all benchmarks share."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
 import tyro
+from rich.console import Console
 
 from ablations.errors import UserError
 
@@ -20,3 +23,11 @@ def run(main: Callable[[Arguments], object], arguments: type[Arguments], *, name
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_status) from error
+
+
+def save(table: pd.DataFrame, path: Path, *, console: Console | None = None) -> None:
+    """Write the table as CSV, and say so on the console if there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, lineterminator="\n")
+    if console is not None:
+        console.print(f"saved: {path}", soft_wrap=True)

@@ -7,7 +7,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Literal, NamedTuple
 
@@ -24,9 +24,9 @@ from ablations.train import train_epoch
 from googlenet import VARIANTS, Architecture, build
 
 from . import reference_loop
+from .random_data import NUM_CLASSES, random_split
 
 Kind = Literal["reference"] | Engine
-NUM_CLASSES = 10
 MEMORY_PROCESSES = 5
 
 
@@ -44,16 +44,11 @@ class Contest:
     @property
     def architecture(self) -> Architecture:
         """The variant at this contest's size."""
-        return replace(VARIANTS[self.variant], image_size=self.image_size, width=self.width)
+        return VARIANTS[self.variant].at_size(self.image_size, width=self.width)
 
     def split(self) -> Split:
-        """Random images: no speed depends on what they show."""
-        source = np.random.default_rng(0)
-        shape = (self.images, self.image_size, self.image_size, 3)
-        return Split(
-            images=source.integers(0, 256, shape, dtype=np.uint8),
-            labels=source.integers(0, NUM_CLASSES, self.images),
-        )
+        """Random images, always the same."""
+        return random_split(self.images, image_size=self.image_size, random_source=np.random.default_rng(0))
 
 
 class Contestant:

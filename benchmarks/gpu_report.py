@@ -7,35 +7,23 @@ saved after each part, so that a stop keeps what was measured.
 
 from __future__ import annotations
 
-import functools
-import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
 
-from ablations import datasets, devices, engine, hardware
-from ablations.config import FAST, PUBLISHED, Precision, Recipe, RunConfig
+from ablations import datasets, devices
 from ablations.console import make_console, show_table
 from ablations.errors import ConfigError
-from ablations.record import RunFolder, RunRecord
-from ablations.splits import Dataset, Split, assemble
-from ablations.train import train
-from googlenet import VARIANTS
 
-from . import agreement, command, overhead, throughput
-from .contestants import Contest
+from . import command
+from .gpu_figures import PARTS, Figure, Scale
+from .random_data import random_dataset
 
-CIFAR_TRAIN, CIFAR_TEST, CIFAR_CLASSES, CIFAR_SIZE = 50_000, 10_000, 10, 32
-LARGE_BATCH = 512
-GAP_SEEDS = (1, 2, 3)
+TRAIN_IMAGES, TEST_IMAGES = 50_000, 10_000  # CIFAR-10's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,34 +38,6 @@ class Arguments:
     """The table as CSV."""
 
 
-class Figure(NamedTuple):
-    """A measured figure and the bar that it is held against; `met` is None where nothing was measured."""
-
-    part: str
-    figure: str
-    bar: str
-    measured: str
-    met: bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How much work the figures are measured on; smaller only in tests."""
-
-    device: torch.device
-    dataset: Dataset
-    real_data: bool
-    full_epochs: int = PUBLISHED.epochs
-    suite_epochs: int = 2
-    gap_epochs: int = 6
-    fast_epochs: int = FAST.epochs
-    long_epochs: int = 60
-    steps: int = 20
-    speed_steps: int = 200
-    width: float = 1.0
-    speed: throughput.Arguments = throughput.Arguments(memory=False, rounds=3)
-
-
 def main(arguments: Arguments) -> None:
     """Measure part by part; print one table at the end."""
     console = make_console()
@@ -88,7 +48,9 @@ def main(arguments: Arguments) -> None:
         raise ConfigError(f"--parts {unknown[0]} is unknown; allowed: {', '.join(PARTS)}")
     scale = Scale(
         device=devices.resolve("cuda"),
-        dataset=datasets.load("folder", arguments.data_dir) if arguments.data_dir else random_dataset(),
+        dataset=datasets.load("folder", arguments.data_dir)
+        if arguments.data_dir
+        else random_dataset(train_images=TRAIN_IMAGES, test_images=TEST_IMAGES),
         real_data=arguments.data_dir is not None,
     )
     report(scale, parts=arguments.parts or tuple(PARTS), output=arguments.output, console=console)
@@ -98,7 +60,6 @@ def report(scale: Scale, *, parts: tuple[str, ...], output: Path, console: Conso
     """Measure the parts, save after each, and print the table; returns it."""
     environment = devices.environment(scale.device, engine="")
     figures: list[Figure] = []
-    output.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame()
     for part in parts:
         began = time.perf_counter()
@@ -107,219 +68,14 @@ def report(scale: Scale, *, parts: tuple[str, ...], output: Path, console: Conso
         table = pd.DataFrame(figures).assign(
             device=environment.device, versions="; ".join(environment.versions), commit=environment.commit
         )
-        table.to_csv(output, index=False, lineterminator="\n")
+        command.save(table, output)
     rows = [
         {"figure": figure.figure, "bar": figure.bar, "measured": figure.measured, "met": _verdict(figure.met)}
         for figure in figures
     ]
     show_table(rows, console=console, title=f"{environment.device}, commit {environment.commit}")
-    console.print(f"saved: {output}", soft_wrap=True)
+    command.save(table, output, console=console)
     return table
-
-
-def random_dataset(*, train_images: int = CIFAR_TRAIN, test_images: int = CIFAR_TEST) -> Dataset:
-    """Random images of CIFAR-10's sizes, for speeds, which do not depend on what images show."""
-    source = np.random.default_rng(0)
-
-    def split(count: int) -> Split:
-        images = source.integers(0, 256, (count, CIFAR_SIZE, CIFAR_SIZE, 3), dtype=np.uint8)
-        return Split(images=images, labels=source.integers(0, CIFAR_CLASSES, count))
-
-    names = tuple(f"class{number}" for number in range(CIFAR_CLASSES))
-    return assemble(
-        name="random", title="random images", train=split(train_images), test=split(test_images), class_names=names
-    )
-
-
-def _agreement(scale: Scale) -> Iterator[Figure]:
-    contest = _contest(scale, PUBLISHED.at_precision("fp32"), steps=scale.steps)
-    checks: dict[str, tuple[float, Callable[[], float]]] = {
-        "eager against the reference loop, fp32, rate 0.001": (
-            1e-4,
-            lambda: agreement.eager_to_reference(agreement.at_small_rate(contest)),
-        )
-    }
-    if scale.device.type == "cuda":
-        precisions: tuple[Precision, ...] = ("fp32", "bf16")
-        for precision in precisions:
-            checks[f"graph against eager, {precision}, rate 0.001"] = (
-                1e-5,
-                functools.partial(agreement.graph_to_eager, agreement.at_small_rate(contest), precision),
-            )
-    for name, (bar, measure) in checks.items():
-        found = measure()
-        figure = f"{name}: largest relative difference of {scale.steps} losses"
-        yield Figure("agreement", figure, f"<= {bar:g}", f"{found:.1e}", found <= bar)
-
-
-def _throughput(scale: Scale) -> Iterator[Figure]:
-    small = throughput.measure(
-        _contest(scale, _native(PUBLISHED, scale), steps=scale.speed_steps), scale.speed, scale.device
-    )
-    fastest = small.iloc[1:].sort_values("images_per_second").iloc[-1]
-    times = float(fastest["times_reference"])
-    yield Figure(
-        "throughput",
-        f"reduced, batch {PUBLISHED.batch_size}, {fastest['loop']}, {fastest['precision']}: times the reference loop, "
-        f"which does {small['images_per_second'][0]:,.0f} images/s",
-        ">= 3",
-        f"{times:.2f} ({fastest['images_per_second']:,.0f} images/s, MFU {100 * fastest['mfu']:.0f} %)",
-        times >= 3,
-    )
-    for variant, bar in (("reduced", 0.5), ("naive", 0.6)):
-        recipe = replace(_native(PUBLISHED, scale), batch_size=LARGE_BATCH)
-        contest = replace(_contest(scale, recipe, steps=max(1, scale.speed_steps // 8)), variant=variant)
-        alone = replace(scale.speed, engines=(engine.resolve("auto", scale.device),), reference=False)
-        row = throughput.measure(contest, alone, scale.device).iloc[0]
-        share = float(row["roofline_share"])
-        yield Figure(
-            "throughput",
-            f"{variant}, batch {LARGE_BATCH}, {row['loop']}, {row['precision']}: share of the roofline",
-            f">= {100 * bar:.0f} %",
-            f"{100 * share:.0f} % ({row['images_per_second']:,.0f} images/s, MFU {100 * row['mfu']:.0f} %)",
-            share >= bar,
-        )
-
-
-def _overhead(scale: Scale) -> Iterator[Figure]:
-    images = len(scale.dataset.train)
-    arguments = overhead.Arguments(
-        images=images,
-        epoch_images=images,
-        epochs=2,
-        image_size=scale.dataset.image_size,
-        width=scale.width,
-        device="cuda" if scale.device.type == "cuda" else "cpu",
-    )
-    table = overhead.measure(arguments).set_index("cost")
-    share = float(table["share"]["all"])
-    bar = 0.02
-    figure = f"reduced: recording, checkpointing and progress, share of an epoch of {images:,} images"
-    yield Figure("overhead", figure, f"<= {100 * bar:.0f} %", f"{100 * share:.2f} %", share <= bar)
-
-
-def _published(scale: Scale) -> Iterator[Figure]:
-    record, seconds = _run(scale, "reduced", replace(_native(PUBLISHED, scale), epochs=scale.full_epochs))
-    assert record.times is not None
-    trained = record.times.train_seconds
-    yield Figure(
-        "published",
-        f"reduced, published recipe, {record.config.recipe.precision}, {scale.full_epochs} epochs: training seconds",
-        "<= 45",
-        f"{trained:.1f} (with start-up, capture, test: {seconds:.1f}{_error(record, scale)})",
-        trained <= 45,
-    )
-
-
-def _suite(scale: Scale) -> Iterator[Figure]:
-    """All variants for a few epochs; epochs are alike, so the whole is start-ups and tests plus so many of them."""
-    total = 0.0
-    for variant in VARIANTS:
-        record, seconds = _run(scale, variant, replace(_native(PUBLISHED, scale), epochs=scale.suite_epochs))
-        assert record.times is not None
-        once = seconds - record.times.train_seconds
-        total += once + record.times.train_seconds * scale.full_epochs / scale.suite_epochs
-    yield Figure(
-        "suite",
-        f"seven variants, published recipe, one seed: minutes in all, from {scale.suite_epochs} of "
-        f"{scale.full_epochs} epochs each",
-        "<= 8",
-        f"{total / 60:.1f}",
-        total <= 8 * 60,
-    )
-
-
-def _gap(scale: Scale) -> Iterator[Figure]:
-    figure = (
-        f"short3, fast recipe, {scale.gap_epochs} epochs: mean test error of bf16 less fp32, {len(GAP_SEEDS)} seeds"
-    )
-    bar = "within 0.5 points"
-    if not scale.real_data:
-        yield Figure("gap", figure, bar, "unmeasured, needs --data-dir", None)
-        return
-    errors: dict[Precision, list[float]] = {}
-    precisions: tuple[Precision, ...] = ("bf16", "fp32")
-    for precision in precisions:
-        recipe = replace(FAST, epochs=scale.gap_epochs, precision=precision)
-        errors[precision] = [_test_error(_run(scale, "short3", recipe, seed=seed)[0]) for seed in GAP_SEEDS]
-    gaps = [100 * (ours - exact) for ours, exact in zip(errors["bf16"], errors["fp32"], strict=True)]
-    mean, spread = statistics.mean(gaps), statistics.stdev(gaps)
-    yield Figure("gap", figure, bar, f"{mean:+.2f} ± {spread:.2f} points", abs(mean) <= 0.5)
-
-
-def _fast(scale: Scale) -> Iterator[Figure]:
-    for epochs, bar, limit in ((scale.fast_epochs, 0.10, 30), (scale.long_epochs, 0.06, 180)):
-        figure = f"reduced, fast recipe, {epochs} epochs: test error and training seconds"
-        wanted = f"<= {100 * bar:.0f} % in <= {limit} s"
-        recipe = replace(_native(FAST, scale), epochs=epochs)
-        record, _ = _run(scale, "reduced", recipe if scale.real_data else replace(recipe, epochs=2))
-        assert record.times is not None
-        seconds = record.times.train_seconds * epochs / record.config.recipe.epochs
-        if scale.real_data:
-            error = _test_error(record)
-            met = error <= bar and seconds <= limit
-            yield Figure("fast", figure, wanted, f"{100 * error:.2f} % in {seconds:.1f} s", met)
-        else:
-            measured = f"{seconds:.1f} s from 2 epochs; error unmeasured, needs --data-dir"
-            yield Figure("fast", figure, wanted, measured, None)
-
-
-PARTS: dict[str, Callable[[Scale], Iterator[Figure]]] = {
-    "agreement": _agreement,
-    "throughput": _throughput,
-    "overhead": _overhead,
-    "published": _published,
-    "suite": _suite,
-    "gap": _gap,
-    "fast": _fast,
-}
-
-
-def _native(recipe: Recipe, scale: Scale) -> Recipe:
-    return recipe.at_precision(hardware.native_precision(scale.device.type))
-
-
-def _contest(scale: Scale, recipe: Recipe, *, steps: int) -> Contest:
-    return Contest(
-        variant="reduced",
-        image_size=scale.dataset.image_size,
-        width=scale.width,
-        recipe=recipe,
-        images=steps * recipe.batch_size,
-        device=scale.device.type,
-    )
-
-
-def _run(scale: Scale, variant: str, recipe: Recipe, *, seed: int = 1) -> tuple[RunRecord, float]:
-    """Train and test a variant on the scale's data; returns its record and the seconds that all of it took."""
-    dataset = scale.dataset
-    config = RunConfig(
-        architecture=replace(VARIANTS[variant], width=scale.width, image_size=dataset.image_size),
-        dataset=dataset.name,
-        fingerprint=dataset.fingerprint,
-        num_classes=dataset.num_classes,
-        recipe=recipe,
-        seed=seed,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        began = devices.clock(scale.device)
-        record = train(
-            config,
-            dataset=dataset,
-            device=scale.device,
-            folder=RunFolder(Path(folder), config),
-            engine=engine.resolve("auto", scale.device),
-        )
-        return record, devices.clock(scale.device) - began
-
-
-def _test_error(record: RunRecord) -> float:
-    assert record.test is not None
-    return record.test.top1_error
-
-
-def _error(record: RunRecord, scale: Scale) -> str:
-    return f"; test error {100 * _test_error(record):.2f} %" if scale.real_data else ""
 
 
 def _verdict(met: bool | None) -> str:

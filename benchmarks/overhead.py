@@ -25,12 +25,13 @@ from ablations.config import PUBLISHED, RunConfig
 from ablations.console import DRAWINGS_PER_SECOND, Display, make_console, show_table
 from ablations.events import Event, RunStarted, StepDone
 from ablations.lines import Lines
-from ablations.record import RunFolder, RunRecord
-from ablations.splits import Dataset, assemble
+from ablations.record import RunRecord
+from ablations.run_folder import RunFolder
 from ablations.train import train
 
 from . import command
-from .contestants import NUM_CLASSES, Contest
+from .contestants import Contest
+from .random_data import random_dataset
 
 TEST_IMAGES = 64
 
@@ -60,8 +61,6 @@ class Arguments:
 def main(arguments: Arguments) -> pd.DataFrame:
     """Measure, print and save; returns the table that was saved."""
     table = measure(arguments)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(arguments.output, index=False, lineterminator="\n")
     rows = [
         {
             "cost": str(row["cost"]),
@@ -73,7 +72,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
     title = f"overhead, {arguments.variant}, epochs of {arguments.epoch_images:,} images, {table['device'][0]}"
     console = make_console()
     show_table(rows, console=console, title=title)
-    console.print(f"saved: {arguments.output}", soft_wrap=True)
+    command.save(table, arguments.output, console=console)
     return table
 
 
@@ -111,12 +110,12 @@ def measure(arguments: Arguments) -> pd.DataFrame:
         images=arguments.images,
         device=device.type,
     )
-    dataset = _dataset(contest)
+    dataset = random_dataset(train_images=arguments.images, test_images=TEST_IMAGES, image_size=arguments.image_size)
     config = RunConfig(
         architecture=contest.architecture,
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
-        num_classes=NUM_CLASSES,
+        num_classes=dataset.num_classes,
         recipe=contest.recipe,
         seed=1,
     )
@@ -146,17 +145,6 @@ def measure(arguments: Arguments) -> pd.DataFrame:
         for _ in range(20):
             stopwatch.timed("drawing", display.refresh)()
     return _shares(stopwatch, record, arguments)
-
-
-def _dataset(contest: Contest) -> Dataset:
-    split = contest.split()
-    return assemble(
-        name="random",
-        title="random images",
-        train=split,
-        test=replace(split, images=split.images[:TEST_IMAGES].copy(), labels=split.labels[:TEST_IMAGES].copy()),
-        class_names=tuple(f"class {number}" for number in range(NUM_CLASSES)),
-    )
 
 
 def _shares(stopwatch: Stopwatch, record: RunRecord, arguments: Arguments) -> pd.DataFrame:

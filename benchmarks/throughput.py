@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 
 from ablations import devices, hardware
-from ablations.complexity import shortest_seconds, training_kernels
 from ablations.config import RECIPES
 from ablations.console import make_console, show_table
 from ablations.engine import Engine
@@ -24,7 +23,6 @@ from googlenet.counts import count_macs
 
 from . import command, peaks
 from .contestants import (
-    NUM_CLASSES,
     Contest,
     Contestant,
     Kind,
@@ -34,6 +32,8 @@ from .contestants import (
     median_ratio,
     peak_memory_bytes,
 )
+from .random_data import NUM_CLASSES
+from .roofline import shortest_seconds, training_kernels
 
 CIFAR_IMAGES = 50_000
 TRAINING_FLOPS = 6  # for each MAC of a forward pass: two FLOPs, three times (forward, two gradients)
@@ -77,12 +77,10 @@ def main(arguments: Arguments) -> pd.DataFrame:
     table = pd.concat(
         [measure(contest, arguments, device) for contest in _contests(arguments, device)], ignore_index=True
     )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(arguments.output, index=False, lineterminator="\n")
     console = make_console()
     show_table(_text(table), console=console, title=f"training speed, {table['device'][0]}")
     console.print(describe(loader_speeds(device)), soft_wrap=True)
-    console.print(f"saved: {arguments.output}", soft_wrap=True)
+    command.save(table, arguments.output, console=console)
     return table
 
 
@@ -107,6 +105,7 @@ def _contests(arguments: Arguments, device: torch.device) -> list[Contest]:
 def measure(contest: Contest, arguments: Arguments, device: torch.device) -> pd.DataFrame:
     """One row for each contestant on one variant; `mfu` and `roofline_share` are of the measured peaks."""
     engines = arguments.engines or (("eager", "graph") if device.type == "cuda" else ("eager",))
+    environment = devices.environment(device, engine="")  # first, as files may change while it measures
     kinds: tuple[Kind, ...] = (*(("reference",) if arguments.reference else ()), *engines)
     split = contest.split()
     limits = peaks.measure(device, contest.recipe.precision)
@@ -118,7 +117,6 @@ def measure(contest: Contest, arguments: Arguments, device: torch.device) -> pd.
     )
     roofline = contest.recipe.batch_size / shortest_seconds(kernels, **limits._asdict())
     macs = count_macs(contest.architecture, num_classes=NUM_CLASSES)
-    environment = devices.environment(device, engine="")
     rows = []
     for kind, found in zip(kinds, speeds, strict=True):
         speed = statistics.median(found)

@@ -66,7 +66,6 @@ def main(arguments: Arguments) -> pd.DataFrame:
     device = devices.resolve(arguments.device)
     data = datasets.load(arguments.dataset, arguments.data_dir)
     environment = devices.environment(device, engine=engine.resolve("auto", device))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     console, rows = make_console(), []
     table = pd.DataFrame()
     for recipe in _recipes(arguments, device):
@@ -75,11 +74,11 @@ def main(arguments: Arguments) -> pd.DataFrame:
                 row = _train(recipe, data, arguments, device=device, seed=seed)
             rows.append(row | {"device": environment.device, "commit": environment.commit})
             table = pd.DataFrame(rows)
-            table.to_csv(arguments.output, index=False, lineterminator="\n")
+            command.save(table, arguments.output)
     shown = table[["learning_rate", "weight_decay", "seed", "train_loss", "validation_error"]]
     lines = [{str(name): f"{value:g}" for name, value in row.items()} for _, row in shown.iterrows()]
     show_table(lines, console=console, title=f"{arguments.variant}, batch {arguments.batch_size}")
-    console.print(f"saved: {arguments.output}", soft_wrap=True)
+    command.save(table, arguments.output, console=console)
     return table
 
 
@@ -103,8 +102,7 @@ def _train(recipe: Recipe, data: Dataset, arguments: Arguments, *, device: torch
     )
     if held_out is None:
         raise ConfigError("--validation-fraction is 0; hold something out to tune on")
-    arch = architecture(arguments.variant)
-    arch = replace(arch, width=arch.width * arguments.width, image_size=data.image_size, in_channels=3)
+    arch = architecture(arguments.variant).at_size(data.image_size, width=arguments.width)
     model = make_model(arch, num_classes=data.num_classes, seed=seed, device=device)
     trainer = Trainer(model, recipe, engine=engine.resolve("auto", device))
     loader = Loader(train_split, recipe=recipe, device=device)
@@ -115,7 +113,7 @@ def _train(recipe: Recipe, data: Dataset, arguments: Arguments, *, device: torch
             for number in range(1, recipe.epochs + 1)
         ]
         batches = Loader(held_out, recipe=recipe, device=device).eval_batches()
-        wrong = predict(model, batches, precision=recipe.precision).wrong
+        wrong = predict(model, batches, precision=recipe.precision).wrong.sum()
     return {
         "variant": arguments.variant,
         "width": arguments.width,

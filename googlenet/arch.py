@@ -6,7 +6,7 @@ Standard library only, so that the data can be read, listed and hashed without i
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple, get_args
 
 from .checks import check_choice, check_count, check_flag, check_name, check_range
@@ -18,6 +18,7 @@ Head = Literal["gap", "flatten"]
 Init = Literal["torch", "truncated-normal"]
 AuxPool = Literal["5x5/3", "adaptive-4x4"]
 
+STEM_NARROW = 64  # channels of the first two stem convolutions at 224x224, Table 1 of arXiv:1409.4842
 FIRST_STAGE = 3  # the paper numbers its Inception stages 3, 4 and 5
 MODULE_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -201,6 +202,10 @@ class Architecture:
     def channels(self, count: int) -> int:
         """`count` channels at this architecture's width: rounded, at least 1."""
         return max(1, round(count * self.width))
+
+    def at_size(self, image_size: int, *, width: float = 1.0) -> Architecture:
+        """This architecture for colour images of `image_size` pixels a side, with `width` times its channels."""
+        return replace(self, image_size=image_size, width=self.width * width, in_channels=3)
 
     def module_out_channels(self, row: InceptionRow, *, in_channels: int) -> int:
         """Output channels of a module with these (already scaled) channels."""

@@ -45,12 +45,13 @@ def check_range(what: str, value: object, *, low: float, high: float, open_low: 
         raise ValueError(f"{what} is {shown(value)}; it must be a number in {bracket}{low:g}, {high:g}]")
 
 
-def check_count(what: str, value: object, *, low: int = 1) -> None:
-    """Raise ValueError unless `value` is an integer of at least `low`."""
+def check_count(what: str, value: object, *, low: int = 1, high: int = MAX_COUNT) -> None:
+    """Raise ValueError unless `value` is an integer in [low, high]."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ValueError(f"{what} is {shown(value)}; it must be a whole number of at least {low}")
-    if value > MAX_COUNT:
-        raise ValueError(f"{what} is {shown(value)}; it must be a whole number below 2^63")
+    if value > high:
+        limit = "below 2^63" if high == MAX_COUNT else f"of at most {high}"
+        raise ValueError(f"{what} is {shown(value)}; it must be a whole number {limit}")
 
 
 def check_flag(what: str, value: object) -> None:

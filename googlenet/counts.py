@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .arch import Architecture, Place
+from .arch import STEM_NARROW, Architecture, Place
 
 
 class Layer(NamedTuple):
@@ -40,7 +40,7 @@ def _stem(arch: Architecture) -> Iterator[tuple[str, int, int, int, int]]:
     if arch.stem == "cifar":
         yield "stem.conv", arch.in_channels, out_channels, 3, arch.stem_map_sizes()[0]
         return
-    narrow = arch.channels(64)
+    narrow = arch.channels(STEM_NARROW)
     first, second, third = arch.stem_map_sizes()
     yield "stem.conv7x7", arch.in_channels, narrow, 7, first
     yield "stem.conv1x1", narrow, narrow, 1, second

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .arch import FIRST_STAGE, Architecture
+from .arch import FIRST_STAGE, STEM_NARROW, Architecture
 from .blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
 from .checks import check_count
 from .variants import architecture
@@ -87,7 +87,7 @@ def _stem(arch: Architecture) -> nn.Sequential:
     out_channels = arch.channels(arch.stem_channels)
     if arch.stem == "cifar":
         return ConvUnit(arch, arch.in_channels, out_channels, kernel=3)
-    narrow = arch.channels(64)
+    narrow = arch.channels(STEM_NARROW)
     activation = arch.stem == "imagenet"
     return nn.Sequential(
         OrderedDict(

@@ -27,10 +27,11 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import overview, plots, published, report
+from ablations.fronts import COSTS
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
 analysis = report.analyse(suite_dir)
-results, weighed = analysis.results, analysis.weighed
+results, fronts, rankings = analysis.results, analysis.fronts, analysis.rankings
 print(
     f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
 )
@@ -47,23 +48,24 @@ pd.DataFrame(overview.summary_table(results)).set_index("variant")
 # Differences and intervals are fractions; the table is empty for a single seed or an incomplete suite.
 
 # %%
-analysis.judged.frame()
+analysis.verdicts.frame()
 
 # %% [markdown]
 # ## Error against cost
-# Filled points are on the front, bars are 95 % intervals; a point tells more when the pointer is on it.
+# Filled points are on the front, which only a complete suite has; bars are 95 % intervals. A point tells more when the
+# pointer is on it.
 
 # %%
-plots.error_against(results.summary, plots.COSTS[0], tradeoffs=weighed)
+plots.error_against(results.summary, COSTS[0], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, plots.COSTS[1], tradeoffs=weighed)
+plots.error_against(results.summary, COSTS[1], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, plots.COSTS[2], tradeoffs=weighed)
+plots.error_against(results.summary, COSTS[2], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, plots.COSTS[3], tradeoffs=weighed)
+plots.error_against(results.summary, COSTS[3], fronts=fronts)
 
 # %% [markdown]
 # ## Errors with their spread, and learning curves
@@ -79,10 +81,10 @@ plots.learning_curves(results.epochs)
 # Ranks with their 95 % intervals; how far fewer seeds and earlier epochs give the same order. They need several seeds.
 
 # %%
-plots.ranks(weighed)
+plots.ranks(rankings)
 
 # %%
-plots.rank_stability(weighed)
+plots.rank_stability(rankings)
 
 # %% [markdown]
 # ## Against the published table

@@ -12,7 +12,7 @@ from ablations import checkpoint
 from ablations.config import DIGITS, RunConfig
 from ablations.datasets import load_digits
 from ablations.events import Event
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset
 from googlenet import VARIANTS
 

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from ablations import tables
+from ablations import plan_file
 from ablations.config import RunConfig
-from ablations.plan import DataSummary, Plan, make
-from ablations.record import SCHEMA, Costs, Environment, Epoch, RunFolder, RunRecord, Status, TestResult, Times
+from ablations.document import Section, Table, Text
+from ablations.plan import Plan, make
+from ablations.predictions import Predictions
+from ablations.record import Costs, RunRecord, Status
+from ablations.run_folder import RunFolder
 from ablations.suites import SUITES, select
+from ablations.tables import Results
+from benchmarks import made_records
+from benchmarks.made_records import ENVIRONMENT as ENVIRONMENT
+from benchmarks.made_records import TEST_IMAGES, make_data
 
-TEST_IMAGES = 10_000
-ENVIRONMENT = Environment(
-    device="Some GPU",
-    device_kind="cuda",
-    engine="graph",
-    deterministic=False,
-    threads=8,
-    platform="Linux x86_64",
-    python="3.12.0",
-    versions=("torch 2.11.0", "numpy 2.0.0"),
-    commit="0123456789ab",
-)
+COSTS = Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9)
 
 
 def make_plan(
@@ -39,15 +37,11 @@ def make_plan(
 ) -> Plan:
     """A plan on data that nobody has to load."""
     classes = {"cifar100": 100, "digits": 10, "cifar10": 10, "folder": 10}[suite]
-    data = DataSummary(
-        name=SUITES[suite].dataset,
+    data = make_data(
+        SUITES[suite].dataset,
         title=f"made {suite}",
-        fingerprint="ab" * 32,
         num_classes=classes,
-        class_names=tuple(f"class {number}" for number in range(classes)),
         image_size=8 if suite == "digits" else 32,
-        train_images=50_000,
-        test_images=TEST_IMAGES,
     )
     chosen = select(SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe)
     return make(chosen, data=data, command=f"python run_all.py --suite {suite}")
@@ -55,33 +49,7 @@ def make_plan(
 
 def make_record(config: RunConfig, *, wrong: int, seconds: float = 100.0) -> RunRecord:
     """A finished run with `wrong` of 10,000 test images wrong, a third of them in top-5 too."""
-    epochs = tuple(
-        Epoch(
-            epoch=number,
-            train_loss=2.0 / number,
-            train_error=0.8 / number,
-            validation_error=None,
-            train_seconds=seconds / config.recipe.epochs,
-            eval_seconds=0.0,
-        )
-        for number in range(1, config.recipe.epochs + 1)
-    )
-    return RunRecord(
-        schema=SCHEMA,
-        run_id=config.run_id,
-        config=config,
-        status="done",
-        message="",
-        epochs=epochs,
-        train_images=config.limit_train or 50_000,
-        test=TestResult(epoch=config.recipe.epochs, images=TEST_IMAGES, top1_wrong=wrong, top5_wrong=wrong // 3),
-        test_accesses=1,
-        costs=Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9),
-        times=Times(
-            startup_seconds=1.0, compile_seconds=4.0, train_seconds=seconds, eval_seconds=2.0, timing_valid=True
-        ),
-        environment=ENVIRONMENT,
-    )
+    return made_records.make_record(config, wrong=wrong, wrong_in_top5=wrong // 3, costs=COSTS, train_seconds=seconds)
 
 
 def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
@@ -100,8 +68,8 @@ def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
 
 def save(suite_dir: Path, plan: Plan, records: Sequence[RunRecord]) -> None:
     """Write the plan and the records to where a suite keeps them."""
-    earlier = tables.earlier_plan(suite_dir)
-    tables.write_plan(suite_dir, plan.joined(earlier) if earlier else plan)
+    earlier = plan_file.earlier_plan(suite_dir)
+    plan_file.write_plan(suite_dir, plan.joined(earlier) if earlier else plan)
     for record in records:
         RunFolder(suite_dir / "runs", record.config).write_result(record)
 
@@ -112,11 +80,13 @@ def save_predictions(folder: RunFolder, *, wrong: NDArray[np.int64]) -> None:
     classes[wrong] = [1, 0, 2, 3, 4]
     classes[wrong[: len(wrong) // 3]] = [1, 2, 3, 4, 5]
     folder.write_predictions(
-        classes=classes,
-        logits=np.zeros(classes.shape, np.float32),
-        confidence=np.full(TEST_IMAGES, 0.5, np.float32),
-        true_probability=np.full(TEST_IMAGES, 0.5, np.float32),
-        labels=np.zeros(TEST_IMAGES, np.int64),
+        Predictions(
+            classes=classes,
+            logits=np.zeros(classes.shape, np.float32),
+            confidence=np.full(TEST_IMAGES, 0.5, np.float32),
+            true_probability=np.full(TEST_IMAGES, 0.5, np.float32),
+            labels=np.zeros(TEST_IMAGES, np.int64),
+        )
     )
 
 
@@ -129,3 +99,51 @@ def save_suite(suite_dir: Path, plan: Plan, *, wrong: Mapping[str, Sequence[int]
     ]
     save(suite_dir, plan, records)
     return records
+
+
+def make_results(
+    errors: NDArray[np.float64],
+    *,
+    names: Sequence[str],
+    epochs: Mapping[str, NDArray[np.float64]] | None = None,
+    **columns: Any,
+) -> Results:
+    """A complete suite of these top-1 errors (n, V) that never stood on a disk.
+
+    `epochs` holds measures by epoch, seed and variant (E, n, V); other keywords are columns of its runs, each (n, V),
+    (V,) or a single value.
+    """
+    n, count = errors.shape
+    defaults = {"params": np.arange(count) + 1, "macs": np.arange(count) + 1, "train_seconds": 100.0}
+    grids = {"top1_error": errors, "peak_memory_bytes": 10**9, **defaults, **columns}
+    keys = {"variant": list(names) * n, "seed": np.repeat(np.arange(1, n + 1), count), "status": "done"}
+    environment = {
+        "timing_valid": True,
+        "device": "Some GPU",
+        "device_kind": "cuda",
+        "engine": "graph",
+        "deterministic": False,
+    }
+    cells = {name: np.broadcast_to(np.asarray(grid), errors.shape).ravel() for name, grid in grids.items()}
+    runs = pd.DataFrame({**environment, "threads": 8, **keys, **cells})
+    frame = pd.DataFrame()
+    if epochs is not None:
+        length = len(next(iter(epochs.values())))
+        frame = pd.DataFrame({"epoch": np.repeat(np.arange(1, length + 1), n * count)})
+        frame["variant"], frame["seed"] = (np.tile(runs[name], length) for name in ("variant", "seed"))
+        for name, values in epochs.items():
+            frame[name] = values.ravel()
+    plan = make_plan("cifar10", seeds=1, variants=("reduced",))
+    return Results(plan=plan, runs=runs, epochs=frame, summary=pd.DataFrame(), left_out=(), other_runs=0)
+
+
+def texts_of(section: Section | None) -> list[str]:
+    """The paragraphs of a report's section."""
+    assert section is not None
+    return [block.text for block in section.blocks if isinstance(block, Text)]
+
+
+def tables_of(section: Section | None) -> dict[str, list[dict[str, str]]]:
+    """The rows of a section's tables by the table's name."""
+    assert section is not None
+    return {block.name: [dict(row) for row in block.rows] for block in section.blocks if isinstance(block, Table)}

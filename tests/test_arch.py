@@ -221,3 +221,11 @@ def test_width_scales_every_channel_and_keeps_at_least_one() -> None:
     thin = replace(REDUCED, width=0.001).places()
     assert {getattr(place.row, field.name) for place in thin for field in fields(InceptionRow)} == {1}
     assert thin[-1].out_channels == 4
+
+
+def test_an_architecture_takes_the_datas_size_and_colours_and_a_multiple_of_its_width() -> None:
+    gray = replace(REFERENCES["plain-gray"], width=0.5)
+    assert gray.at_size(64, width=0.25) == replace(gray, image_size=64, in_channels=3, width=0.125)
+    assert REDUCED.at_size(32) == REDUCED
+    with pytest.raises(ValueError, match="too small"):
+        BN_AUX.at_size(8)

@@ -15,7 +15,7 @@ from scipy import stats as scipy_stats
 from ablations import conclusions, tables, verdicts
 from ablations.conclusions import Conclusion
 from ablations.plan import Plan
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from googlenet import VARIANTS
 
 # Wrong images of 10,000 by seed. The margin is half a point, 50 images.
@@ -32,7 +32,8 @@ def drawn(suite_dir: Path, wrong: Mapping[str, list[int]], *, plan: Plan | None 
     """The conclusions of a suite of these variants with five seeds."""
     save_suite(suite_dir, plan or make_plan("cifar100", seeds=5, variants=tuple(wrong)), wrong=wrong)
     results = tables.load(suite_dir)
-    return conclusions.draw(results, verdicts.judge(results, suite_dir))
+    judged = verdicts.judge(results, suite_dir, random_source=np.random.default_rng(0))
+    return conclusions.draw(results, judged)
 
 
 def answers(found: list[Conclusion]) -> list[str]:

@@ -184,7 +184,7 @@ def test_momentum_goes_with_sgd() -> None:
         ({"num_classes": 1}, "num_classes is 1; it must be a whole number of at least 2"),
         ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
         ({"seed": True}, "seed is True; it must be a whole number of at least 0"),
-        ({"seed": MAX_SEED + 1}, "seed is 2147483648; use at most 2147483647"),
+        ({"seed": MAX_SEED + 1}, "seed is 2147483648; it must be a whole number of at most 2147483647"),
         ({"limit_train": 9}, "limit_train is 9; it must be a whole number of at least 10"),
         (
             {"recipe": PUBLISHED},

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
 
-from ablations import confounds, markdown, plan, report, tables
+from ablations import confounds, markdown, plan, plan_file, report, tables
 from ablations.config import DIGITS
 from ablations.errors import ConfigError
 from ablations.plan import DataSummary, Plan
-from ablations.suites import SUITES, Suite, read_suite_file, select
+from ablations.suite_files import read_suite_file
+from ablations.suites import SUITES, Suite, select
 from googlenet.variants import ARCHITECTURES, REDUCED
 
 DATA = make_plan("cifar10", seeds=1).data
@@ -163,7 +164,7 @@ def test_a_plan_that_mixes_data_or_recipes_is_neither_run_nor_reported(
 ) -> None:
     mixed = changed(make_plan("cifar10", seeds=2, variants=("reduced", "short")), **changes)
     assert f"short: {said}" in refusal(mixed)
-    tables.write_plan(tmp_path, mixed)
+    plan_file.write_plan(tmp_path, mixed)
     with pytest.raises(ConfigError, match="more than that differs"):
         tables.load(tmp_path)
 
@@ -192,7 +193,7 @@ def test_without_the_baseline_variants_are_held_against_the_first() -> None:
 
 def test_variants_without_a_common_seed_are_no_table(tmp_path: Path) -> None:
     whole = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
-    tables.write_plan(tmp_path, replace(whole, runs=(whole.runs[0], whole.runs[3])))
+    plan_file.write_plan(tmp_path, replace(whole, runs=(whole.runs[0], whole.runs[3])))
     with pytest.raises(ConfigError, match=r"no seed in common \(reduced: \[1\], short: \[2\]\).* same --seeds"):
         tables.load(tmp_path)
 

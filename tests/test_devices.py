@@ -62,6 +62,24 @@ def test_exact_kernels_change_nothing_on_a_cpu() -> None:
     assert settings() == before
 
 
+def test_matrix_products_are_ieee_single_inside_exact_kernels_whatever_was_asked_for() -> None:
+    torch.set_float32_matmul_precision("high")
+    try:
+        with devices.exact_kernels(CPU):
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_kernels_are_untimed_until_they_are_again_what_they_were(timed: bool) -> None:
+    with torch.backends.cudnn.flags(benchmark=timed):
+        with devices.untimed_kernels():
+            assert not torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.benchmark == timed
+
+
 def test_the_clock_never_goes_back_and_counts_seconds() -> None:
     began = time.monotonic()
     ticks = [devices.clock(CPU) for _ in range(1000)]

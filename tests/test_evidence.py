@@ -19,7 +19,8 @@ from ablations import evidence, tables
 from ablations.config import RunConfig
 from ablations.errors import ConfigError
 from ablations.evidence import Evidence, expected_calibration_error, lost
-from ablations.record import RunFolder
+from ablations.predictions import Predictions
+from ablations.run_folder import RunFolder
 
 LABELS = np.repeat(np.arange(10), 200)
 Wrong = Mapping[str, list[list[int]]]  # by variant and seed the wrong images of each class
@@ -64,7 +65,7 @@ def save_run(suite_dir: Path, config: RunConfig, predictions: dict[str, NDArray[
     if predictions["classes"].shape[1] < 5:
         test = replace(test, top5_wrong=None)
     folder.write_result(replace(record, test=test))
-    folder.write_predictions(**predictions)
+    folder.write_predictions(Predictions(**predictions))
     return folder
 
 
@@ -228,18 +229,18 @@ def test_predictions_that_are_not_those_of_the_record_are_refused(
     record = folder.read_result()
     assert record is not None and record.test is not None
     folder.write_result(replace(record, test=replace(record.test, **changes)))
-    with pytest.raises(ConfigError, match="run the suite again") as caught:
+    with pytest.raises(ConfigError, match="--fresh moves them aside") as caught:
         gathered(tmp_path)
     said = str(caught.value)
     assert said.startswith(f"{folder.config.run_id}: its predictions have 550 of 2000 images wrong and 183 in top-5")
-    assert f"its record {recorded}" in said and str(folder.path) in said
+    assert f"its record {recorded}" in said
 
 
 def test_predictions_for_other_test_images_are_refused(tmp_path: Path) -> None:
     folder = saved(tmp_path)[-1]
     labels = LABELS.copy()
     labels[199] = 1
-    folder.write_predictions(**arrays(WRONG["naive"][2], labels=labels))
+    folder.write_predictions(Predictions(**arrays(WRONG["naive"][2], labels=labels)))
     with pytest.raises(ConfigError, match="other test images") as caught:
         gathered(tmp_path)
     assert folder.config.run_id in str(caught.value)
@@ -249,7 +250,10 @@ def test_a_run_without_predictions_is_named_and_left_out(tmp_path: Path) -> None
     folder = saved(tmp_path)[-2]  # short's third seed
     (folder.path / "predictions.npz").unlink()
     found = gathered(tmp_path)
-    assert found.unread == (f"{folder.config.run_id}: predictions.npz is missing; --fresh trains the run again",)
+    (line,) = found.unread
+    assert line.startswith(f"{folder.config.run_id}/predictions.npz cannot be read (")
+    assert line.endswith("; --fresh trains the run again")
+    assert str(tmp_path) not in line, "a report is the same wherever its suite lies"
     rows = of(found, "short")
     assert set(rows["n"]) == {2} and set(of(found, "reduced")["n"]) == {3}
     # Paired over the two seeds that are left: rises of 60 and 66.
@@ -264,14 +268,20 @@ def test_a_run_without_predictions_is_named_and_left_out(tmp_path: Path) -> None
         ({"labels": LABELS - 1}, "10 classes"),
         ({"labels": LABELS[1:]}, "shapes"),
         ({"classes": np.zeros((len(LABELS), 4), np.uint8)}, "shapes"),
+        ({"labels": LABELS.astype(float)}, "10 classes"),
+        ({"labels": LABELS.astype(str)}, "10 classes"),
+        ({"labels": np.array(3)}, "shapes"),
         ({"confidence": np.full(len(LABELS), 2.0)}, "fractions"),
+        ({"confidence": np.full(len(LABELS), "likely")}, "fractions"),
     ],
 )
 def test_arrays_that_make_no_sense_are_named(tmp_path: Path, damage: dict[str, NDArray[Any]], said: str) -> None:
     folder = saved(tmp_path)[0]
-    folder.write_predictions(**(arrays(BASE[0]) | damage))
+    stored: dict[str, Any] = arrays(BASE[0]) | damage
+    np.savez(folder.path / "predictions.npz", **stored)
     (line,) = gathered(tmp_path).unread
-    assert line.startswith(f"{folder.config.run_id}: predictions.npz cannot be read") and said in line
+    assert line.startswith(f"{folder.config.run_id}/predictions.npz") and said in line
+    assert line.endswith("; --fresh trains the run again")
 
 
 def test_damaged_files_are_named_whatever_the_damage(tmp_path: Path) -> None:
@@ -291,7 +301,8 @@ def test_damaged_files_are_named_whatever_the_damage(tmp_path: Path) -> None:
             content[80:200] = random_source.bytes(120)  # in the first array
         path.write_bytes(content)
     found = gathered(tmp_path)
-    assert [line.split(":")[0] for line in found.unread] == [folder.config.run_id for folder in folders]
+    named = [line.split(" cannot be read (")[0] for line in found.unread]
+    assert named == [f"{folder.config.run_id}/predictions.npz" for folder in folders]
     assert found.per_class.empty and found.calibration.empty
     assert {"variant", "class_name", "difference", "p_holm"} <= set(found.per_class.columns)
     assert lost(found, baseline="reduced").empty

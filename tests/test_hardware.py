@@ -1,4 +1,4 @@
-"""What GPU there is, asked of a made-up driver: its answers, its refusals, and that it is asked no more than needed."""
+"""GPUs of a made-up driver: its answers, its refusals, and that it is asked no more than needed; and peak memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ctypes
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,7 +69,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def put(driver: FakeDriver | OSError) -> None:
         def load(name: str) -> FakeDriver:
-            assert name == ("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+            assert name == "libcuda.so.1"
             if isinstance(driver, OSError):
                 raise driver
             return driver
@@ -168,6 +170,17 @@ def test_asking_does_not_load_torch() -> None:
     )
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert asked.stdout == "False\n"
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_without_the_kernels_own_figure_peak_memory_is_the_system_calls_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, unit: int
+) -> None:
+    # getrusage(2) counts in kilobytes on Linux and in bytes on macOS.
+    monkeypatch.setattr(hardware, "_PROCESS_STATUS", tmp_path / "missing")
+    monkeypatch.setattr(hardware.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=3_000))
+    monkeypatch.setattr(sys, "platform", system)
+    assert hardware.peak_resident_bytes() == 3_000 * unit
 
 
 @pytest.mark.gpu

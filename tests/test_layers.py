@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module may import those that stand in an earlier line, and none of its own line or a later one.
 GOOGLENET_ORDER = [["checks"], ["arch"], ["variants", "counts"], ["blocks"], ["model"]]
 ABLATIONS_ORDER = [
-    ["errors", "draws", "power", "published", "hardware", "document"],
+    ["errors", "draws", "power", "published", "hardware", "document", "environment"],
     ["files", "stats"],
+    ["predictions"],
     ["drawings"],
     ["cells"],
     ["schema"],
@@ -25,10 +26,14 @@ ABLATIONS_ORDER = [
     ["archives", "image_folder"],
     ["datasets"],
     ["suites"],
+    ["suite_files"],
     ["plan"],
+    ["plan_file"],
     ["record"],
+    ["run_folder"],
     ["events", "confounds"],
     ["locks", "stopping"],
+    ["preparation"],
     ["devices", "augmentation", "engine", "complexity", "checkpoint"],
     ["loader", "evaluation"],
     ["assessment"],
@@ -37,10 +42,10 @@ ABLATIONS_ORDER = [
     ["parallel"],
     ["tables"],
     ["verdicts", "selection"],
-    ["conclusions", "tradeoffs", "evidence"],
-    ["plots", "markdown", "html"],
-    ["latex"],
-    ["overview", "findings", "ordering"],
+    ["conclusions", "fronts", "rankings", "evidence"],
+    ["plots", "markdown"],
+    ["html", "latex"],
+    ["overview", "findings", "tradeoffs", "ordering"],
     ["report"],
     ["console", "tracking"],
 ]
@@ -61,10 +66,15 @@ TORCH_MODULES = {
 }
 
 
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports at its top level, as "package.module" or "package"."""
+def imports(path: Path, *, on_loading: bool) -> set[str]:
+    """Modules that a file imports as "package.module" or "package": anywhere in it, or only when it is loaded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    passed_over = [node for node in ast.walk(tree) if _is_passed_over(node)] if on_loading else []
+    later = {inside for node in passed_over for inside in ast.walk(node)}
     found: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in ast.walk(tree):
+        if node in later:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -76,6 +86,11 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def _is_passed_over(node: ast.AST) -> bool:
+    """Whether a module is loaded without what stands in this: a function, or what only a type checker reads."""
+    return isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+
+
 @pytest.mark.parametrize(("package", "order"), [("googlenet", GOOGLENET_ORDER), ("ablations", ABLATIONS_ORDER)])
 def test_modules_import_earlier_layers_only(package: str, order: list[list[str]]) -> None:
     files = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
@@ -83,23 +98,24 @@ def test_modules_import_earlier_layers_only(package: str, order: list[list[str]]
     allowed: set[str] = set()
     for layer in order:
         for name in layer:
-            own = {
-                full.split(".")[1] for full in imports(ROOT / package / f"{name}.py") if full.startswith(f"{package}.")
-            }
+            everything = imports(ROOT / package / f"{name}.py", on_loading=False)
+            own = {full.split(".")[1] for full in everything if full.startswith(f"{package}.")}
             assert own <= allowed, f"{package}/{name}.py imports {own - allowed}, which stand beside or after it"
         allowed |= set(layer)
 
 
 def test_the_network_knows_nothing_of_the_experiment() -> None:
     for path in (ROOT / "googlenet").glob("*.py"):
-        assert not [name for name in imports(path) if name.startswith("ablations")], path
+        assert not [name for name in imports(path, on_loading=False) if name.startswith("ablations")], path
 
 
 def test_only_the_training_side_imports_torch() -> None:
     for package in ("googlenet", "ablations"):
         for path in (ROOT / package).glob("*.py"):
             if path.stem not in TORCH_MODULES:
-                heavy = {name for name in imports(path) if name.split(".")[0] in ("torch", "torchvision", "fvcore")}
+                loaded = imports(path, on_loading=True)
+                heavy = {name for name in loaded if name.split(".")[0] in ("torch", "torchvision", "fvcore")}
+                heavy |= {name for name in loaded if name.rpartition(".")[2] in TORCH_MODULES}
                 assert not heavy, f"{path} imports {heavy}"
 
 

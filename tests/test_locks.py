@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ablations import locks
-from ablations.errors import ConfigError, SuiteLocked
+from ablations.errors import ConfigError, HeldElsewhere
 from ablations.locks import Locks
 
 HOLDER = """
@@ -57,7 +57,7 @@ def test_the_suite_is_waited_for_and_then_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "REPORT_PATIENCE_SECONDS", 0.2)
-    with held_by_another_process(tmp_path, "suite"), pytest.raises(SuiteLocked) as raised, Locks(tmp_path).suite():
+    with held_by_another_process(tmp_path, "suite"), pytest.raises(HeldElsewhere) as raised, Locks(tmp_path).suite():
         pass
     assert raised.value.exit_status == 5 and str(tmp_path) in str(raised.value)
     monkeypatch.setattr(locks, "REPORT_PATIENCE_SECONDS", 60.0)

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from ablations import markdown, report
 from ablations.cells import NONE, Cell
 from ablations.document import Document, Items, Picture, Section, Table, Text
-from ablations.markdown import code, escape
+from ablations.markdown import code, commands, escape
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 HOSTILE = [
@@ -92,6 +92,11 @@ def test_a_code_span_holds_its_text_whatever_is_in_it(text: str) -> None:
     (inline,) = PARSER.parseInline(f"To train: {code(text)}.")
     children = [(token.type, token.content) for token in inline.children or ()]
     assert children == [("text", "To train: "), ("code_inline", text), ("text", ".")]
+
+
+def test_commands_are_code_spans_in_the_order_in_which_they_are_to_be_run() -> None:
+    assert commands(["python run_all.py"]) == "`python run_all.py`"
+    assert commands(["one 'a`b'", "two"]) == "``one 'a`b'``, then `two`"
 
 
 def test_only_columns_of_figures_are_aligned_to_the_right() -> None:

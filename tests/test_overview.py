@@ -113,20 +113,20 @@ def test_seeds_that_not_every_variant_has_are_left_out_and_named(tmp_path: Path)
     others = [run.run_id for run in three.runs if run.seed > 1]
     assert sorted(results.left_out) == sorted(others)
     assert results.other_runs == 0
-    note = texts_of(overview.head(results))
+    note = texts_of(overview.provenance_section(results))
     assert "**Left out.** 2 runs of seeds that not every variant has (" in note
     assert all(run_id in note for run_id in others) and "the same --seeds for all variants" in note
     both = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
     complete_again = complete(tmp_path, both)
     assert complete_again.left_out == () and list(complete_again.summary["n"]) == [3, 3]
-    assert "Left out" not in texts_of(overview.head(complete_again))
+    assert "Left out" not in texts_of(overview.provenance_section(complete_again))
 
 
 def test_long_lists_of_runs_are_cut_with_their_number(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     save(tmp_path, plan, [])
     save(tmp_path, make_plan("cifar10", seeds=14, variants=("reduced",)), [])
-    note = texts_of(overview.head(tables.load(tmp_path)))
+    note = texts_of(overview.provenance_section(tables.load(tmp_path)))
     assert "**Left out.** 13 runs " in note and " and 3 more)" in note
     assert note.count("cifar10-reduced-s") == 10
 
@@ -135,7 +135,9 @@ def test_deterministic_kernels_are_part_of_the_hardware(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     first, second = (make_record(run, wrong=1000) for run in plan.runs)
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, deterministic=True))])
-    (hardware,) = [item for item in items_of(overview.head(tables.load(tmp_path))) if item.startswith("**Hardware")]
+    (hardware,) = [
+        item for item in items_of(overview.provenance_section(tables.load(tmp_path))) if item.startswith("**Hardware")
+    ]
     assert hardware.count("engine graph") == 2 and hardware.endswith("engine graph, deterministic kernels")
 
 
@@ -147,7 +149,7 @@ def test_odd_titles_axes_and_messages_stay_text(tmp_path: Path) -> None:
     message = "RuntimeError: <oom>\n\n# not a heading\n| *no* | `row` |"
     save(tmp_path, plan, [done, failed(other, status="failed", message=message)])
     results = tables.load(tmp_path)
-    sections = [overview.head(results), overview.absent_section(results)]
+    sections = [overview.provenance_section(results), overview.absent_section(results)]
     text = markdown.render(Document("Suite folder", sections))
     page = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     assert f"{' '.join(html.escape(title, quote=False).split())}: 10 classes" in page
@@ -178,3 +180,41 @@ def test_without_the_baseline_the_variant_in_its_place_is_named(tmp_path: Path) 
     results = complete(tmp_path, make_plan("cifar10", seeds=1, variants=("short", "short2")))
     section = overview.differences_section(results)
     assert texts_of(section) == "As reduced is not among these runs, short stands for the baseline."
+
+
+def test_memory_is_a_mean_with_its_spread_where_there_is_room(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced",))
+    records = [make_record(run, wrong=1000) for run in plan.runs]
+    costs = records[1].costs
+    assert costs is not None
+    save(tmp_path, plan, [records[0], replace(records[1], costs=replace(costs, peak_memory_bytes=1_100_000_000))])
+    results = tables.load(tmp_path)
+    # Of 1,000 and 1,100 MB.
+    assert overview.summary_table(results)[0]["memory MB"] == "1,050 ± 71"
+    assert overview.summary_table(results, intervals=False)[0]["memory MB"] == "1,050"
+    assert texts_of(overview.results_section(results)).endswith(
+        "Memory is the peak in training, of the GPU's allocator."
+    )
+
+
+def test_memory_that_does_not_compare_is_said_to_be_left_out(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    first, second = (make_record(run, wrong=1000) for run in plan.runs)
+    save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, device_kind="cpu"))])
+    section = overview.results_section(tables.load(tmp_path))
+    assert [row["memory MB"] for row in table_of(section)] == ["–", "–"]
+    assert "Memory is left out: some runs took place on a CPU and some on a GPU" in texts_of(section)
+
+
+def test_runs_whose_times_are_left_out_are_named(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short", "long"))
+    first, *others = (make_record(run, wrong=1000) for run in plan.runs)
+    untimed = []
+    for record in others:
+        assert record.times is not None
+        untimed.append(replace(record, times=replace(record.times, timing_valid=False)))
+    save(tmp_path, plan, [first, *untimed])
+    assert (
+        "**Times.** Left out for runs that went on after a stop or shared the device with others: "
+        f"{untimed[0].run_id}, {untimed[1].run_id}."
+    ) in texts_of(overview.provenance_section(tables.load(tmp_path)))

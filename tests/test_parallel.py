@@ -18,7 +18,8 @@ from ablations import parallel, runner
 from ablations.config import RunConfig
 from ablations.errors import DataError
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
-from ablations.record import RunFolder, RunRecord, Times
+from ablations.record import RunRecord, Times
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset
 
 CPU = torch.device("cpu")

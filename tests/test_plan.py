@@ -109,9 +109,9 @@ def test_gray_references_are_planned_for_colour() -> None:
 
 def test_an_archive_that_is_not_there_has_the_official_numbers() -> None:
     # https://www.cs.toronto.edu/~kriz/cifar.html
-    for name, classes in (("cifar10", 10), ("cifar100", 100)):
+    for name, title, classes in (("cifar10", "CIFAR-10", 10), ("cifar100", "CIFAR-100", 100)):
         data = DataSummary.of_archive(name)
-        assert (data.name, data.num_classes, data.image_size) == (name, classes, 32)
+        assert (data.name, data.title, data.num_classes, data.image_size) == (name, title, classes, 32)
         assert (data.train_images, data.test_images) == (50_000, 10_000)
         assert data.fingerprint == ""
 

@@ -14,17 +14,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from made_records import failed, make_plan, make_record, save
+from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
 
-from ablations import plots, tables, tradeoffs
+from ablations import fronts, plots, rankings, tables
 from ablations.drawings import Drawing, to_svg, write
-from ablations.plots import COSTS
+from ablations.fronts import COSTS, Cost, Fronts
+from ablations.rankings import Rankings
 from ablations.tables import Results
-from ablations.tradeoffs import Tradeoffs
 
 # Top-1 error, parameters, MACs, seconds: about what CIFAR-10 gives.
 KNOWN = {
@@ -66,8 +66,13 @@ def made(suite_dir: Path, *, seeds: int) -> Results:
     return results
 
 
-def weighed(results: Results) -> Tradeoffs:
-    return tradeoffs.weigh(results, random_source=np.random.default_rng(0))
+def fronts_of(results: Results) -> Fronts:
+    return fronts.find(results, random_source=np.random.default_rng(0))
+
+
+def drawn(results: Results) -> dict[str, Drawing]:
+    ranked = rankings.rank(results, random_source=np.random.default_rng(0))
+    return plots.figures(results, fronts=fronts_of(results), rankings=ranked)
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +87,12 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="module")
 def drawings(five: Results) -> dict[str, Drawing]:
-    return plots.figures(five, weighed(five))
+    return drawn(five)
 
 
 @pytest.fixture(scope="module")
 def single(one: Results) -> dict[str, Drawing]:
-    return plots.figures(one, weighed(one))
+    return drawn(one)
 
 
 def marker(figure: Figure, gid: str) -> tuple[float, float]:
@@ -133,7 +138,7 @@ def summary_row(**changes: object) -> dict[str, Any]:
         "params": 1_892_970,
         "macs": 484_900_000,
         "train_seconds_mean": 1234.56,
-        "peak_memory_bytes": 2_500_000_000,
+        "peak_memory_bytes_mean": 2_500_000_000,
     }
     return known | changes
 
@@ -144,12 +149,12 @@ def summary_row(**changes: object) -> dict[str, Any]:
         ("params", "1,892,970 parameters", 1.89297),
         ("macs", "484.9 M MACs", 484.9),
         ("train_seconds_mean", "1,234.6 s of training", 1234.56),
-        ("peak_memory_bytes", "peak memory 2.50 GB", 2.5),
+        ("peak_memory_bytes_mean", "peak memory 2.50 GB", 2.5),
     ],
 )
 def test_a_point_stands_at_its_cost_and_error_and_says_so(cost: str, said: str, x: float) -> None:
     (chosen,) = (known for known in COSTS if known.column == cost)
-    drawing = plots.error_against(pd.DataFrame([summary_row()]), chosen)
+    drawing = plots.error_against(pd.DataFrame([summary_row()]), chosen, fronts=Fronts())
     ((gid, tip),) = drawing.tips.items()
     assert tip == f"short3: top-1 error 5.21 % [4.90, 5.52], n = 5, {said}"
     assert marker(drawing.figure, gid) == pytest.approx((x, 5.21))
@@ -157,7 +162,7 @@ def test_a_point_stands_at_its_cost_and_error_and_says_so(cost: str, said: str, 
 
 
 def test_error_bars_of_points_are_the_intervals_and_not_the_standard_deviation() -> None:
-    drawing = plots.error_against(pd.DataFrame([summary_row()]), COSTS[0])
+    drawing = plots.error_against(pd.DataFrame([summary_row()]), COSTS[0], fronts=Fronts())
     (bar,) = segments(drawing.figure)
     assert bar == pytest.approx(np.array([[1.89297, 4.90], [1.89297, 5.52]]))
 
@@ -168,7 +173,7 @@ def test_without_an_interval_a_point_has_no_error_bar(absent: bool) -> None:
     summary = pd.DataFrame([summary_row(n=1, top1_error_std=math.nan, **ends)])
     if absent:
         summary = summary.drop(columns=list(ends))
-    drawing = plots.error_against(summary, COSTS[0])
+    drawing = plots.error_against(summary, COSTS[0], fronts=Fronts())
     assert segments(drawing.figure) == []
     assert list(drawing.tips.values()) == ["short3: top-1 error 5.21 %, n = 1, 1,892,970 parameters"]
     bars = plots.error_bars(summary)
@@ -179,17 +184,23 @@ def test_without_an_interval_a_point_has_no_error_bar(absent: bool) -> None:
 def test_hovering_tells_how_often_a_variant_is_on_the_front_of_that_cost(
     five: Results, drawings: Mapping[str, Drawing]
 ) -> None:
-    weights = weighed(five)
-    for cost, name in zip(COSTS, tradeoffs.COSTS, strict=True):
+    table = fronts_of(five).table
+    for cost in COSTS:
         drawing = drawings[cost.file_name]
-        fronts = weights.fronts[weights.fronts["cost"] == name].set_index("variant")
+        shares = table[table["cost"] == cost.name].set_index("variant")["front_probability"]
         for variant in KNOWN:
-            share = 100 * fronts["front_probability"][variant]
+            share = 100 * shares[variant]
             assert drawing.tips[place_of(drawing, variant)].endswith(f", on the front in {share:.0f} % of resamples")
 
 
-def test_points_on_the_front_are_filled_and_joined(five: Results) -> None:
-    drawing = plots.error_against(five.summary, COSTS[0])
+def filled(drawing: Drawing) -> set[str]:
+    """The gids of the points that are filled."""
+    (axes,) = drawing.figure.axes
+    return {str(line.get_gid()) for line in axes.lines if line.get_gid() and line.get_markerfacecolor() != "white"}
+
+
+def test_points_on_the_front_are_filled_and_joined(five: Results, drawings: Mapping[str, Drawing]) -> None:
+    drawing = drawings["error_vs_params"]
     summary = five.summary.set_index("variant")
     means = {name: (summary["params"][name] / 1e6, 100 * summary["top1_error_mean"][name]) for name in KNOWN}
     expected = [
@@ -197,16 +208,74 @@ def test_points_on_the_front_are_filled_and_joined(five: Results) -> None:
         for name, (cost, error) in means.items()
         if not any(c <= cost and e <= error and (c, e) != (cost, error) for c, e in means.values())
     ]
+    assert filled(drawing) == {place_of(drawing, name) for name in expected}
     (axes,) = drawing.figure.axes
-    filled = {line.get_gid() for line in axes.lines if line.get_gid() and line.get_markerfacecolor() != "white"}
-    assert filled == {place_of(drawing, name) for name in expected}
     (front,) = (line for line in axes.lines if line.get_label() == "front")
     assert np.asarray(front.get_xydata()) == pytest.approx(np.array(sorted(means[name] for name in expected)))
 
 
+def assert_no_front(drawing: Drawing) -> None:
+    (axes,) = drawing.figure.axes
+    assert filled(drawing) == set() and axes.get_legend() is None
+    assert "front" not in {line.get_label() for line in axes.lines}
+    assert not any("front" in tip for tip in drawing.tips.values())
+
+
+def test_an_incomplete_suite_is_drawn_without_a_front(tmp_path: Path) -> None:
+    # Of reduced one seed is missing, so a front would compare other seeds.
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short", "long"))
+    save_suite(tmp_path, plan, wrong={"reduced": [1000], "short": [900, 910], "long": [1100, 1120]})
+    found = drawn(tables.load(tmp_path))
+    for cost in COSTS:
+        assert len(found[cost.file_name].tips) == 3
+        assert_no_front(found[cost.file_name])
+
+
+def test_memory_of_runs_on_a_cpu_and_on_a_gpu_is_not_drawn(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    first, second = (make_record(run, wrong=1000) for run in plan.runs)
+    cpu = replace(ENVIRONMENT, device_kind="cpu", device="Some CPU")
+    save(tmp_path, plan, [first, replace(second, environment=cpu)])
+    found = drawn(tables.load(tmp_path))
+    assert {name for name in found if "_vs_" in name} == {"error_vs_params", "error_vs_macs"}
+
+
+def test_times_of_which_some_are_not_valid_are_drawn_without_a_front(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
+    records = [make_record(run, wrong=1000 + run.seed) for run in plan.runs]
+    times = records[0].times
+    assert times is not None
+    save(tmp_path, plan, [replace(records[0], times=replace(times, timing_valid=False)), *records[1:]])
+    found = drawn(tables.load(tmp_path))
+    assert len(found["error_vs_seconds"].tips) == 2
+    assert_no_front(found["error_vs_seconds"])
+    assert filled(found["error_vs_params"])
+
+
+def test_a_front_of_memory_is_that_of_the_means_of_the_table(tmp_path: Path) -> None:
+    # By its largest peak short would cost the most; by its mean it costs the least, and its error is the larger.
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
+    peaks = {("reduced", 1): 20, ("reduced", 2): 20, ("short", 1): 30, ("short", 2): 2}
+    records = []
+    for run in plan.runs:
+        name = run.architecture.name
+        record = make_record(run, wrong={"reduced": 1000, "short": 1100}[name] + run.seed)
+        assert record.costs is not None
+        costs = replace(record.costs, peak_memory_bytes=peaks[name, run.seed] * 10**8)
+        records.append(replace(record, costs=costs))
+    save(tmp_path, plan, records)
+    results = tables.load(tmp_path)
+    drawing = drawn(results)["error_vs_memory"]
+    assert marker(drawing.figure, place_of(drawing, "short")) == pytest.approx((1.6, 11.015))
+    assert filled(drawing) == set(drawing.tips)
+    memory = fronts_of(results).table.query("cost == 'peak_memory_bytes'").set_index("variant")
+    assert memory["on_front"].to_dict() == {"reduced": True, "short": True}
+    assert memory["value"].to_dict() == {"reduced": 2e9, "short": pytest.approx(1.6e9)}
+
+
 @pytest.mark.parametrize("seeds", ["single", "drawings"])
 @pytest.mark.parametrize("cost", COSTS, ids=lambda cost: cost.file_name)
-def test_labels_stand_apart_inside_the_axes(cost: plots.Cost, seeds: str, request: pytest.FixtureRequest) -> None:
+def test_labels_stand_apart_inside_the_axes(cost: Cost, seeds: str, request: pytest.FixtureRequest) -> None:
     drawing = request.getfixturevalue(seeds)[cost.file_name]
     found = boxes(drawing.figure)
     assert set(found) == set(KNOWN)
@@ -225,7 +294,7 @@ def test_labels_stand_apart_inside_the_axes(cost: plots.Cost, seeds: str, reques
 @pytest.mark.parametrize(("factor", "scale"), [(1.3, "linear"), (1.0, "linear"), (40.0, "log")])
 def test_an_axis_has_ticks_to_read_however_far_apart_costs_are(factor: float, scale: str) -> None:
     rows = [summary_row(), summary_row(variant="big", top1_error_mean=0.05, params=int(factor * 1_892_970))]
-    figure = plots.error_against(pd.DataFrame(rows), COSTS[0]).figure
+    figure = plots.error_against(pd.DataFrame(rows), COSTS[0], fronts=Fronts()).figure
     (axes,) = figure.axes
     low, high = axes.get_xlim()
     seen = [tick for tick in axes.xaxis.get_ticklabels() if tick.get_text() and low <= tick.get_position()[0] <= high]
@@ -269,9 +338,9 @@ def test_bars_have_the_intervals_of_both_errors(five: Results) -> None:
 def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
     frame = pd.DataFrame(
         [("b", 5, 0.2, 2.5, 1, 3, 0.25), ("a", 5, 0.1, 1, 1, 1.5, 0.75), ("c", 5, 0.2, 2.5, 2, 3, 0.0)],
-        columns=list(tradeoffs.RANK_COLUMNS),
+        columns=list(rankings.RANK_COLUMNS),
     )
-    drawing = plots.ranks(Tradeoffs(ranks=frame))
+    drawing = plots.ranks(Rankings(ranks=frame))
     (axes,) = drawing.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert axes.yaxis_inverted()
@@ -287,10 +356,10 @@ def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
 
 
 def test_stability_has_a_panel_for_seeds_and_one_for_epochs_where_there_is_data() -> None:
-    by_seeds = pd.DataFrame([(1, 0.5, -0.25, 0.75, 0.5)], columns=list(tradeoffs.SEED_COLUMNS))
+    by_seeds = pd.DataFrame([(1, 0.5, -0.25, 0.75, 0.5)], columns=list(rankings.SEED_COLUMNS))
     taus = [(1, "train_error", 0.25, 0, 0.5), (2, "train_error", 0.95, 0.5, 1), (3, "train_error", 1.0, 0.75, 1)]
-    by_epoch = pd.DataFrame(taus, columns=list(tradeoffs.EPOCH_COLUMNS))
-    both = plots.rank_stability(Tradeoffs(by_seeds=by_seeds, by_epoch=by_epoch))
+    by_epoch = pd.DataFrame(taus, columns=list(rankings.EPOCH_COLUMNS))
+    both = plots.rank_stability(Rankings(by_seeds=by_seeds, by_epoch=by_epoch))
     seeds, epochs = both.figure.axes
     assert ("seeds" in seeds.get_xlabel(), "training error" in epochs.get_xlabel()) == (True, True)
     assert list(both.tips.values()) == [
@@ -306,7 +375,7 @@ def test_stability_has_a_panel_for_seeds_and_one_for_epochs_where_there_is_data(
     legend = epochs.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["at least 0.9 from epoch 2 on"]
-    only = plots.rank_stability(Tradeoffs(by_epoch=by_epoch))
+    only = plots.rank_stability(Rankings(by_epoch=by_epoch))
     assert len(only.figure.axes) == 1 and len(only.tips) == 3
 
 
@@ -321,22 +390,22 @@ def test_all_figures_of_a_complete_suite_are_drawn(drawings: Mapping[str, Drawin
 def test_figures_without_data_are_left_out(one: Results, single: Mapping[str, Drawing], tmp_path: Path) -> None:
     assert "ranks" not in single and "error_bars" in single
     assert len(single["rank_stability"].figure.axes) == 1
-    untimed = one.summary.assign(train_seconds_mean=math.nan, peak_memory_bytes=None)
-    costs = {name for name in plots.figures(replace(one, summary=untimed), Tradeoffs()) if "_vs_" in name}
+    untimed = replace(one, summary=one.summary.assign(train_seconds_mean=math.nan, peak_memory_bytes_mean=None))
+    costs = {name for name in plots.figures(untimed, fronts=Fronts(), rankings=Rankings()) if "_vs_" in name}
     assert costs == {"error_vs_params", "error_vs_macs"}
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     bad = failed(make_record(plan.runs[0], wrong=1), status="oom", message="CUDA out of memory")
     save(tmp_path, plan, [bad])
     nothing = tables.load(tmp_path)
-    assert list(plots.figures(nothing, weighed(nothing))) == ["learning_curves"]
-    bare = replace(nothing, epochs=pd.DataFrame())
-    assert plots.figures(bare, weighed(bare)) == {}
+    assert list(drawn(nothing)) == ["learning_curves"]
+    assert drawn(replace(nothing, epochs=pd.DataFrame())) == {}
 
 
 def test_functions_called_without_data_draw_empty_axes(tmp_path: Path) -> None:
     summary = pd.DataFrame([summary_row(top1_error_mean=math.nan)])
-    empty = (plots.error_against(summary, COSTS[0]), plots.error_bars(summary), plots.learning_curves(pd.DataFrame()))
-    for drawing in (*empty, plots.ranks(Tradeoffs()), plots.rank_stability(Tradeoffs())):
+    points = plots.error_against(summary, COSTS[0], fronts=Fronts())
+    empty = (points, plots.error_bars(summary), plots.learning_curves(pd.DataFrame()))
+    for drawing in (*empty, plots.ranks(Rankings()), plots.rank_stability(Rankings())):
         assert drawing.tips == {}
         assert ElementTree.fromstring(to_svg(drawing, prefix="")).tag.endswith("svg")
 
@@ -390,7 +459,7 @@ def test_files_are_small_and_the_same_for_the_same_data(
     folders = [tmp_path / "first", tmp_path / "second"]
     to_svg(drawings["error_vs_params"], prefix="p")  # whatever was made of a drawing before
     write(drawings, folder=folders[0])
-    write(plots.figures(five, weighed(five)), folder=folders[1])
+    write(drawn(five), folder=folders[1])
     names = sorted(path.name for path in folders[0].iterdir())
     assert len(names) == 16
     for name in names:

@@ -1,4 +1,4 @@
-"""What README shows works: its Python runs, its suite file is one, its variant line builds, its flags exist."""
+"""What README and docs/ show works: Python runs, the suite file is one, the variant line builds, the flags exist."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import run_all
-from ablations.suites import read_suite_file
+from ablations.suite_files import read_suite_file
 from googlenet import build
 from googlenet.variants import REDUCED, rows
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -44,7 +45,8 @@ def test_every_flag_it_names_exists() -> None:
     def flags(arguments: type) -> set[str]:
         return {f"--{field.name.replace('_', '-')}" for field in fields(arguments)}
 
-    for line in README.splitlines():
+    measurements = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
+    for line in (README + measurements).splitlines():
         benchmark = re.match(r"python -m benchmarks\.(\w+)", line)
         module = importlib.import_module(f"benchmarks.{benchmark[1]}") if benchmark else run_all
         named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", line)) - {"--help"}

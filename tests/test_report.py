@@ -16,7 +16,7 @@ from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save
 from matplotlib.image import imread
 
 from ablations import published, report
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from googlenet import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ FIGURES = (
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts]
+    files = [path for path in folder.rglob("*") if path.is_file() and not {"runs", "locks"} & set(path.parts)]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -99,8 +99,8 @@ def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
 def test_an_incomplete_grid_gets_no_headline_but_the_command_that_completes_it(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar100", seeds=2), wrong=WRONG | {"long": [3000]})
     text = report.write(tmp_path).path.read_text(encoding="utf-8")
-    said = "No headline: 1 of 14 planned runs are not done. To train them: `python run_all.py --suite cifar100`"
-    assert said in text
+    why = "1 of 14 planned runs are not done; run the suite again to finish them"
+    assert f"No headline: {why}: `python run_all.py --suite cifar100`" in text
     assert "| long | 1 of 2 | 30.00 |" in text
     assert not re.search(r"\| (better|worse|\*\*)", text) and "No front:" in text
     assert len(re.findall(r"\| cannot say \|", text)) == 3
@@ -139,6 +139,37 @@ def test_figures_are_drawn_and_label_every_variant(cifar100: Path) -> None:
         for variant in VARIANTS:
             named = f"<!-- {variant}" in comments or name == "rank_stability"  # which is of all of them together
             assert named, f"{name} does not name {variant}"
+
+
+def figures_text(suite_dir: Path) -> str:
+    """What is said under the figures."""
+    section = (suite_dir / "report.md").read_text(encoding="utf-8").split("\n\n## Figures\n\n")[1].split("\n\n## ")[0]
+    (said,) = (line for line in section.split("\n\n") if not line.startswith("!["))
+    return said
+
+
+def test_what_is_said_under_the_figures_is_of_those_that_are_there(cifar100: Path, tmp_path: Path) -> None:
+    said = figures_text(cifar100)
+    starts = [sentence.split(maxsplit=3)[:3] for sentence in said.split(". ")]
+    assert [" ".join(words) for words in starts] == [
+        *("A point of", "Without a filled", "Bars of errors", "Bars of ranks"),
+        *("Shading in learning", "Shading in rank"),
+    ]
+    # One seed has no ranks to draw with intervals, and made records of one seed no order by epoch.
+    save_suite(tmp_path, make_plan("cifar100", seeds=1), wrong=WRONG)
+    report.write(tmp_path)
+    assert "ranks" not in figures_text(tmp_path) and "rank stability" not in figures_text(tmp_path)
+    assert "Bars of errors" in figures_text(tmp_path)
+
+
+def test_another_suites_order_is_part_of_the_report(cifar100: Path, tmp_path: Path) -> None:
+    save_suite(tmp_path / "cifar10", make_plan("cifar10", seeds=2), wrong=WRONG)
+    analysis = report.analyse(tmp_path / "cifar10", compare_with=cifar100)
+    assert analysis.agreement is not None
+    assert (analysis.agreement.other, analysis.agreement.seeds) == ("cifar100", (2, 2))
+    text = report.write(tmp_path / "cifar10", compare_with=cifar100).path.read_text(encoding="utf-8")
+    # The same errors in both, so the orders are one.
+    assert "orders of 7 variants in this suite and in cifar100: +1.00, 95 % interval [" in text
 
 
 def test_failed_and_missing_runs_are_listed_by_name(tmp_path: Path) -> None:
@@ -216,6 +247,6 @@ def test_times_of_a_run_that_shared_its_device_are_withheld(tmp_path: Path) -> N
     assert second.times is not None
     save(tmp_path, plan, [first, replace(second, times=replace(second.times, timing_valid=False))])
     text = report.write(tmp_path).path.read_text(encoding="utf-8")
-    assert f"{second.run_id} went on after a stop or shared the device with other runs" in text
+    assert f"runs that went on after a stop or shared the device with others: {second.run_id}." in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | 100.0 |" in text
     assert "| short3 | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text

@@ -82,6 +82,31 @@ def test_a_suite_from_start_to_report_and_again(main: Callable[..., tuple[int, s
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("digits/runs/*/*")} == first
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("nosuch", "nosuch/plan.json is not there"),
+        ("digits", "the suite itself"),
+        ("No Such", "--compare-with name 'No Such'"),
+    ],
+)
+def test_a_suite_that_cannot_be_compared_with_is_refused_before_anything_trains(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path, given: str, named: str
+) -> None:
+    status, out, err = main(*SMALL, "--compare-with", given)
+    assert (status, out) == (2, "")
+    assert named in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_reporting_a_suite_that_was_never_run_makes_no_folder(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    status, _, err = main("--report")
+    assert status == 2 and "run the suite first" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_fresh_trains_again_and_deletes_nothing(main: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     main(*SMALL)
     before = results(tmp_path / "digits")
@@ -128,7 +153,7 @@ def test_recipe_and_precision_make_runs_of_their_own_and_the_engine_does_not(
 def test_plan_shows_what_is_done(main: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     status, out, _ = main(*SMALL, "--plan")
     assert status == 0
-    assert len(re.findall(r"to do │", out)) == 2
+    assert len(re.findall(r"missing │", out)) == 2
     assert not list(tmp_path.iterdir()), "looking leaves nothing behind"
     main(*SMALL)
     assert len(re.findall(r"done │", main(*SMALL, "--plan")[1])) == 2

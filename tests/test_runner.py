@@ -1,4 +1,4 @@
-"""The way through a suite: what is skipped, what a failing run leaves, who holds the suite, what is moved aside."""
+"""The way through a suite: what is skipped, what a failing run leaves, who has which run."""
 
 import subprocess
 import sys
@@ -15,10 +15,11 @@ from torch import Tensor
 from ablations import checkpoint, devices, runner
 from ablations.config import RunConfig
 from ablations.engine import StepResult, Trainer
-from ablations.errors import ConfigError, DataError, SuiteLocked
+from ablations.errors import ConfigError, DataError, DeviceLost
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted, to_all
 from ablations.locks import Locks
-from ablations.record import RunFolder, RunRecord
+from ablations.record import RunRecord
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset
 
 CPU = torch.device("cpu")
@@ -194,11 +195,12 @@ def test_events_come_in_order(configs: list[RunConfig], run_suite: Callable[...,
     ("error", "status", "message"),
     [
         (torch.OutOfMemoryError(OUT_OF_MEMORY), "oom", OUT_OF_MEMORY.splitlines()[0]),
+        (RuntimeError("CUDA error: out of memory\nSearch for it"), "oom", "CUDA error: out of memory"),
         (RuntimeError("the first line\nthe second"), "failed", "RuntimeError: the first line"),
         (ZeroDivisionError(), "failed", "ZeroDivisionError"),
         (AssertionError("\n"), "failed", "AssertionError"),
     ],
-    ids=["oom", "failed", "without-message", "blank-message"],
+    ids=["oom", "oom-of-cuda", "failed", "without-message", "blank-message"],
 )
 def test_a_run_that_dies_leaves_a_record_and_the_others_finish(
     configs: list[RunConfig],
@@ -221,6 +223,31 @@ def test_a_run_that_dies_leaves_a_record_and_the_others_finish(
     assert (dead.train_images, dead.test, dead.costs, dead.times) == (None, None, None, None)
     assert folder_of(configs[1], tmp_path).read_result() == dead
     assert not (folder_of(configs[1], tmp_path).path / "predictions.npz").exists()
+
+
+def test_a_suite_stops_where_the_device_is_lost_and_goes_on_at_the_next_start(
+    configs: list[RunConfig],
+    run_suite: Callable[..., list[RunRecord]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(device: torch.device) -> float:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nand more")
+
+    clock, illegal = devices.clock, RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def lose(event: Event) -> None:
+        if isinstance(event, StepDone):
+            monkeypatch.setattr(devices, "clock", lost)
+            raise illegal
+
+    with pytest.raises(DeviceLost, match=f"{configs[0].run_id}: RuntimeError: CUDA error.*start again") as raised:
+        run_suite(configs, on_event=lose)
+    assert raised.value.exit_status == 3
+    found = [folder_of(config, tmp_path).read_result() for config in configs]
+    assert [record and record.status for record in found] == ["failed", None, None]
+    monkeypatch.setattr(devices, "clock", clock)
+    assert [record.status for record in run_suite(configs)] == ["done"] * 3
 
 
 def test_a_run_that_failed_goes_on_at_the_next_start_to_the_undisturbed_result(
@@ -329,58 +356,6 @@ def test_damaged_metrics_do_not_end_in_a_traceback(
         assert str(metrics) in str(error)
     else:
         assert [record.status for record in records] in (["failed", "done"], ["done", "done"])
-
-
-def fill(config: RunConfig, suite_dir: Path, content: str) -> None:
-    folder = folder_of(config, suite_dir).path
-    (folder / "checkpoint").mkdir(parents=True)
-    (folder / "result.json").write_text(content)
-    (folder / "checkpoint" / "weights.pt").write_text(content)
-
-
-def test_setting_aside_moves_the_planned_runs_and_deletes_nothing(configs: list[RunConfig], tmp_path: Path) -> None:
-    for config in configs:
-        fill(config, tmp_path, config.run_id)
-    before = contents(tmp_path)
-    moved = runner.set_aside([configs[0], configs[2]], suite_dir=tmp_path)
-    assert [path.name for path in moved] == [configs[0].run_id, configs[2].run_id]
-    assert {path.parent.parent for path in moved} == {tmp_path / "superseded"}
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [configs[1].run_id]
-    assert sorted(contents(tmp_path).values()) == sorted(before.values())
-    for path in moved:
-        assert (path / "result.json").read_text() == path.name
-
-
-def test_setting_aside_again_at_once_keeps_every_earlier_one(configs: list[RunConfig], tmp_path: Path) -> None:
-    # Three times, so that at least two are in the same second.
-    moved = []
-    for number in range(3):
-        fill(configs[0], tmp_path, f"number {number}")
-        moved += runner.set_aside(configs, suite_dir=tmp_path)
-    assert [(path / "result.json").read_text() for path in moved] == ["number 0", "number 1", "number 2"]
-
-
-def test_there_may_be_nothing_to_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
-    assert runner.set_aside(configs, suite_dir=tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_runs_set_aside_start_afresh(
-    configs: list[RunConfig], run_suite: Callable[..., list[RunRecord]], tmp_path: Path
-) -> None:
-    (first,) = run_suite(configs[:1])
-    runner.set_aside(configs[:1], suite_dir=tmp_path)
-    events: list[Event] = []
-    (again,) = run_suite(configs[:1], on_event=events.append)
-    assert TrainingStarted(run_id=configs[0].run_id, finished_epochs=0, train_images=100) in events
-    assert again.test == first.test
-
-
-def test_a_run_that_is_being_trained_is_not_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
-    fill(configs[0], tmp_path, "kept")
-    with Locks(tmp_path).run(configs[0].run_id), pytest.raises(SuiteLocked, match=configs[0].run_id):
-        runner.set_aside(configs, suite_dir=tmp_path)
-    assert (folder_of(configs[0], tmp_path).path / "result.json").read_text() == "kept"
 
 
 def test_a_run_of_another_process_is_passed_over_and_the_others_are_trained(

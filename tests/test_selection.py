@@ -13,7 +13,8 @@ from made_records import TEST_IMAGES, failed, make_plan, make_record, save, save
 
 from ablations import selection, tables
 from ablations.plan import Plan
-from ablations.record import DiagnosedEpoch, RunFolder
+from ablations.record import DiagnosedEpoch
+from ablations.run_folder import RunFolder
 
 # Wrong images after each of three epochs, by variant and seed; the last epoch's are the run's result.
 NOTED = {

@@ -1,11 +1,11 @@
-"""Subsets and held-out parts: exact, stratified, and decided by the seed."""
+"""Subsets and held-out parts: exact, stratified, and decided by the seed; and test images that are read once."""
 
 import numpy as np
 import pytest
 
 from ablations import splits
-from ablations.errors import ConfigError
-from ablations.splits import Dataset, Split
+from ablations.errors import ConfigError, SealBroken
+from ablations.splits import Dataset, SealedTest, Split
 
 
 def balanced(*, classes: int = 10, per_class: int = 20) -> Split:
@@ -82,3 +82,12 @@ def test_nothing_is_held_out_by_default() -> None:
     kept, held = splits.hold_out(balanced(), fraction=0.0, seed=1)
     assert positions(kept) == positions(balanced())
     assert held is None
+
+
+def test_a_second_access_is_an_error(tiny_digits: Dataset) -> None:
+    sealed = SealedTest(tiny_digits.test)
+    assert sealed.open() is tiny_digits.test
+    assert sealed.accesses == 1
+    with pytest.raises(SealBroken, match="asked for 2 times in one run"):
+        sealed.open()
+    assert sealed.accesses == 2

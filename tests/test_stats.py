@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import math
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +16,11 @@ import pytest
 import scipy.stats
 from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
-from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from ablations import stats
 from ablations.power import seeds_for_difference, seeds_for_equivalence
-from ablations.stats import Comparison, compare_all, mcnemar, pareto_front
+from ablations.stats import Comparison, compare_all, mcnemar
 
 Array = NDArray[np.float64]
 
@@ -389,62 +387,6 @@ def test_verdicts_do_not_depend_on_the_checks(monkeypatch: pytest.MonkeyPatch) -
 # Planned seeds
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.05 / 6, 0.05 / 20])
-@pytest.mark.parametrize("effect", [0.15, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 3, 5])
-def test_seeds_for_a_difference_are_those_of_the_t_tests_power(effect: float, alpha: float) -> None:
-    expected = math.ceil(TTestPower().solve_power(effect, alpha=alpha, power=0.8, alternative="two-sided"))
-    for sign in (1, -1):
-        found = seeds_for_difference(sign * effect * 0.002, 0.002, alpha=alpha)
-        assert found is not None
-        assert abs(found - expected) <= 1
-
-
-def test_no_seeds_for_no_difference_or_one_too_small() -> None:
-    assert seeds_for_difference(0.0, 0.002, alpha=0.05) is None
-    # A thousand seeds show an effect of 2.8 / sqrt(1000) with 80 % probability: (1.96 + 0.84) standard errors.
-    assert seeds_for_difference(0.00018, 0.002, alpha=0.05) is not None
-    assert seeds_for_difference(0.00017, 0.002, alpha=0.05) is None
-    assert seeds_for_difference(-0.00017, 0.002, alpha=0.05) is None
-    assert seeds_for_difference(1e-9, 0.5, alpha=0.05) is None
-
-
-def test_two_seeds_are_enough_for_a_difference_beyond_doubt() -> None:
-    assert seeds_for_difference(0.9, 1e-5, alpha=0.05 / 20) == 2
-
-
-def simulated_equivalence(
-    rng: np.random.Generator, difference: float, std: float, *, seeds: int, alpha: float
-) -> float:
-    """The share of experiments in which both one-sided tests reject."""
-    samples = rng.normal(difference, std, (20_000, seeds))
-    standard_errors = samples.std(axis=1, ddof=1) / math.sqrt(seeds)
-    below = (samples.mean(axis=1) - MARGIN) / standard_errors
-    above = (samples.mean(axis=1) + MARGIN) / standard_errors
-    critical = scipy.stats.t.isf(alpha, seeds - 1)
-    return float(((below < -critical) & (above > critical)).mean())
-
-
-@pytest.mark.parametrize("alpha", [0.05, 0.05 / 6])
-@pytest.mark.parametrize(
-    ("difference", "std"),
-    [(0, 0.0008), (0, 0.002), (0, 0.01), (0.001, 0.003), (-0.002, 0.001), (0.003, 0.002), (-0.004, 0.0002)],
-)
-def test_seeds_for_equivalence_have_the_power_in_simulation(difference: float, std: float, alpha: float) -> None:
-    found = seeds_for_equivalence(difference, std, margin=MARGIN, alpha=alpha)
-    assert found is not None
-    rng = np.random.default_rng(found)
-    # The standard error of 20,000 experiments is 0.003.
-    assert simulated_equivalence(rng, difference, std, seeds=found, alpha=alpha) >= 0.79
-    assert found == 2 or simulated_equivalence(rng, difference, std, seeds=found - 1, alpha=alpha) <= 0.81
-
-
-def test_no_seeds_for_equivalence_at_the_margin_or_with_too_large_a_spread() -> None:
-    for difference in (MARGIN, -MARGIN, 2 * MARGIN, -0.3):
-        assert seeds_for_equivalence(difference, 0.001, margin=MARGIN, alpha=0.05) is None
-    assert seeds_for_equivalence(0.0, 0.5, margin=MARGIN, alpha=0.05) is None
-    assert seeds_for_equivalence(0.99 * MARGIN, 0.01, margin=MARGIN, alpha=0.05) is None
-
-
 def test_inconclusive_comparisons_need_more_seeds_than_there_were() -> None:
     rng = np.random.default_rng(1)
     needed = Counter[bool]()
@@ -623,29 +565,7 @@ def test_unusable_numbers_of_test_images_are_errors(test_images: int) -> None:
         check(GOOD, test_images=test_images)
 
 
-# Fronts
-
-
-def test_front_of_a_small_case_worked_by_hand() -> None:
-    #           a    b    c    d      e (as b in both: neither beats the other)
-    costs = [1.0, 2.0, 3.0, 2.5, 2.0]
-    errors = [0.5, 0.3, 0.2, 0.4, 0.3]
-    assert pareto_front(costs, errors).tolist() == [True, True, True, False, True]
-
-
-def test_front_equals_the_definition_on_random_points() -> None:
-    draw = random.Random(1)
-    for _ in range(200):
-        points = [(draw.randint(0, 6), draw.randint(0, 6)) for _ in range(8)]
-        expected = [
-            not any(c <= cost and e <= error and (c < cost or e < error) for c, e in points) for cost, error in points
-        ]
-        assert pareto_front([cost for cost, _ in points], [error for _, error in points]).tolist() == expected
-
-
-def test_missing_points_are_never_on_the_front_and_beat_none() -> None:
-    assert pareto_front([1.0, math.nan, 2.0], [math.nan, 0.1, 0.2]).tolist() == [False, False, True]
-    assert pareto_front([], []).tolist() == []
+# Means
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -654,3 +574,27 @@ def test_the_interval_of_a_mean_is_students() -> None:
     expected: Any = scipy.stats.ttest_1samp(values, 0.0).confidence_interval()
     assert found == pytest.approx((expected.low, expected.high))
     assert stats.mean_interval([0.3]) is None and stats.mean_interval([]) is None
+
+
+def test_a_resample_of_seeds_has_as_many_as_there_are_each_as_likely() -> None:
+    drawn = stats.resamples(4, np.random.default_rng(0))
+    assert drawn.shape == (2000, 4) and set(drawn.sum(axis=1)) == {4}
+    # By chance a seed is left out of (3/4)^4 of the resamples; five standard errors are 5.2 points.
+    assert np.abs((drawn == 0).mean(axis=0) - 0.75**4).max() < 0.052
+    assert stats.resamples(1, np.random.default_rng(0)).shape == (0, 1)
+
+
+def test_means_of_a_draw_are_weighted_by_its_seeds() -> None:
+    grid = np.array([[0.1, 0.2], [0.3, 0.6], [0.5, 0.1]])
+    draws = np.array([[3, 0, 0], [1, 2, 0], [0, 1, 1]], dtype=float)
+    expected = [np.average(grid, axis=0, weights=draw) for draw in draws]
+    np.testing.assert_allclose(stats.means(grid, draws), expected)
+    np.testing.assert_allclose(stats.means(grid), [grid.mean(axis=0)])
+
+
+def test_means_of_the_same_values_in_another_order_are_equal() -> None:
+    values = np.array([0.0817, 0.0793, 0.0829, 0.0801, 0.0809, 0.0811, 0.0799])
+    random_source = np.random.default_rng(1)
+    grid = np.stack([random_source.permutation(values) for _ in range(20)], axis=1)
+    assert len(set(grid.mean(axis=0))) > 1, "these values show nothing"
+    assert len(set(stats.means(grid)[0])) == 1

@@ -5,14 +5,15 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
 from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
 
-from ablations import tables
+from ablations import plan_file, tables
 from ablations.errors import ConfigError
+from ablations.record import RunRecord
 from googlenet import VARIANTS
 
 WRONG = {name: [1000 + 10 * place, 1100 + 7 * place, 900] for place, name in enumerate(VARIANTS)}
@@ -24,6 +25,7 @@ def test_one_row_a_run_and_one_a_variant(tmp_path: Path) -> None:
     assert len(results.runs) == 21
     assert list(results.summary["variant"]) == list(VARIANTS)
     assert len(results.epochs) == 21 * 14
+    assert results.variants == list(VARIANTS) and results.complete and results.why_incomplete == ""
     for row in results.summary.to_dict("records"):
         errors = [wrong / 10_000 for wrong in WRONG[row["variant"]]]
         assert row["n"] == 3
@@ -62,6 +64,8 @@ def test_missing_and_failed_runs_have_a_row_and_no_figures(tmp_path: Path) -> No
     results = tables.load(tmp_path)
     assert list(results.runs["status"]) == ["done", "diverged", "missing", "missing"]
     assert results.runs["top1_error"].notna().sum() == 1
+    assert list(results.done["run_id"]) == [good.run_id] and not results.complete
+    assert results.why_incomplete == "3 of 4 planned runs are not done; run the suite again to finish them"
     summary = results.summary.set_index("variant")
     assert list(summary["n"]) == [1, 0]
     assert list(summary["top1_error_mean"].isna()) == [False, True]
@@ -84,6 +88,36 @@ def test_resumed_runs_and_mixed_hardware_or_engines_stay_out_of_times(tmp_path: 
     assert pd.isna(row["train_seconds_mean"]) and pd.isna(row["compile_seconds_mean"])
 
 
+def with_peak(record: RunRecord, peak: int | None, *, device_kind: Literal["cpu", "cuda"] = "cuda") -> RunRecord:
+    assert record.costs is not None
+    return replace(
+        record,
+        costs=replace(record.costs, peak_memory_bytes=peak),
+        environment=replace(ENVIRONMENT, device_kind=device_kind),
+    )
+
+
+def test_peak_memory_is_a_mean_with_its_spread(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=3, variants=("reduced",))
+    peaks = [10, 14, 18]
+    save(tmp_path, plan, [with_peak(make_record(run, wrong=1), peaks[run.seed - 1]) for run in plan.runs])
+    row = tables.load(tmp_path).summary.iloc[0]
+    assert row["peak_memory_bytes_mean"] == statistics.mean(peaks)
+    assert row["peak_memory_bytes_std"] == pytest.approx(statistics.stdev(peaks))
+    assert "peak_memory_bytes" not in row
+
+
+def test_memory_of_a_cpu_and_of_a_gpu_is_not_compared(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    first, second = (make_record(run, wrong=1) for run in plan.runs)
+    save(tmp_path, plan, [with_peak(first, 10), with_peak(second, 20, device_kind="cpu")])
+    summary = tables.load(tmp_path).summary
+    assert summary[["peak_memory_bytes_mean", "peak_memory_bytes_std"]].isna().all(axis=None)
+    # One that has failed is in no mean, so where it ran does not matter.
+    save(tmp_path, plan, [failed(with_peak(second, None, device_kind="cpu"), status="oom", message="no memory")])
+    assert list(tables.load(tmp_path).summary["peak_memory_bytes_mean"].dropna()) == [10]
+
+
 def test_a_plan_grows_by_later_runs_of_the_same_kind(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar10", seeds=1, variants=("short3",)), wrong={"short3": [1100]})
     save_suite(tmp_path, make_plan("cifar10", seeds=1, variants=("reduced",)), wrong={"reduced": [1000]})
@@ -98,7 +132,7 @@ def test_a_plan_grows_by_later_runs_of_the_same_kind(tmp_path: Path) -> None:
 )
 def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path, content: str | None, said: str) -> None:
     if content is not None:
-        (tmp_path / tables.PLAN_FILE).write_text(content)
+        (tmp_path / plan_file.PLAN_FILE).write_text(content)
     with pytest.raises(ConfigError, match=said) as error:
         tables.load(tmp_path)
-    assert str(tmp_path / tables.PLAN_FILE) in str(error.value)
+    assert str(tmp_path / plan_file.PLAN_FILE) in str(error.value)

@@ -1,397 +1,70 @@
-"""Fronts and orders of variants: against every resample gone through, scipy's ranks and tau, and cases by hand."""
+"""What a report says of fronts: which costs they are of, how sure they are, and why where there is none."""
 
 from __future__ import annotations
 
-import time
-import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, replace
-from itertools import combinations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from made_records import make_plan, save_suite
-from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata
+from made_records import make_results, tables_of, texts_of
 
-from ablations import stats, tables, tradeoffs
+from ablations import fronts, tradeoffs
+from ablations.document import Section
 from ablations.tables import Results
-from ablations.tradeoffs import RankAgreement, Tradeoffs
 
-Make = Callable[..., Results]
-Values = NDArray[np.float64]
-PLACES = ["fronts", "ranks", "by_seeds", "by_epoch"]
-
-# Seeds are rows: four variants whose order changes from seed to seed.
-ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
-SECONDS = np.array([[30.0, 20.0, 31.0, 10.0], [31.0, 36.0, 30.0, 11.0], [29.0, 22.0, 28.0, 12.0]])
-NAMES = ["a", "b", "c", "d"]
-# All 27 ways to draw three of three seeds, each as likely.
-RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
+# Seeds are rows. Of the 4 resamples of two seeds the dear one is better than the cheap one in 3, the worst in none.
+ERRORS = np.array([[0.10, 0.05, 0.3], [0.10, 0.12, 0.3]])
+NAMES = ["cheap", "dear", "worst"]
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Makes a complete suite of errors (n, V); keywords are columns (n, V), (V,) or single values of its runs."""
-    folder = tmp_path_factory.mktemp("suite")
-    save_suite(folder, make_plan("cifar10", seeds=1, variants=("reduced",)), wrong={"reduced": [1000]})
-    blank = tables.load(folder)
-
-    def made(
-        errors: Values, *, names: Sequence[str] = NAMES, epochs: Mapping[str, Values] | None = None, **columns: Any
-    ) -> Results:
-        n, count = errors.shape
-        defaults = {"params": np.arange(count) + 1, "macs": np.arange(count) + 1, "train_seconds": 100.0}
-        grids = {"top1_error": errors, "peak_memory_bytes": 10**9, **defaults, **columns}
-        keys = {"variant": list(names) * n, "seed": np.repeat(np.arange(1, n + 1), count), "status": "done"}
-        environment = {
-            "timing_valid": True,
-            "device": "Some GPU",
-            "device_kind": "cuda",
-            "engine": "graph",
-            "deterministic": False,
-        }
-        cells = {name: np.broadcast_to(np.asarray(grid), errors.shape).ravel() for name, grid in grids.items()}
-        runs = pd.DataFrame({**environment, "threads": 8, **keys, **cells})
-        frame = pd.DataFrame()
-        if epochs is not None:
-            length = len(next(iter(epochs.values())))
-            frame = pd.DataFrame({"epoch": np.repeat(np.arange(1, length + 1), n * count)})
-            frame["variant"], frame["seed"] = (np.tile(runs[name], length) for name in ("variant", "seed"))
-            for name, values in epochs.items():
-                frame[name] = values.ravel()
-        return replace(blank, runs=runs, epochs=frame)
-
-    return made
+def section_of(results: Results) -> Section:
+    return tradeoffs.tradeoff_section(fronts.find(results, random_source=np.random.default_rng(7)))
 
 
-def weighed(results: Results) -> Tradeoffs:
-    return tradeoffs.weigh(results, random_source=np.random.default_rng(7))
-
-
-def row(frame: pd.DataFrame, **where: object) -> Any:
-    for name, value in where.items():
-        frame = frame[frame[name] == value]
-    assert len(frame) == 1
-    return frame.iloc[0]
-
-
-def rows(frame: pd.DataFrame) -> list[Any]:
-    return list(frame.itertuples())
-
-
-def tau_b(first: Values, second: Values) -> Any:
-    """Scipy's tau and p, ties being those of values that are equal but for rounding."""
-    return kendalltau(first.round(9), second.round(9))
-
-
-def close(share: float) -> Any:
-    """A share among 2,000 resamples as near to what is expected as five standard deviations."""
-    return pytest.approx(share, abs=5 * np.sqrt(max(share * (1 - share), 1e-9) / 2000))
-
-
-def assert_bounds(low: float, high: float, values: Sequence[float]) -> None:
-    """The bounds are percentiles of a distribution that `values` goes through, within sampling error of 2,000."""
-    known = np.array(values)
-    known = known[~np.isnan(known)]
-    for bound, level in ((low, 0.025), (high, 0.975)):
-        assert (known < bound - 1e-9).mean() <= level + 0.018
-        assert (known <= bound + 1e-9).mean() >= level - 0.018
-
-
-def test_the_front_holds_what_no_other_variant_beats_in_both(make: Make) -> None:
-    # a and b are best at a price; c costs more than b for the same error; d is beaten by a; e is b's twin.
-    means = np.array([[0.20, 0.10, 0.10, 0.25, 0.10]])
-    results = make(means, names=list("abcde"), params=[1, 5, 6, 2, 5], macs=[5, 4, 3, 2, 1])
-    fronts = weighed(results).fronts
-    assert list(fronts.columns) == list(tradeoffs.FRONT_COLUMNS)
-    assert list(fronts[fronts["cost"] == "params"]["on_front"]) == [True, True, False, False, True]
-    assert list(fronts[fronts["cost"] == "macs"]["on_front"]) == [False, False, False, False, True]
-    found = row(fronts, cost="params", variant="d")
-    assert (found["value"], found["error"], found["n"]) == (2, 0.25, 1)
-
-
-def test_a_front_probability_is_the_share_of_resamples_that_put_the_variant_on_it(make: Make) -> None:
-    # The dearer one has a mean of 0.05, 0.085 or 0.12 in 1, 2 and 1 of the 4 resamples, against 0.10.
-    results = make(np.array([[0.10, 0.05], [0.10, 0.12]]), names=["cheap", "dear"])
-    fronts = weighed(results).fronts
-    assert row(fronts, cost="params", variant="cheap")["front_probability"] == 1
-    assert row(fronts, cost="params", variant="dear")["front_probability"] == close(0.75)
-
-
-def test_costs_and_errors_are_averaged_over_the_same_resampled_seeds(make: Make) -> None:
-    fronts = weighed(make(ERRORS, train_seconds=SECONDS)).fronts
-    drawn = [stats.pareto_front(list(SECONDS[s].mean(axis=0)), list(ERRORS[s].mean(axis=0))) for s in RESAMPLES]
-    apart = [
-        stats.pareto_front(list(SECONDS[s].mean(axis=0)), list(ERRORS[t].mean(axis=0)))
-        for s, t in product(RESAMPLES, RESAMPLES)
-    ]
-    for name, together, independent in zip(NAMES, np.mean(drawn, axis=0), np.mean(apart, axis=0), strict=True):
-        found = row(fronts, cost="train_seconds", variant=name)
-        assert found["value"] == pytest.approx(SECONDS.mean(axis=0)[NAMES.index(name)])
-        assert found["front_probability"] == close(together)
-        if name == "a":
-            assert found["front_probability"] != close(independent)
-
-
-def test_fronts_of_resamples_are_those_of_the_statistics_module() -> None:
-    random_source = np.random.default_rng(3)
-    costs, errors = random_source.integers(0, 6, size=(2, 200, 9)).astype(float)  # with many ties
-    expected = [stats.pareto_front(list(cost), list(error)) for cost, error in zip(costs, errors, strict=True)]
-    np.testing.assert_array_equal(tradeoffs._on_front(costs, errors), expected)
+def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:
+    section = section_of(make_results(ERRORS, names=NAMES))
+    rows = {row["variant"]: row for row in tables_of(section)["fronts"]}
+    costs = ("parameters", "multiply-adds", "training time", "peak memory")
+    assert list(rows["cheap"]) == ["variant", "n", *(f"front: error, {cost}" for cost in costs)]
+    assert rows["cheap"]["n"] == "2"
+    assert rows["cheap"]["front: error, parameters"] == "yes, 100 %"
+    answer, share = rows["dear"]["front: error, parameters"].split(", ")
+    # 2,000 draws of 3 in 4 come within five standard deviations, 5 points.
+    assert answer == "yes" and float(share.removesuffix(" %")) == pytest.approx(75, abs=5)
+    assert rows["worst"]["front: error, parameters"] == "no, 0 %"
+    (text,) = texts_of(section)
+    assert "in how many of 2,000 bootstrap resamples" in text and "There is no front of" not in text
 
 
 @pytest.mark.parametrize(
-    ("change", "left_out"),
+    ("change", "without"),
     [
-        ({"timing_valid": [True, True, None, True]}, "train_seconds"),
-        ({"engine": ["graph", "eager", "graph", "graph"]}, "train_seconds"),
-        ({"peak_memory_bytes": [10**9, None, 10**9, 10**9]}, "peak_memory_bytes"),
-        ({"timing_valid": False, "device_kind": ["cuda", "cuda", "cpu", "cuda"]}, "peak_memory_bytes"),
-    ],
-    ids=str,
-)
-def test_costs_that_do_not_compare_are_left_out(make: Make, change: dict[str, Any], left_out: str) -> None:
-    costs = set(weighed(make(ERRORS, **change)).fronts["cost"])
-    assert left_out not in costs
-    assert {"params", "macs"} <= costs < set(tradeoffs.COSTS)
-
-
-def test_ranks_and_the_best_are_those_of_every_resample(make: Make) -> None:
-    ranks = weighed(make(ERRORS)).ranks
-    means = np.array([ERRORS[s].sum(axis=0).round(6) for s in RESAMPLES])
-    drawn = rankdata(means, axis=1)
-    best = means == means.min(axis=1, keepdims=True)
-    best_share = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(ranks["error"], ERRORS.mean(axis=0))
-    np.testing.assert_array_equal(ranks["rank"], rankdata(ERRORS.mean(axis=0).round(9)))
-    for place, found in enumerate(rows(ranks)):
-        assert_bounds(found.rank_low, found.rank_high, drawn[:, place].tolist())
-        assert found.best_probability == close(best_share[place])
-    assert ranks["best_probability"].sum() == pytest.approx(1)
-
-
-def test_variants_that_tie_share_their_rank_and_being_best(make: Make) -> None:
-    errors = np.array([[0.1, 0.3, 0.7], [0.2, 0.1, 0.8], [0.3, 0.2, 0.9]])
-    twins = weighed(make(errors[:, [0, 0, 2]], names=["a", "twin", "last"]))
-    assert twins.ranks[["rank_low", "rank_high"]].to_numpy().tolist() == [[1.5, 1.5], [1.5, 1.5], [3, 3]]
-    assert list(twins.ranks["best_probability"]) == [0.5, 0.5, 0]
-    assert list(twins.fronts[twins.fronts["cost"] == "train_seconds"]["front_probability"]) == [1, 1, 0]
-
-
-def test_means_that_are_equal_but_for_rounding_tie(make: Make) -> None:
-    random_source = np.random.default_rng(1)
-    values = np.array([0.0817, 0.0793, 0.0829, 0.0801, 0.0809, 0.0811, 0.0799])
-    errors = np.stack([random_source.permutation(values) for _ in range(20)], axis=1)
-    assert len(set(errors.mean(axis=0))) > 1, "these errors show nothing"
-    assert set(weighed(make(errors, names=[f"v{place}" for place in range(20)])).ranks["rank"]) == {10.5}
-
-
-def test_the_order_by_fewer_seeds_is_compared_with_that_by_all(make: Make) -> None:
-    errors = np.random.default_rng(2).integers(900, 1100, size=(6, 5)) / 1e4
-    by_seeds = weighed(make(errors, names=list("abcde"))).by_seeds
-    assert list(by_seeds["seeds"]) == [1, 2, 3, 4, 5]
-    for found in rows(by_seeds):
-        means = [errors[list(chosen)].mean(axis=0) for chosen in combinations(range(6), found.seeds)]
-        taus = [tau_b(mean, errors.mean(axis=0)).statistic for mean in means]
-        assert found.tau == pytest.approx(np.mean(taus))
-        assert (found.tau_low, found.tau_high) == pytest.approx(np.percentile(taus, [2.5, 97.5]))
-        best = errors.mean(axis=0).argmin()
-        shares = [(mean.argmin() == best) / np.isclose(mean, mean.min(), atol=1e-9, rtol=0).sum() for mean in means]
-        assert found.top_agrees == pytest.approx(np.mean(shares))
-
-
-def test_many_subsets_of_seeds_are_sampled_at_no_more_than_twenty_sizes(make: Make) -> None:
-    random_source = np.random.default_rng(5)
-    errors = (1000 + 10 * np.arange(6) + random_source.integers(-60, 60, size=(40, 6))) / 1e4
-    by_seeds = weighed(make(errors, names=list("abcdef"))).by_seeds
-    assert len(by_seeds) == 20
-    assert (by_seeds["seeds"].iloc[0], by_seeds["seeds"].iloc[-1]) == (1, 39)
-    for found in rows(by_seeds.iloc[[0, 9, 15]]):
-        taus = []
-        for _ in range(400):
-            chosen = random_source.choice(40, size=found.seeds, replace=False)
-            taus.append(tau_b(errors[chosen].mean(axis=0), errors.mean(axis=0)).statistic)
-        assert found.tau == pytest.approx(np.mean(taus), abs=5 * np.std(taus) * np.sqrt(1 / 500 + 1 / 400))
-
-
-def test_sampled_subsets_have_their_size_and_no_favourite_seed() -> None:
-    drawn = np.array(list(tradeoffs._subsets(40, 10, np.random.default_rng(0))))
-    assert drawn.shape == (500, 40)
-    assert set(drawn.sum(axis=1)) == {10} and set(drawn.ravel()) == {0, 1}
-    assert len(np.unique(drawn, axis=0)) > 490
-    assert np.abs(drawn.sum(axis=0) - 125).max() < 5 * np.sqrt(500 * 0.25 * 0.75)
-
-
-def test_the_order_at_an_epoch_is_compared_with_the_final_one(make: Make) -> None:
-    measured = np.random.default_rng(4).integers(0, 8, size=(5, 3, 4)) / 100  # with ties
-    by_epoch = weighed(make(ERRORS, epochs={"train_error": measured})).by_epoch
-    assert list(by_epoch["epoch"]) == [1, 2, 3, 4, 5]
-    for values, found in zip(measured, rows(by_epoch), strict=True):
-        taus = [tau_b(values[s].mean(axis=0), ERRORS[s].mean(axis=0)) for s in RESAMPLES]
-        everything = tau_b(values.mean(axis=0), ERRORS.mean(axis=0))
-        assert found.tau == pytest.approx(everything.statistic)
-        assert_bounds(found.tau_low, found.tau_high, [tau.statistic for tau in taus])
-
-
-def test_an_order_that_is_the_final_one_or_its_reverse_agrees_by_one(make: Make) -> None:
-    errors = np.array([[0.1, 0.2, 0.3], [0.12, 0.21, 0.29]])
-    epochs = {"train_error": np.stack([-errors, errors, np.ones_like(errors)])}
-    by_epoch = weighed(make(errors, names=list("abc"), epochs=epochs)).by_epoch
-    assert by_epoch[["tau", "tau_low", "tau_high"]].to_numpy()[:2].tolist() == [[-1] * 3, [1] * 3]
-    assert by_epoch[["tau", "tau_low", "tau_high"]].iloc[2].isna().all(), "there is no order where all tie"
-
-
-@pytest.mark.parametrize(
-    ("broken", "expected"),
-    [
-        ([], "validation_error"),
-        (["validation_error"], "test_error"),
-        (["validation_error", "test_error"], "train_error"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("absent", [True, False], ids=["no column", "one missing"])
-def test_the_best_measure_that_every_epoch_has_is_used(
-    make: Make, broken: list[str], expected: str, absent: bool
-) -> None:
-    epochs = {name: np.stack([ERRORS, ERRORS]) for name in ("train_error", "validation_error", "test_error")}
-    results = make(ERRORS, epochs=epochs)
-    if absent:
-        results = replace(results, epochs=results.epochs.drop(columns=broken))
-    else:
-        results.epochs.loc[5, broken] = np.nan
-    assert set(weighed(results).by_epoch["measure"]) == {expected}
-
-
-def test_epochs_that_not_all_runs_have_give_no_order_by_epoch(make: Make) -> None:
-    results = make(ERRORS, epochs={"train_error": np.stack([ERRORS, ERRORS])})
-    found = weighed(replace(results, epochs=results.epochs.iloc[:-1]))
-    assert found.by_epoch.empty and list(found.by_epoch.columns) == list(tradeoffs.EPOCH_COLUMNS)
-    assert len(found.ranks) == 4 and found.reason == ""
-
-
-@pytest.mark.parametrize(
-    ("taus", "expected"),
-    [
-        ([0.2, 0.95, 0.8, 0.9, 1.0], 4),
-        ([0.9, 0.9], 1),
-        ([0.95, 1.0, 0.89], None),
-        ([1.0, float("nan"), 1.0], 3),
-        ([], None),
+        ({"timing_valid": [True, True, False]}, ["training time"]),
+        ({"device_kind": ["cpu", "cuda", "cuda"]}, ["peak memory"]),
+        ({"device": ["A", "B", "B"], "device_kind": ["cpu", "cuda", "cuda"]}, ["training time", "peak memory"]),
     ],
 )
-def test_the_order_has_settled_where_it_agrees_from_then_on(taus: list[float], expected: int | None) -> None:
-    by_epoch = pd.DataFrame({"epoch": range(1, len(taus) + 1), "tau": taus})
-    assert tradeoffs.settled_epoch(by_epoch) == expected
-    assert tradeoffs.settled_epoch(by_epoch, tau=1.01) is None
+def test_costs_that_do_not_compare_are_named(change: dict[str, Any], without: list[str]) -> None:
+    section = section_of(make_results(ERRORS, names=NAMES, **change))
+    for title in ("parameters", "multiply-adds", "training time", "peak memory"):
+        assert (f"front: error, {title}" in tables_of(section)["fronts"][0]) == (title not in without)
+    said = f"There is no front of {' and '.join(without)}, which do not compare among these runs."
+    assert texts_of(section)[0].endswith(said)
 
 
-def test_what_gives_no_figures_is_said_with_the_remedy(make: Make) -> None:
-    missing, uneven = make(ERRORS), make(ERRORS)
-    missing.runs.loc[3, "status"] = "oom"
-    uneven.runs.loc[3, "seed"] = 9
+def test_one_seed_says_nothing_of_how_sure_a_front_is() -> None:
+    section = section_of(make_results(ERRORS[:1], names=NAMES))
+    assert [row["front: error, parameters"] for row in tables_of(section)["fronts"]] == ["yes", "yes", "no"]
+    assert "With one seed there is nothing to resample" in texts_of(section)[0]
+
+
+def test_without_a_front_the_reason_is_said() -> None:
+    broken = make_results(ERRORS, names=NAMES)
+    broken.runs.loc[0, "status"] = "oom"
     cases = {
-        "1 of 12 planned runs are not done; run the suite again": missing,
-        "different seeds; run all of them with the same --seeds": uneven,
-        "no variant beside alone; add one to --variants": make(ERRORS[:, :1], names=["alone"]),
+        "1 of 6 planned runs are not done; run the suite again to finish them": broken,
+        "there is no variant beside cheap; add one to --variants": make_results(ERRORS[:, :1], names=["cheap"]),
     }
-    for said, results in cases.items():
-        found = weighed(results)
-        assert said in found.reason and "\n" not in found.reason
-        assert all(getattr(found, place).empty for place in PLACES)
-        assert list(found.ranks.columns) == list(tradeoffs.RANK_COLUMNS)
-
-
-def test_one_seed_has_an_order_and_nothing_to_say_of_how_sure_it_is(make: Make) -> None:
-    found = weighed(make(ERRORS[:1], epochs={"train_error": np.stack([-ERRORS[:1], ERRORS[:1]])}))
-    assert list(found.ranks["rank"]) == [1, 2, 3, 4]
-    assert found.ranks[["rank_low", "rank_high", "best_probability"]].isna().all(axis=None)
-    assert list(found.fronts["on_front"])[:4] == [True, False, False, False]
-    assert found.fronts["front_probability"].isna().all()
-    assert list(found.by_epoch["tau"]) == [-1, 1]
-    assert found.by_epoch[["tau_low", "tau_high"]].isna().all(axis=None)
-    assert found.by_seeds.empty and found.reason == ""
-
-
-def test_records_on_disk_are_weighed(tmp_path: Path) -> None:
-    wrong = {"reduced": [1000, 1010], "short": [1020, 1030], "short2": [900, 1100]}
-    save_suite(tmp_path, make_plan("cifar10", seeds=2, variants=tuple(wrong)), wrong=wrong)
-    found = weighed(tables.load(tmp_path))
-    assert list(found.ranks["variant"]) == list(wrong)
-    assert list(found.ranks["rank"]) == [2, 3, 1]
-    assert set(found.fronts["cost"]) == set(tradeoffs.COSTS)
-
-
-def test_the_same_results_give_the_same_figures(make: Make) -> None:
-    results = make(ERRORS, epochs={"train_error": np.stack([ERRORS, ERRORS[::-1]])})
-    first, second = weighed(results), weighed(results)
-    shuffled = weighed(replace(results, runs=results.runs.iloc[[0, 1, 2, 3, *range(11, 3, -1)]]))
-    for place in PLACES:
-        pd.testing.assert_frame_equal(getattr(first, place), getattr(second, place), check_exact=True)
-        pd.testing.assert_frame_equal(getattr(first, place), getattr(shuffled, place), check_exact=True)
-
-
-def test_a_hundred_variants_by_a_hundred_seeds_are_quick_and_small(make: Make) -> None:
-    random_source = np.random.default_rng(0)
-    names = [f"v{number}" for number in range(100)]
-    errors = 0.1 + 0.001 * np.arange(100) + 0.01 * random_source.standard_normal((100, 100))
-    seconds = random_source.uniform(10, 20, size=(100, 100))
-    epochs = {"train_error": random_source.uniform(size=(14, 100, 100))}
-    results = make(errors, names=names, train_seconds=seconds, epochs=epochs)
-    tracemalloc.start()
-    begun = time.process_time()
-    found = weighed(results)
-    elapsed = time.process_time() - begun
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert len(found.fronts) == 400 and len(found.by_epoch) == 14
-    assert peak < 200e6
-    assert elapsed < 15, "a second or two on a machine with nothing else to do"
-
-
-def agreement(first: Results, second: Results) -> RankAgreement:
-    return tradeoffs.compare_rankings(first, second, random_source=np.random.default_rng(7))
-
-
-def test_suites_are_compared_by_the_variants_that_both_have(make: Make) -> None:
-    other = np.array([[0.41, 0.30, 0.33, 0.35, 0.1], [0.40, 0.31, 0.30, 0.37, 0.1]])
-    found = agreement(make(ERRORS), make(other, names=["d", "c", "b", "a", "else"]))
-    assert (found.variants, found.seeds, found.reason) == (("a", "b", "c", "d"), (3, 2), "")
-    shared = other[:, 3::-1]
-    expected = tau_b(ERRORS.mean(axis=0), shared.mean(axis=0))
-    assert (found.tau, found.p) == pytest.approx((expected.statistic, expected.pvalue))
-    pairs = product(RESAMPLES, product(range(2), repeat=2))
-    taus = [tau_b(ERRORS[s].mean(axis=0), shared[list(t)].mean(axis=0)) for s, t in pairs]
-    assert found.interval is not None
-    assert_bounds(*found.interval, [tau.statistic for tau in taus])
-
-
-def test_one_seed_in_either_suite_leaves_the_agreement_without_an_interval(make: Make) -> None:
-    for first, second in ((ERRORS, ERRORS[:1]), (ERRORS[:1], ERRORS)):
-        found = agreement(make(first), make(second))
-        assert found.interval is None
-        assert -1 <= found.tau <= 1 and 0 <= found.p <= 1
-
-
-def test_suites_in_which_all_tie_have_no_agreement(make: Make) -> None:
-    found = agreement(make(ERRORS), make(np.full((2, 4), 0.1)))
-    assert np.isnan(found.tau) and np.isnan(found.p) and found.interval is None
-
-
-def test_suites_that_cannot_be_compared_say_why(make: Make) -> None:
-    broken = make(ERRORS)
-    broken.runs.loc[0, "status"] = "missing"
-    for pair in ((broken, make(ERRORS)), (make(ERRORS), broken)):
-        assert "suite cifar10: 1 of 12 planned runs are not done" in agreement(*pair).reason
-    found = agreement(make(ERRORS), make(ERRORS, names=["a", "b", "x", "y"]))
-    assert "share 2 variants; an order needs at least 3" in found.reason
-    assert np.isnan(found.tau) and found.interval is None
-
-
-def test_the_same_suites_give_the_same_agreement(make: Make) -> None:
-    first, second = (agreement(make(ERRORS), make(ERRORS[:, ::-1])) for _ in range(2))
-    assert astuple(first) == astuple(second)
+    for reason, results in cases.items():
+        section = section_of(results)
+        assert texts_of(section) == [f"No front: {reason}."] and not tables_of(section)

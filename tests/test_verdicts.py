@@ -13,7 +13,8 @@ from scipy import stats as scipy_stats
 
 from ablations import report, tables, verdicts
 from ablations.plan import Plan
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
+from ablations.stats import ImageTest
 from ablations.verdicts import Verdicts
 
 # Of 10,000 images, seeds 1 to 4: clearly worse than reduced, hardly different, and too scattered to say.
@@ -26,7 +27,7 @@ WRONG = {
 
 
 def judged(suite_dir: Path) -> Verdicts:
-    return verdicts.judge(tables.load(suite_dir), suite_dir)
+    return verdicts.judge(tables.load(suite_dir), suite_dir, random_source=np.random.default_rng(0))
 
 
 def saved(suite_dir: Path, wrong: dict[str, list[int]], *, seeds: int) -> Plan:
@@ -96,6 +97,22 @@ def test_one_seed_is_tested_over_images_and_says_nothing_of_architectures(tmp_pa
     text = report.write(tmp_path).path.read_text(encoding="utf-8")
     assert f"| short | 13 | 10 | {p:.4f} |" in text
     assert "With one seed there is no verdict on architectures" in text
+
+
+def test_only_runs_of_the_table_are_tested_over_images(tmp_path: Path) -> None:
+    # With the same images wrong in seed 1; reduced was trained with a second seed too, which short does not have.
+    wrong = {("reduced", 1): 1000, ("short", 1): 1000, ("reduced", 2): 3000}
+    for plan in (
+        make_plan("cifar10", seeds=2, variants=("reduced",)),
+        make_plan("cifar10", seeds=1, variants=("reduced", "short")),
+    ):
+        for config in plan.runs:
+            images = np.arange(wrong[config.architecture.name, config.seed])
+            save_predictions(RunFolder(tmp_path / "runs", config), wrong=images)
+        records = [make_record(run, wrong=wrong[run.architecture.name, run.seed]) for run in plan.runs]
+        save(tmp_path, plan, records)
+    assert len(tables.load(tmp_path).left_out) == 1
+    assert judged(tmp_path).image_tests == {"short": ImageTest(0, 0, 1.0)}
 
 
 def test_missing_predictions_stop_no_report(tmp_path: Path) -> None:

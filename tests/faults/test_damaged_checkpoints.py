@@ -14,7 +14,7 @@ import torch
 from ablations import checkpoint, runner
 from ablations.config import RunConfig
 from ablations.events import EpochDone, Event, TrainingStarted
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def spoil(path: Path, damage: Damage) -> bytes:
 
 
 def load(folder: Path) -> tuple[int, float] | None:
-    found = checkpoint.load_newest(folder, device=CPU)
+    found = checkpoint.load_newest(folder, at_most=99)
     return found and (found[0], float(found[1]["weight"][0]))
 
 

@@ -13,13 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ablations import plan, record
+from ablations.environment import Environment
 from ablations.errors import ConfigError
 from ablations.lines import Lines
 from ablations.plan import DataSummary
-from ablations.record import Costs, Environment, Epoch, RunRecord, Times, read_record
+from ablations.plan_file import PLAN_FILE, read_plan
+from ablations.record import Costs, Epoch, RunRecord, Times
+from ablations.run_folder import read_record
 from ablations.schema import from_plain, parse_json, to_plain
-from ablations.suites import SUITES, read_suite_file, select
-from ablations.tables import PLAN_FILE, read_plan
+from ablations.suite_files import read_suite_file
+from ablations.suites import SUITES, select
 
 SLOW_CASES = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 DELETE = object()
@@ -60,7 +63,17 @@ RECORD = RunRecord(
     test_accesses=1,
     costs=Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=None),
     times=Times(startup_seconds=1.0, compile_seconds=0.0, train_seconds=25.0, eval_seconds=2.0, timing_valid=True),
-    environment=Environment.read(device="made", device_kind="cpu", engine="eager", threads=1, deterministic=False),
+    environment=Environment(
+        device="made",
+        device_kind="cpu",
+        engine="eager",
+        deterministic=False,
+        threads=1,
+        platform="made",
+        python="3.11",
+        versions=("torch 2",),
+        commit="unknown",
+    ),
 )
 SUITE = """\
 name = "branches"

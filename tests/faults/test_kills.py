@@ -17,7 +17,7 @@ import torch
 from ablations import runner
 from ablations.config import RunConfig
 from ablations.events import EpochDone, Event, StepDone
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset
 
 CPU = torch.device("cpu")

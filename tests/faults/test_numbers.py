@@ -23,7 +23,7 @@ from ablations.errors import Diverged
 from ablations.evaluation import predict
 from ablations.events import EpochDone, Event
 from ablations.loader import Loader
-from ablations.record import RunFolder
+from ablations.run_folder import RunFolder
 from ablations.splits import Dataset, Split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,10 +73,10 @@ def test_evaluation_counts_every_image_once(make_config: Callable[..., RunConfig
     assert len(found.labels) == count
     # The counts of the 360 different images, each as often as it occurs.
     once = predict(model, Loader(digits.test, recipe=config.recipe, device=CPU).eval_batches())
-    wrong = (once.classes[:, 0] != once.labels).numpy()
-    wrong_in_top5 = (once.classes != once.labels[:, None]).all(dim=1).numpy()
-    assert found.wrong == int(wrong[repeated].sum())
-    assert found.wrong_in_top5 == int(wrong_in_top5[repeated].sum())
+    wrong = once.classes[:, 0] != once.labels
+    wrong_in_top5 = (once.classes != once.labels[:, None]).all(axis=1)
+    np.testing.assert_array_equal(found.wrong, wrong[repeated])
+    np.testing.assert_array_equal(found.wrong_in_top5, wrong_in_top5[repeated])
 
 
 def test_with_fewer_than_five_classes_there_is_no_top5(

@@ -1,0 +1,119 @@
+"""The folder of one run: its configuration, epochs, predictions and, once it has ended, its record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import files, predictions
+from .config import RunConfig
+from .errors import ConfigError
+from .lines import Lines
+from .predictions import Predictions
+from .record import SCHEMA, DiagnosedEpoch, Epoch, RunRecord
+from .schema import from_plain, parse_json, to_plain
+
+
+class RunFolder:
+    """The folder of one run. ``result.json`` is written last: it is the commit mark."""
+
+    def __init__(self, runs: Path, config: RunConfig) -> None:
+        self.path = runs / config.run_id
+        self.config = config
+        self.checkpoints = self.path / "checkpoint"
+        self.epochs = Lines(self.path / "metrics.jsonl", Epoch)
+        self.diagnosed = Lines(self.path / "selection_bias.jsonl", DiagnosedEpoch)
+        self._predictions = self.path / "predictions.npz"
+
+    def claim(self) -> None:
+        """Write ``config.json``; what is in the folder then belongs to this configuration.
+
+        Raises:
+            ConfigError: if the folder belongs to another configuration already.
+        """
+        path, own = self.path / "config.json", to_plain(self.config)
+        there = _read_json(path) if path.is_file() else own
+        if isinstance(there, dict) and there != own:
+            changes = [
+                f"{name} was {there.get(name)!r} and is {value!r}"
+                for name, value in own.items()
+                if there.get(name) != value
+            ]
+            raise ConfigError(
+                f"{self.path} belongs to another configuration: {'; '.join(changes) or 'it has more keys'}. --fresh "
+                "moves it aside and starts afresh"
+            )
+        files.write_text(path, _json(self.config))
+
+    def rewind(self, *, epochs: int, finished: bool) -> None:
+        """Keep what the first `epochs` epochs left; predictions only if with these the training is `finished`."""
+        self.epochs.rewrite(self.epochs.read()[:epochs])
+        self.diagnosed.rewrite([entry for entry in self.diagnosed.read() if entry.epoch <= epochs])
+        if not finished:
+            self._predictions.unlink(missing_ok=True)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether the run has been tested."""
+        return self._predictions.is_file()
+
+    def write_predictions(self, found: Predictions) -> None:
+        """Write ``predictions.npz``.
+
+        Raises:
+            DiskFull: if the disk or a quota has no room for it.
+        """
+        predictions.write(self._predictions, found, num_classes=self.config.num_classes)
+
+    def read_predictions(self) -> Predictions:
+        """Everything in ``predictions.npz``.
+
+        Raises:
+            ConfigError: if the file is missing or damaged.
+        """
+        return predictions.read(self._predictions)
+
+    def write_result(self, record: RunRecord) -> None:
+        """Write ``result.json``, which makes the run's outcome final."""
+        files.write_text(self.path / "result.json", _json(record))
+
+    def read_result(self) -> RunRecord | None:
+        """The run's record; None if it has not ended."""
+        path = self.path / "result.json"
+        return read_record(path, expected=self.config) if path.is_file() else None
+
+
+def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
+    """Read a ``result.json``; its configuration becomes `expected` itself where it is equal, which is the quicker way.
+
+    Raises:
+        ConfigError: if the file is no record, or one of another schema.
+    """
+    try:
+        data = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not valid JSON ({error}); --fresh moves the run aside and trains it anew"
+        ) from error
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        found = data.get("schema") if isinstance(data, dict) else None
+        raise ConfigError(
+            f"{path} has schema {found!r}; this version reads schema {SCHEMA}. --fresh moves the run aside and trains "
+            "it anew; the version that wrote it can still read it"
+        )
+    if expected is not None and data.get("config") == to_plain(expected):
+        data["config"] = expected
+    return from_plain(RunRecord, data, where=str(path))
+
+
+def _read_json(path: Path) -> Any:
+    """The file's content; None where it is damaged, which costs nothing here."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n"

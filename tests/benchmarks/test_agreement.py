@@ -1,0 +1,97 @@
+"""Losses of the same steps in the product's loop and in the reference loop: how near they are, and what parts them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from small_contests import CONTEST, RECIPE, table_cells
+
+from ablations import augmentation
+from ablations.config import Recipe
+from ablations.engine import Trainer
+from ablations.loader import Loader
+from benchmarks import (
+    agreement,
+)
+
+CPU = torch.device("cpu")
+
+
+def test_eager_is_the_reference_loop_in_double_precision() -> None:
+    assert agreement.eager_to_reference(CONTEST, dtype=torch.float64) <= 1e-10
+    # And not because nothing was compared.
+    losses = agreement.product_losses(CONTEST, "eager", dtype=torch.float64)
+    assert len(set(losses)) == 4
+    assert all(1 < loss < 5 for loss in losses)  # about log 10
+
+
+def test_eager_is_the_reference_loop_in_single_precision_at_a_small_rate() -> None:
+    contest = agreement.at_small_rate(replace(CONTEST, images=20 * 16))
+    assert contest.recipe.learning_rate == 1e-3
+    assert agreement.eager_to_reference(contest) <= 1e-4
+
+
+def never_flipping(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(augmentation, "flip", lambda images, flipped: images)
+
+
+def a_thousandth_faster(patched: pytest.MonkeyPatch) -> None:
+    def make(model: Any, recipe: Recipe, **named: Any) -> Trainer:
+        return Trainer(model, replace(recipe, learning_rate=1.001 * recipe.learning_rate), **named)
+
+    patched.setattr(agreement, "Trainer", make)
+
+
+def in_another_order(patched: pytest.MonkeyPatch) -> None:
+    batches = Loader.train_batches
+    patched.setattr(Loader, "train_batches", lambda loader, seed, epoch: batches(loader, seed=seed + 1, epoch=epoch))
+
+
+@pytest.mark.parametrize("change", [never_flipping, a_thousandth_faster, in_another_order])
+def test_a_product_that_differs_does_not_agree(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    change(monkeypatch)
+    assert agreement.eager_to_reference(CONTEST, dtype=torch.float64) > 1e-5
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.5, 1.0])
+def test_torchvisions_batches_are_the_loaders_bit_for_bit(flip: float) -> None:
+    recipe, split = replace(RECIPE, flip=flip, mean=0.4, std=0.3), CONTEST.split()
+    ours = list(Loader(split, recipe=recipe, device=CPU).train_batches(seed=agreement.SEED, epoch=1))
+    theirs = list(agreement.torchvision_batches(split, recipe))
+    assert [len(labels) for _, labels in theirs] == [16, 16, 16, 5]
+    for (images, labels), (expected, expected_labels) in zip(ours, theirs, strict=True):
+        assert torch.equal(images, expected)
+        assert torch.equal(labels, expected_labels)
+
+
+def test_the_largest_difference_is_relative() -> None:
+    assert agreement.largest_difference([1.0, 2.2, 40.0], [1.0, 2.0, 50.0]) == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="cannot be compared"):
+        agreement.largest_difference([1.0], [1.0, 2.0])
+
+
+def test_agreement_prints_a_row_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    agreement.main(
+        agreement.Arguments(variant="short4", steps=2, batch_size=8, image_size=8, width=0.125, device="cpu")
+    )
+    rows = table_cells(capsys.readouterr().out)
+    assert [name for name, _ in rows] == [
+        "eager / reference loop, fp64, rate 0.001",
+        "eager / reference loop, fp32, rate 0.001",
+        "eager / reference loop, fp32",
+    ]
+    assert float(rows[0][1]) <= 1e-10
+    assert float(rows[1][1]) <= 1e-4
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_losses_that_are_not_finite_agree_with_nothing(bad: float) -> None:
+    for ours, theirs in (([1.0, bad, 3.0], [1.0, 2.0, 3.0]), ([1.0, 2.0], [1.0, bad]), ([bad], [bad])):
+        assert not agreement.largest_difference(ours, theirs) <= 1e30
