@@ -64,7 +64,8 @@ class Trainer:
         if engine == "compile":
             # What was compiled for earlier networks counts against torch's limit, beyond which it runs eagerly.
             torch.compiler.reset()
-            self._forward = torch.compile(_loss_and_wrong, dynamic=False)
+            # Dropout is then drawn as the other engines draw it.
+            self._forward = torch.compile(_loss_and_wrong, dynamic=False, options={"fallback_random": True})
         self._graph: _Graph | None = None
 
     def set_learning_rate(self, rate: float) -> None:
@@ -100,7 +101,8 @@ class Trainer:
     def prepare(self, *, batch_sizes: Iterable[int]) -> None:
         """Do what only first steps of these batch sizes do: choose kernels, compile, capture.
 
-        Weights, statistics and optimiser state are afterwards as they were. An eager CPU has nothing to prepare.
+        Weights, statistics, optimiser state and learning rates are afterwards as they were, and a GPU's measurement of
+        peak memory has begun anew. An eager CPU has nothing to prepare.
         """
         if self.engine == "eager" and self.device.type == "cpu":
             return
@@ -108,6 +110,8 @@ class Trainer:
         with _undone(self.model, self.optimizer), batches_counted_apart(self.model, batches=0):
             for size in sorted(set(batch_sizes)):
                 self._prepare(size)
+        if self.device.type == "cuda" and self._graph is None:
+            _forget_peak_memory(self.device)
 
     def _prepare(self, batch_size: int) -> None:
         arch = self.model.arch
@@ -143,6 +147,7 @@ class _Graph:
             for _ in range(WARM_UP_STEPS):
                 step(images, labels)
         torch.cuda.current_stream(images.device).wait_stream(stream)
+        _forget_peak_memory(images.device)  # replays allocate nothing: what the capture takes is what training takes
         with torch.cuda.graph(self._graph, stream=stream):
             self._result = step(images, labels)
 
@@ -151,6 +156,11 @@ class _Graph:
         self.labels.copy_(labels)
         self._graph.replay()
         return self._result
+
+
+def _forget_peak_memory(device: torch.device) -> None:
+    """Leave out what cuDNN took to try kernels, which is up to all that is free and only in a shape's first run."""
+    torch.cuda.reset_peak_memory_stats(device)
 
 
 def _loss_and_wrong(model: GoogLeNet, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,7 +179,8 @@ def make_optimizer(model: GoogLeNet, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = list(model.parameters())
     device, decay = parameters[0].device, recipe.weight_decay
     on_gpu = device.type == "cuda"
-    rate = torch.tensor(recipe.learning_rate, device=device) if on_gpu else recipe.learning_rate
+    precise = torch.promote_types(parameters[0].dtype, torch.float32)
+    rate = torch.tensor(recipe.learning_rate, dtype=precise, device=device) if on_gpu else recipe.learning_rate
     if recipe.optimizer == "adadelta":  # the only one of them without a fused kernel
         return torch.optim.Adadelta(
             parameters, lr=rate, weight_decay=decay, foreach=True if on_gpu else None, capturable=on_gpu
@@ -240,13 +251,13 @@ def batches_counted_apart(model: GoogLeNet, *, batches: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _undone(model: GoogLeNet, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """On leaving, put back the weights, statistics and optimiser state, in place; copies of them wait on the host.
+    """On leaving, put back weights, statistics, optimiser state and learning rates, in place; copies wait on the host.
 
     A state that did not exist before becomes zeros, which is what each of these optimisers starts from.
     """
-    kept = [(tensor, tensor.to("cpu", copy=True)) for tensor in model.state_dict().values()]
-    state = [tensor for entry in optimizer.state.values() for tensor in entry.values() if isinstance(tensor, Tensor)]
-    kept += [(tensor, tensor.to("cpu", copy=True)) for tensor in state]
+    values = [*model.state_dict().values(), *(group["lr"] for group in optimizer.param_groups)]
+    values += [value for entry in optimizer.state.values() for value in entry.values()]
+    kept = [(value, value.to("cpu", copy=True)) for value in values if isinstance(value, Tensor)]
     had_state = bool(optimizer.state)
     yield
     if not had_state:
