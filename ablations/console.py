@@ -15,6 +15,7 @@ from rich.table import Table
 from googlenet.counts import count_macs, count_params
 from googlenet.variants import AXES, RECONSTRUCTED, REFERENCE_CLASSES, REFERENCES, VARIANTS
 
+from .cells import NONE
 from .config import RunConfig
 from .events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from .plan import Plan
@@ -231,12 +232,19 @@ def show_plan(plan: Plan, *, suite_dir: Path, console: Console) -> None:
                 "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
                 "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
                 "epochs": f"{len(epochs)}/{config.recipe.epochs}",
-                "status": record.status if record else (UNFINISHED if epochs else MISSING),
+                "status": record.status if record else _unrecorded(plan, epochs=len(epochs)),
             }
         )
     show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {suite_dir}")
     if not plan.data.fingerprint:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
+
+
+def _unrecorded(plan: Plan, *, epochs: int) -> str:
+    """The status of a run without a record; without the data not even its name is known."""
+    if not plan.data.fingerprint:
+        return NONE
+    return UNFINISHED if epochs else MISSING
 
 
 def _work(config: RunConfig) -> int:

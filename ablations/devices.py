@@ -106,13 +106,18 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
         torch.set_float32_matmul_precision(matmul)
 
 
-def reset_peak_memory(device: torch.device) -> None:
-    """Start a new peak measurement; no CUDA graph may be in use."""
+def release_cached_memory(device: torch.device) -> None:
+    """Give back what earlier runs left on a GPU; no CUDA graph may be in use, as it would go on using it."""
     if device.type == "cuda":
         torch.cuda.init()
         # cuBLAS keeps tens of megabytes for each stream that it ever ran on, as for each graph's capture.
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new peak measurement."""
+    if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
         # Not in every libc and not in every container; what earlier runs freed may then count as this one's.

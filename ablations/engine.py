@@ -13,6 +13,7 @@ from torch.nn import functional
 from googlenet.checks import check_choice
 from googlenet.model import GoogLeNet, Output
 
+from . import devices
 from .config import Precision, Recipe
 from .errors import ConfigError, Diverged
 
@@ -101,8 +102,9 @@ class Trainer:
     def prepare(self, *, batch_sizes: Iterable[int]) -> None:
         """Do what only first steps of these batch sizes do: choose kernels, compile, capture.
 
-        Weights, statistics, optimiser state and learning rates are afterwards as they were, and a GPU's measurement of
-        peak memory has begun anew. An eager CPU has nothing to prepare.
+        Weights, statistics, optimiser state and learning rates are afterwards as they were. The peak of memory is
+        measured anew: to try kernels, cuDNN takes up to all that is free, in a shape's first run only. An eager CPU
+        has nothing to prepare.
         """
         if self.engine == "eager" and self.device.type == "cpu":
             return
@@ -110,8 +112,8 @@ class Trainer:
         with _undone(self.model, self.optimizer), batches_counted_apart(self.model, batches=0):
             for size in sorted(set(batch_sizes)):
                 self._prepare(size)
-        if self.device.type == "cuda" and self._graph is None:
-            _forget_peak_memory(self.device)
+        if self._graph is None:
+            devices.reset_peak_memory(self.device)
 
     def _prepare(self, batch_size: int) -> None:
         arch = self.model.arch
@@ -147,7 +149,7 @@ class _Graph:
             for _ in range(WARM_UP_STEPS):
                 step(images, labels)
         torch.cuda.current_stream(images.device).wait_stream(stream)
-        _forget_peak_memory(images.device)  # replays allocate nothing: what the capture takes is what training takes
+        devices.reset_peak_memory(images.device)  # replays allocate nothing: the capture takes what training does
         with torch.cuda.graph(self._graph, stream=stream):
             self._result = step(images, labels)
 
@@ -156,11 +158,6 @@ class _Graph:
         self.labels.copy_(labels)
         self._graph.replay()
         return self._result
-
-
-def _forget_peak_memory(device: torch.device) -> None:
-    """Leave out what cuDNN took to try kernels, which is up to all that is free and only in a shape's first run."""
-    torch.cuda.reset_peak_memory_stats(device)
 
 
 def _loss_and_wrong(model: GoogLeNet, recipe: Recipe, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 
-from . import predictions, tables
+from . import predictions
 from .errors import ConfigError
 from .plan import Plan
 from .predictions import TOP_K, Predictions
@@ -123,7 +123,7 @@ def _jobs(results: Results, suite_dir: Path) -> list[_Job]:
     columns = (done[name] for name in ("run_id", "variant", "seed", "test_images", "top1_wrong", "top5_wrong"))
     return [
         _Job(
-            tables.predictions_path(suite_dir, run_id),
+            predictions.path_of(suite_dir, run_id),
             variant,
             seed,
             (int(images), int(top1), None if pd.isna(top5) else int(top5)),
@@ -156,10 +156,9 @@ def _read(job: _Job, *, num_classes: int) -> _Run | str:
 
 
 def _check(read: Predictions, *, num_classes: int) -> None:
-    images, guesses = read.labels.size, min(TOP_K, num_classes)
-    shapes = {name: getattr(read, name).shape for name in FIELDS}
-    if shapes != {"classes": (images, guesses), "labels": (images,), "confidence": (images,)}:
-        raise ValueError(f"its arrays have shapes {', '.join(map(str, shapes.values()))}")
+    guesses = min(TOP_K, num_classes)
+    if read.classes.shape[1] != guesses:
+        raise ValueError(f"it has {read.classes.shape[1]} classes an image, where {guesses} are kept")
     _check_confidence(read.confidence)
     if read.labels.dtype.kind not in "iu" or not 0 <= read.labels.min() <= read.labels.max() < num_classes:
         raise ValueError(f"its labels are not all among the {num_classes} classes")

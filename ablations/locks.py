@@ -25,7 +25,7 @@ class Locks:
 
     @contextmanager
     def suite(self) -> Iterator[None]:
-        """Inside, no other process reads or writes the suite's plan and report; waits for one that does.
+        """Inside, no other process writes the suite's plan and report; waits for one that does.
 
         Raises:
             HeldElsewhere: if that takes minutes.

@@ -236,7 +236,10 @@ def _memory_text(done: pd.DataFrame) -> str:
     if not tables.one_device_kind(done):
         return "Memory is left out: some runs took place on a CPU and some on a GPU, whose figures do not compare."
     kinds = _unique(done["device_kind"]) or ["cpu"]
-    return f"Memory is the peak in training, {MEMORY_KINDS[kinds[0]]}."
+    text = f"Memory is the peak in training, {MEMORY_KINDS[kinds[0]]}."
+    if done["peak_memory_bytes"].isna().any():
+        text += " Runs that went on only to be tested have none."
+    return text
 
 
 def _some(run_ids: Sequence[str], *, most: int = 10) -> str:

@@ -20,7 +20,7 @@ from . import devices
 from .config import RunConfig
 from .engine import Engine
 from .environment import commit
-from .errors import UserError
+from .errors import DeviceLost, UserError
 from .events import Event, RunEnded, RunStarted, StepDone, ignore
 from .locks import Locks
 from .record import RunRecord
@@ -43,6 +43,12 @@ class _PassedOver(NamedTuple):
     """What a worker sends for a run that another process trains."""
 
     run_id: str
+
+
+class _Dead(NamedTuple):
+    """What comes of a worker that has died or is of no use any more; with the record that it left, if it did."""
+
+    record: RunRecord | None = None
 
 
 class _Work(NamedTuple):
@@ -120,8 +126,8 @@ def run(
                 if isinstance(message, _PassedOver):
                     passed_over.append(job)
                     idle.append(worker)
-                elif message is None:
-                    end(job.position, _save_death(job.config, worker, work), skipped=False)
+                elif isinstance(message, _Dead):
+                    end(job.position, message.record or _save_death(job.config, worker, work), skipped=False)
                     idle += [hire()] if waiting else []
                 else:
                     end(job.position, message, skipped=False)
@@ -148,13 +154,13 @@ class _Worker:
         with suppress(OSError):  # a worker that has died is noticed on receiving
             self.connection.send(config)
 
-    def receive(self) -> Event | RunRecord | UserError | _PassedOver | None:
-        """What the worker sent; None if it has died."""
+    def receive(self) -> Event | RunRecord | UserError | _PassedOver | _Dead:
+        """What the worker sent."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
-            return None
+            return _Dead()
 
 
 @contextmanager
@@ -220,26 +226,34 @@ def _train_all(connection: Connection, work: _Work) -> None:
         while True:
             config: RunConfig = connection.recv()
             with Locks(work.suite_dir).run(config.run_id) as mine:
-                connection.send(_train(config, work, connection) if mine else _PassedOver(config.run_id))
+                outcome = _train(config, work, connection) if mine else _PassedOver(config.run_id)
+                connection.send(outcome)
+            if isinstance(outcome, _Dead):
+                return
     except UserError as error:
-        connection.send(error)
+        with suppress(KeyboardInterrupt, OSError):  # told to stop just now, or the parent is gone
+            connection.send(error)
     except (KeyboardInterrupt, EOFError):  # told to stop, or the parent is gone
         return
 
 
-def _train(config: RunConfig, work: _Work, connection: Connection) -> RunRecord:
+def _train(config: RunConfig, work: _Work, connection: Connection) -> RunRecord | _Dead:
+    """The run's record; a device that is lost, is so to this process alone."""
     folder = RunFolder(work.suite_dir / "runs", config)
-    return finished(folder) or train_to_record(
-        config,
-        dataset=work.dataset,
-        device=work.device,
-        folder=folder,
-        engine=work.engine,
-        shares_device=True,
-        measure_selection_bias=work.measure_selection_bias,
-        deterministic=work.deterministic,
-        on_event=_Sender(connection),
-    )
+    try:
+        return finished(folder) or train_to_record(
+            config,
+            dataset=work.dataset,
+            device=work.device,
+            folder=folder,
+            engine=work.engine,
+            shares_device=True,
+            measure_selection_bias=work.measure_selection_bias,
+            deterministic=work.deterministic,
+            on_event=_Sender(connection),
+        )
+    except DeviceLost:
+        return _Dead(folder.read_result())
 
 
 class _Sender:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import files
 from .errors import ConfigError
 
+FILE_NAME = "predictions.npz"  # in a run's folder
 TOP_K = 5  # most likely classes of an image that are kept
 
 
@@ -42,6 +43,11 @@ class Predictions(NamedTuple):
         return (np.ascontiguousarray(self.classes.T) != self.labels).all(axis=0)
 
 
+def path_of(suite_dir: Path, run_id: str) -> Path:
+    """A run's predictions, by its name: to derive that from the configuration takes longer than to read them."""
+    return suite_dir / "runs" / run_id / FILE_NAME
+
+
 def write(path: Path, predictions: Predictions, *, num_classes: int) -> None:
     """Write ``predictions.npz``, whole or not at all; classes and labels as the narrowest integers that hold them.
 
@@ -68,6 +74,8 @@ def read(path: Path, *, fields: Collection[str] = Predictions._fields) -> Predic
             read = Predictions(*(stored[name] if name in fields else np.empty(0) for name in Predictions._fields))
         _check_shapes({name: getattr(read, name).shape for name in fields})
         return read
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; --fresh trains the run again") from error
     except Exception as error:  # damage shows as an archive, a stream, a header or an array that cannot be read
         raise ConfigError(f"{path} cannot be read ({error}); --fresh trains the run again") from error
 

@@ -53,7 +53,7 @@ def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:
     """Move these runs' folders out of the way, to ``superseded/<time>-<n>/``, so that they start afresh.
 
     Raises:
-        HeldElsewhere: if another process trains one of them; none is moved then.
+        HeldElsewhere: if another process trains one of them; none is moved then, unless it began at this very moment.
     """
     now = time.strftime("%Y%m%dT%H%M%S")
     candidates = (suite_dir / "superseded" / f"{now}-{number}" for number in itertools.count(1))

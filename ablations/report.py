@@ -120,7 +120,6 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         ConfigError: if a plan, a record or predictions cannot be read or do not belong together.
     """
     results = tables.load(suite_dir)
-    # First of all, as it refuses predictions that are not those of the records.
     found = evidence.gather(results, suite_dir)
     agreement = None
     if compare_with is not None:
@@ -129,7 +128,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         agreement = rankings.compare(results, other, random_source=_fixed_source())
     return Analysis(
         results=results,
-        verdicts=verdicts.judge(results, suite_dir, random_source=_fixed_source()),
+        verdicts=verdicts.judge(results, suite_dir, unread=found.unread, random_source=_fixed_source()),
         fronts=fronts.find(results, random_source=_fixed_source()),
         rankings=rankings.rank(results, random_source=_fixed_source()),
         evidence=found,

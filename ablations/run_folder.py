@@ -24,7 +24,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoint"
         self.epochs = Lines(self.path / "metrics.jsonl", Epoch)
         self.diagnosed = Lines(self.path / "selection_bias.jsonl", DiagnosedEpoch)
-        self._predictions = self.path / "predictions.npz"
+        self._predictions = self.path / predictions.FILE_NAME
 
     def claim(self) -> None:
         """Write ``config.json``; what is in the folder then belongs to this configuration.

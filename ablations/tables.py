@@ -50,7 +50,7 @@ class Results:
     @property
     def complete(self) -> bool:
         """Whether every planned run is done."""
-        return len(self.done) == len(self.runs)
+        return not self.why_incomplete
 
     @property
     def variants(self) -> list[str]:
@@ -116,11 +116,6 @@ def grid(frame: pd.DataFrame, column: str, *, variants: Sequence[str]) -> NDArra
     """A column of runs, or of their rows of one epoch, by seed and variant (n, V)."""
     table = frame.assign(**{column: pd.to_numeric(frame[column])})
     return table.pivot(index="seed", columns="variant", values=column)[list(variants)].to_numpy(dtype=float)
-
-
-def predictions_path(suite_dir: Path, run_id: str) -> Path:
-    """A run's predictions, by its name: to derive that from the configuration takes longer than to read them."""
-    return suite_dir / "runs" / run_id / "predictions.npz"
 
 
 def one_hardware(runs: pd.DataFrame) -> bool:
@@ -225,6 +220,7 @@ def _summary_row(variant: object, group: pd.DataFrame, *, same_hardware: bool, s
         "n": len(done),
         "n_planned": len(group),
         "n_timed": len(timed),
+        "n_memory": int(with_spread["peak_memory_bytes"]["peak_memory_bytes"].notna().sum()),
     }
     for column, runs in with_spread.items():
         values = pd.to_numeric(runs[column])

@@ -29,7 +29,7 @@ def tradeoff_section(fronts: Fronts) -> Section:
         text += " With one seed there is nothing to resample, so how sure a front is cannot be said."
     missing = [cost.title for cost in COSTS if fronts.of(cost).empty]
     if missing:
-        text += f" There is no front of {' and '.join(missing)}, which do not compare among these runs."
+        text += f" There is no front of {' and '.join(missing)}: not all of these runs have figures that compare."
     return Section("Trade-offs", [Table("fronts", rows), Text(text)])
 
 

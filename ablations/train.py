@@ -72,6 +72,7 @@ def train(
     """
     if dataset.fingerprint != config.fingerprint:
         raise DataError(f"{config.run_id}: the data's fingerprint is {dataset.fingerprint}, not {config.fingerprint}")
+    devices.release_cached_memory(device)
     devices.reset_peak_memory(device)
     began = devices.clock(device)
     setup = _set_up(config, dataset, device, engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from . import power, predictions, stats, tables
-from .errors import ConfigError
 from .stats import Comparison, ImageTest
 from .tables import Results
 
@@ -43,10 +42,16 @@ class Verdicts:
         return pd.DataFrame(rows, columns=[*columns, "checks_disagree"])
 
 
-def judge(results: Results, suite_dir: Path, *, random_source: np.random.Generator) -> Verdicts:
+def judge(
+    results: Results, suite_dir: Path, *, unread: Sequence[str] = (), random_source: np.random.Generator
+) -> Verdicts:
     """The verdicts of a suite all of whose planned runs are done; an incomplete one gets none.
 
-    The source is for the bootstrap and for sampled permutations.
+    Where predictions are `unread`, for these reasons, there are no tests over images. The source is for the bootstrap
+    and for sampled permutations.
+
+    Raises:
+        ConfigError: if predictions cannot be read, and that is not known from `unread`.
     """
     plan, runs, variants = results.plan, results.runs, results.variants
     if plan.baseline not in variants:
@@ -54,10 +59,9 @@ def judge(results: Results, suite_dir: Path, *, random_source: np.random.Generat
     if results.why_no_comparison:
         return Verdicts(reason=results.why_no_comparison)
     if runs["seed"].nunique() < power.MIN_SEEDS:
-        try:
-            return Verdicts(image_tests=_image_tests(results, suite_dir))
-        except ConfigError as error:
-            return Verdicts(reason=str(error))
+        if unread:
+            return Verdicts(reason=unread[0])
+        return Verdicts(image_tests=_image_tests(results, suite_dir))
     errors = tables.grid(runs, "top1_error", variants=variants)
     comparisons = stats.compare_all(
         {name: by_seed.tolist() for name, by_seed in zip(variants, errors.T, strict=True)},
@@ -71,7 +75,7 @@ def judge(results: Results, suite_dir: Path, *, random_source: np.random.Generat
 
 def _image_tests(results: Results, suite_dir: Path) -> dict[str, ImageTest]:
     wrong = {
-        variant: predictions.read(tables.predictions_path(suite_dir, run_id), fields=("classes", "labels")).wrong
+        variant: predictions.read(predictions.path_of(suite_dir, run_id), fields=("classes", "labels")).wrong
         for variant, run_id in zip(results.runs["variant"], results.runs["run_id"], strict=True)
     }
     baseline = wrong.pop(results.plan.baseline)

@@ -482,6 +482,16 @@ def test_an_update_that_is_not_withheld_is_the_same_to_the_bit(recipe: Recipe) -
     assert_same(state_of(ours), state_of(theirs))
 
 
+def test_off_a_cpu_a_step_withholds_its_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer(SGD)
+    rate, before = with_tensor_rate(trainer), parameters_of(trainer)
+    monkeypatch.setattr(trainer, "device", torch.device("meta"))  # any that is no CPU
+    images, labels = random_batch()
+    assert not torch.isfinite(trainer.step(images * torch.inf, labels).loss)
+    assert_same(parameters_of(trainer), before)
+    assert float(rate) == 0
+
+
 @pytest.mark.gpu
 @needs_gpu
 @each_optimiser

@@ -128,10 +128,10 @@ def test_one_seed_is_compared_over_images_and_has_no_verdict(tmp_path: Path) -> 
 def test_one_seed_without_predictions_says_which_file_cannot_be_read(tmp_path: Path) -> None:
     found = analysed(tmp_path, {"reduced": [800], "short": [803]}, seeds=1)
     (said,) = texts_of(findings.verdict_section(found.results, found.verdicts))
-    assert said.startswith("No verdict: ") and "predictions.npz cannot be read" in said
+    assert said.startswith("No verdict: ") and "predictions.npz is missing" in said
     assert "--fresh trains the run again" in said
     notes = texts_of(findings.evidence_section(found.results, found.evidence))
-    assert len(notes) == 2 and all("predictions.npz cannot be read" in note for note in notes)
+    assert len(notes) == 2 and all("predictions.npz is missing" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,8 @@ def test_a_record_of_a_newer_version_is_refused_with_the_remedy(tmp_path: Path) 
         assert said in str(raised.value)
 
 
-def test_a_path_in_the_evidence_does_not_break_the_table(tmp_path: Path) -> None:
-    found = analysed(tmp_path / "a|b *c*", {"reduced": [800], "naive": [803]}, seeds=1)
-    rows = tables_of(findings.headline_section(found.results, found.verdicts))["conclusions"]
+def test_a_reason_in_the_evidence_does_not_break_the_table(tmp_path: Path) -> None:
+    found = analysed(tmp_path, {"reduced": [800], "naive": [803]}, seeds=1)
+    odd = replace(found.verdicts, reason="a|b *c*")
+    rows = tables_of(findings.headline_section(found.results, odd))["conclusions"]
     assert "a\\|b \\*c\\*" in rows[1]["evidence"]

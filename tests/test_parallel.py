@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from ablations import parallel, runner
+from ablations import devices, parallel, runner
 from ablations.config import RunConfig
 from ablations.errors import DataError
 from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
@@ -220,3 +220,82 @@ def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset
         done, dataset=tiny_digits, device=CPU, suite_dir=suite.folder, workers=2, on_event=no_children
     )
     assert records == [record for record in suite.records if record.status == "done"]
+
+
+# A device that is lost
+
+
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes the run of that name lose the device, which is found again by putting `devices.clock` back."""
+    clock, train = devices.clock, runner.train
+
+    def lost(device: torch.device) -> float:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def lose(run_id: str) -> None:
+        def train_or_lose(config: RunConfig, **named: Any) -> RunRecord:
+            if config.run_id == run_id:
+                monkeypatch.setattr(devices, "clock", lost)
+            return train(config, **named)
+
+        monkeypatch.setattr(devices, "clock", clock)
+        monkeypatch.setattr(runner, "train", train_or_lose)
+
+    return lose
+
+
+def test_a_worker_that_lost_the_device_ends_after_its_record(
+    make_config: Callable[..., RunConfig],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    losing: Callable[[str], None],
+) -> None:
+    configs = [make_config(epochs=1, seed=seed) for seed in (1, 2)]
+    losing(configs[0].run_id)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # of this process, which goes on
+    pipe: tuple[Any, Any] = multiprocessing.Pipe()
+    ours, theirs = pipe
+    for config in configs:
+        ours.send(config)
+    work = parallel._Work(tiny_digits, CPU, tmp_path, "eager", False, False, torch.get_num_threads())
+    parallel._train_all(theirs, work)
+    (outcome,) = [ours.recv() for _ in iter(ours.poll, False)]
+    record = folder_of(configs[0], tmp_path).read_result()
+    assert outcome == parallel._Dead(record) and record is not None and record.status == "failed"
+    assert "illegal memory access" in record.message
+    assert folder_of(configs[1], tmp_path).read_result() is None
+
+
+def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_on(
+    make_config: Callable[..., RunConfig],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    losing: Callable[[str], None],
+) -> None:
+    configs = [make_config(epochs=1, seed=seed) for seed in (1, 2, 3)]
+    hired: list[parallel._Worker] = []
+
+    class InThisProcess(parallel._Worker):
+        """A worker that trains at once; each begins with a device that works."""
+
+        def __init__(self, work: parallel._Work) -> None:
+            self.work = work
+            pipe: tuple[Any, Any] = multiprocessing.Pipe()
+            self.connection, self.theirs = pipe
+            self.process = multiprocessing.get_context("spawn").Process()  # never started
+            monkeypatch.setattr(self.process, "terminate", lambda: None)
+            monkeypatch.setattr(self.process, "join", lambda timeout=None: None)
+            monkeypatch.setattr(self.process, "is_alive", lambda: False)
+            losing(configs[0].run_id)
+            hired.append(self)
+
+        def give(self, config: RunConfig) -> None:
+            self.theirs.send(parallel._train(config, self.work, self.theirs))
+
+    monkeypatch.setattr(parallel, "_Worker", InThisProcess)
+    records = parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1)
+    assert [record.status for record in records] == ["failed", "done", "done"]
+    assert len(hired) == 2

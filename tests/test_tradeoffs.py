@@ -48,7 +48,7 @@ def test_costs_that_do_not_compare_are_named(change: dict[str, Any], without: li
     section = section_of(make_results(ERRORS, names=NAMES, **change))
     for title in ("parameters", "multiply-adds", "training time", "peak memory"):
         assert (f"front: error, {title}" in tables_of(section)["fronts"][0]) == (title not in without)
-    said = f"There is no front of {' and '.join(without)}, which do not compare among these runs."
+    said = f"There is no front of {' and '.join(without)}: not all of these runs have figures that compare."
     assert texts_of(section)[0].endswith(said)
 
 

@@ -128,6 +128,21 @@ def test_a_run_learns_on_a_gpu(make_config: Callable[..., RunConfig], digits: Da
     assert run.record.costs.peak_memory_bytes > digits.train.images.nbytes
 
 
+def test_memory_that_a_captured_step_uses_is_released_before_there_is_one(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[int] = []
+
+    def release(device: torch.device) -> None:
+        released.append(len(list(tmp_path.rglob("metrics.jsonl"))))
+
+    monkeypatch.setattr(devices, "release_cached_memory", release)
+    config = make_config(validation_fraction=0.2)
+    folder = RunFolder(tmp_path, config)
+    train(config, dataset=tiny_digits, device=CPU, folder=folder, measure_selection_bias=True)
+    assert released == [0]
+
+
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("engine", ["eager", "graph"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_records import make_plan, make_record, save, save_predictions, save_suite
+from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from ablations import report, tables, verdicts
@@ -115,9 +117,35 @@ def test_only_runs_of_the_table_are_tested_over_images(tmp_path: Path) -> None:
     assert judged(tmp_path).image_tests == {"short": ImageTest(0, 0, 1.0)}
 
 
-def test_missing_predictions_stop_no_report(tmp_path: Path) -> None:
-    saved(tmp_path, {"reduced": [800], "short": [803]}, seeds=1)
-    assert "predictions.npz cannot be read" in report.write(tmp_path).path.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {},
+        {"labels": np.full(10_000, 10)},
+        {"labels": np.zeros(5_000, int)},
+        {"classes": np.zeros((10_000, 0), int)},
+        {"confidence": np.full(10_000, 2.0)},
+    ],
+    ids=["none-there", "labels-out-of-range", "too-few", "no-class", "no-confidence"],
+)
+def test_predictions_that_the_report_cannot_use_stop_neither_it_nor_make_a_verdict(
+    tmp_path: Path, damage: dict[str, NDArray[Any]]
+) -> None:
+    texts = []
+    for name in ("one", "other"):
+        suite_dir = tmp_path / name / "cifar10"
+        plan = saved(suite_dir, {"reduced": [800], "short": [803]}, seeds=1)
+        if damage:
+            ours, theirs = (RunFolder(suite_dir / "runs", config) for config in plan.runs)
+            save_predictions(ours, wrong=np.arange(800))
+            save_predictions(theirs, wrong=np.arange(803))
+            arrays: dict[str, Any] = theirs.read_predictions()._asdict() | damage
+            np.savez(theirs.path / "predictions.npz", **arrays)
+        written = report.write(suite_dir)
+        assert written.verdicts.image_tests is None and "predictions.npz" in written.verdicts.reason
+        texts.append(written.path.read_text(encoding="utf-8"))
+    # What it says does not depend on where the suite lies.
+    assert texts[0] == texts[1] and str(tmp_path) not in texts[0]
 
 
 def test_the_report_shows_intervals_adjusted_p_and_what_would_settle_it(tmp_path: Path) -> None:
