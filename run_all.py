@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import shlex
@@ -80,7 +81,7 @@ class Arguments:
     resume: bool = False
     """Go on with the runs that are there, and refuse if settings or data have changed; without it both are kept."""
     fresh: bool = False
-    """Move these runs' earlier records aside and start afresh."""
+    """Move the records of these runs, and of the last command if its settings were others, aside and start afresh."""
     list: bool = False
     """List suites and architectures with their costs, and stop."""
     plan: bool = False
@@ -92,17 +93,26 @@ class Arguments:
 def main(given: Sequence[str] | None = None) -> int:
     """Run the command line (by default the process's own) and return its exit status."""
     given = sys.argv[1:] if given is None else given
-    arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
     command = shlex.join(["python", "run_all.py", *given])
-    os.environ.setdefault(*THREAD_SPINS)
-    if arguments.deterministic:
-        os.environ.setdefault(*CUBLAS_WORKSPACE)
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
     try:
+        arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
+        os.environ.setdefault(*THREAD_SPINS)
+        if arguments.deterministic:
+            os.environ.setdefault(*CUBLAS_WORKSPACE)
         return _execute(arguments, command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        place = error.filename or "the output"
+        print(
+            f"error: {place}: {error.strerror or error}; --results and --data-dir name the folders that are used",
+            file=sys.stderr,
+        )
+        return ConfigError.exit_status
     except KeyboardInterrupt as stop:
         print(
             f"\nstopped; every finished epoch is kept; --report shows the finished runs. To go on: {command}",
@@ -121,6 +131,7 @@ def _terminate(signal_number: int, frame: FrameType | None) -> None:
 def _execute(arguments: Arguments, command: str) -> int:
     from rich.logging import RichHandler
 
+    from ablations import plan_file
     from ablations.console import make_console, show_architectures, show_plan
     from ablations.plan import DataSummary
 
@@ -137,7 +148,10 @@ def _execute(arguments: Arguments, command: str) -> int:
     suite_dir = arguments.results / suite.name
     compared = _compared_suite(arguments, suite_dir)
     if arguments.report:
-        return _report(suite_dir, compared, console)
+        commands = plan_file.read_plan(suite_dir).commands
+        console.print(f"runs of: {', then '.join(commands)}", markup=False, emoji=False, soft_wrap=True)
+        _report(suite_dir, compared, console)
+        return DONE
     if arguments.plan:
         show_plan(_plan(suite, _summary(suite, arguments), command), suite_dir=suite_dir, console=console)
         return DONE
@@ -145,6 +159,8 @@ def _execute(arguments: Arguments, command: str) -> int:
     planned = _plan(suite, DataSummary.of(dataset), command)
     records = _train(planned, dataset, arguments, suite_dir, console)
     _report(suite_dir, compared, console)
+    if arguments.measure_selection_bias:
+        _say_what_was_not_measured(planned, suite_dir, console)
     elsewhere = len(planned.runs) - len(records)
     if elsewhere:
         raise HeldElsewhere(
@@ -251,7 +267,7 @@ def _train(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Pat
                 planned, suite_dir=suite_dir, environment=environment, resume=arguments.resume, fresh=arguments.fresh
             )
         for path in moved:
-            console.print(f"moved aside: {path}", soft_wrap=True)
+            console.print(f"moved aside: {path}", markup=False, emoji=False, soft_wrap=True)
         display = observing.enter_context(Display(planned.runs, console=console))
         stopper = observing.enter_context(Stopper())
         run = runner.run if workers == 1 else functools.partial(parallel.run, workers=workers)
@@ -267,27 +283,42 @@ def _train(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Pat
         )
 
 
-def _report(suite_dir: Path, compared: Path | None, console: Console) -> int:
-    from ablations import findings, overview, plan_file, report
+def _say_what_was_not_measured(planned: Plan, suite_dir: Path, console: Console) -> None:
+    """A run that was done before is not trained again for a diagnostic."""
+    from ablations.run_folder import RunFolder
+
+    without = sum(not RunFolder(suite_dir / "runs", config).diagnosed.read() for config in planned.runs)
+    if without:
+        console.print(
+            f"{without} of {len(planned.runs)} runs were trained without --measure-selection-bias; --fresh trains them "
+            "again",
+            soft_wrap=True,
+        )
+
+
+def _report(suite_dir: Path, compared: Path | None, console: Console) -> None:
+    from ablations import findings, overview, report
     from ablations.console import show_table
     from ablations.locks import Locks
 
-    plan_file.read_plan(suite_dir)  # a lock would make the folder of a suite that nobody has run
     with Locks(suite_dir).suite():
         written = report.write(suite_dir, compare_with=compared)
     plan = written.results.plan
     show_table(overview.summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
     if written.verdicts.reason:
-        console.print(f"no verdict: {written.verdicts.reason}", soft_wrap=True)
+        console.print(f"no verdict: {written.verdicts.reason}", markup=False, emoji=False, soft_wrap=True)
     else:
         title = f"top-1 error against {plan.baseline}"
         rows = findings.verdict_table(written.verdicts)
         show_table(
             ({name: text.strip("*") for name, text in row.items()} for row in rows), console=console, title=title
         )
-    console.print(f"report: {written.path} and {written.path.with_suffix('.html').name}", soft_wrap=True)
-    return DONE
+    pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
+    console.print(pages, markup=False, emoji=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    for ending in (signal.SIGINT, signal.SIGTERM):  # which could only add a traceback now
+        signal.signal(ending, signal.SIG_IGN)
+    sys.exit(exit_status)

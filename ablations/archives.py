@@ -92,24 +92,32 @@ def load_archive(name: str, data_dir: Path, *, download: bool) -> Dataset:
 
     Raises:
         DataMissing: if it is not there, and was not to be downloaded or could not be.
-        DataError: if it is not the official archive, or does not hold what that holds.
+        DataError: if it may not be read, is not the official archive, or does not hold what that holds.
         DiskFull: if there is no room to download it.
     """
     archive = ARCHIVES[name]
     path = data_dir / archive.file_name
-    if not path.is_file():
-        if not download:
-            raise DataMissing(_missing_message(name, archive, data_dir, reason="it was not downloaded yet"))
-        _download_once(name, archive, data_dir)
-    with path.open("rb") as file:
-        found = _md5(file)
-        if found != archive.md5:
-            raise DataError(
-                f"{path} is damaged: its MD5 is {found}, expected {archive.md5} ({path.stat().st_size:,} bytes of "
-                f"{archive.size_bytes:,}). Nothing was read from it; delete it to download it again."
-            )
-        file.seek(0)
-        return _read(name, archive, file)
+    try:
+        if not path.is_file():
+            if not download:
+                raise DataMissing(_missing_message(name, archive, data_dir, reason="it was not downloaded yet"))
+            _download_once(name, archive, data_dir)
+        with path.open("rb") as file:
+            return _verify_and_read(name, archive, file)
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(f"{path} cannot be read ({why}); correct --data-dir or the permissions there") from error
+
+
+def _verify_and_read(name: str, archive: Archive, file: BufferedReader) -> Dataset:
+    found = _md5(file)
+    if found != archive.md5:
+        raise DataError(
+            f"{file.name} is damaged: its MD5 is {found}, expected {archive.md5} ({file.tell():,} bytes of "
+            f"{archive.size_bytes:,}). Nothing was read from it; delete it to download it again."
+        )
+    file.seek(0)
+    return _read(name, archive, file)
 
 
 def _download_once(name: str, archive: Archive, data_dir: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .files import replacing
 logger = logging.getLogger(__name__)
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
-_NAME = re.compile(r"epoch-(\d{6})-([0-9a-f]{64})\.pt")
+_NAME = re.compile(r"epoch-([0-9]{6,})-([0-9a-f]{64})\.pt")
 _WEIGHTS = "weights"
 
 
@@ -30,8 +31,10 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
         path.unlink()
 
 
-def load_newest(folder: Path, *, at_most: int) -> tuple[int, dict[str, Any]] | None:
+def load_newest(folder: Path, *, at_most: int, keys: Collection[str] = ()) -> tuple[int, dict[str, Any]] | None:
     """The newest sound state, of at most `at_most` finished epochs, on the CPU, with their number; None without one.
+
+    A state is sound if its file is as it was saved, and it has all these `keys`.
 
     A damaged file is moved aside under a name that ends in ``.damaged``, and logged as a warning. States of later
     epochs, and what a killed process left half-written, are deleted: only one process works on a run.
@@ -48,9 +51,14 @@ def load_newest(folder: Path, *, at_most: int) -> tuple[int, dict[str, Any]] | N
             _set_aside(path, f"its SHA-256 is {found}, its name says another")
             continue
         try:
-            return epoch, torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # right checksum, but not a state: as useless as a damaged one
             _set_aside(path, f"it holds no training state: {type(error).__name__}")
+            continue
+        lacking = [key for key in keys if not isinstance(state, dict) or key not in state]
+        if not lacking:
+            return epoch, state
+        _set_aside(path, f"it holds no training state: {', '.join(lacking)} is missing")
     return None
 
 
@@ -123,4 +131,5 @@ def _epoch_and_sha256(path: Path) -> tuple[int, str]:
 def _newest_first(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+    states = (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(states, key=_epoch_and_sha256, reverse=True)

@@ -70,7 +70,7 @@ def _ten_times(results: Results) -> Conclusion:
 
 
 def _naive_no_better(compared: dict[str, Comparison], verdicts: Verdicts) -> Conclusion:
-    claim = f"naive has no better error than {BASELINE}"
+    claim = f"the error of naive is no lower than that of {BASELINE}"
     if "naive" not in compared:
         return _unknown(claim, verdicts)
     answers: dict[str, Answer] = {"better": "disagree", "worse": "agree", "equivalent": "agree"}

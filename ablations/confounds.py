@@ -74,8 +74,8 @@ def check(plan: Plan) -> None:
         can_be_declared = set(named) <= set(DECLARABLE)
         remedy = f", or declare it in the suite file: declared = [{names}]" if can_be_declared else ""
         raise ConfigError(
-            f"suite {plan.suite} varies {', '.join(plan.varies)}, but more than that differs: {listed}. Make it equal"
-            f"{remedy or '; data and subset cannot be declared'}"
+            f"suite {plan.suite} varies {', '.join(plan.varies) or 'nothing'}, but more than that differs: {listed}. "
+            f"Make it equal, name it in varies if it is the axis{remedy or '; data and subset can be neither'}"
         )
 
 

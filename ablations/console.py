@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from googlenet.counts import count_macs, count_params
 from googlenet.variants import AXES, RECONSTRUCTED, REFERENCE_CLASSES, REFERENCES, VARIANTS
@@ -28,10 +31,18 @@ PLAIN_WIDTH = 160  # where no terminal says how wide it is
 DRAWINGS_PER_SECOND = 10  # of a terminal; more often nothing is worked out for it
 
 
+class _Console(Console):
+    """One that falls silent when nobody reads it any more, as after ``| head``: the runs are worth more than that."""
+
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 def make_console() -> Console:
     """A console as wide as the terminal, or wide enough for every table where there is none."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    console = _Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else _Console(highlight=False, width=PLAIN_WIDTH)
 
 
 @dataclass
@@ -54,11 +65,34 @@ class _Shown:
         self.epoch_began = time.perf_counter()
 
 
+class _Forgiving:
+    """A text file that drops what cannot be written: on a full disk, to a pipe that was closed."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # the latter for a character that the encoding lacks, or a closed file
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class Display:
-    """Observer of a suite's events; use it as a context manager around the runner."""
+    """Observer of a suite's events; use it as a context manager around the runner.
+
+    What cannot be shown is left out inside, for the runs go on without anybody who watches.
+    """
 
     def __init__(self, configs: Sequence[RunConfig], *, console: Console) -> None:
         self._console = console
+        self._file = console.file
         self._live = console.is_terminal
         # The suite's bar counts multiply-adds, so that its time left weighs a run by its cost.
         self._work = {config.run_id: _work(config) for config in configs}
@@ -75,6 +109,7 @@ class Display:
         self._shown: dict[str, _Shown] = {}
 
     def __enter__(self) -> Display:
+        self._console.file = cast("IO[str]", _Forgiving(self._file))
         self._progress.start()
         return self
 
@@ -83,7 +118,10 @@ class Display:
     ) -> None:
         for shown in self._shown.values():
             self._progress.remove_task(shown.task)
-        self._progress.stop()
+        try:
+            self._progress.stop()
+        finally:
+            self._console.file = self._file
 
     @property
     def suite_fraction(self) -> float:
@@ -178,17 +216,17 @@ class Display:
             self._print(f"{place}: {_outcome(event.record)}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(Text(line), soft_wrap=True)
 
 
 def show_table(rows: Iterable[Mapping[str, str]], *, console: Console, title: str) -> None:
     """Print a table of text, the first column to the left and the others to the right."""
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=Text(title, style="table.title"), title_justify="left")  # a plain string would be markup
     for index, row in enumerate(rows):
         if index == 0:
             for place, column in enumerate(row):
-                shown.add_column(column, justify="right" if place else "left", overflow="fold")
-        shown.add_row(*row.values())
+                shown.add_column(Text(column), justify="right" if place else "left", overflow="fold")
+        shown.add_row(*map(Text, row.values()))
     console.print(shown)
 
 

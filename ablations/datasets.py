@@ -14,7 +14,7 @@ from googlenet.checks import check_choice, check_count
 
 from .archives import ARCHIVES, load_archive
 from .errors import ConfigError
-from .image_folder import load_folder
+from .image_folder import MAX_IMAGE_SIZE, load_folder
 from .splits import SPLIT_SEED, Dataset, Split, assemble
 
 DATASETS = ("digits", *ARCHIVES, "folder")
@@ -26,17 +26,18 @@ def load(name: str, data_dir: Path, *, image_size: int | None = None, download: 
     Args:
         name: one of `DATASETS`.
         data_dir: where archives are kept (cifar10, cifar100), or the tree to read (folder).
-        image_size: side to which a folder's images are resized; by default they must be 32x32.
+        image_size: side to which a folder's images are resized, at most 1024; by default they must be 32x32.
         download: whether a missing archive may be downloaded.
 
     Raises:
-        ConfigError: if the name is unknown, or `image_size` below 1 or given for a dataset whose size is fixed.
+        ConfigError: if the name is unknown, or `image_size` is not in 1 to 1024 or given for a dataset whose size is
+            fixed.
         DataMissing: if the data is not there.
-        DataError: if the data is damaged or has no usable images.
+        DataError: if the data is damaged, may not be read or has no usable images.
     """
     try:
         check_choice("dataset", name, DATASETS)
-        check_count("--image-size", 1 if image_size is None else image_size)
+        check_count("--image-size", 1 if image_size is None else image_size, high=MAX_IMAGE_SIZE)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if name == "folder":

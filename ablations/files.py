@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DiskFull
@@ -24,7 +25,8 @@ def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
     Raises:
         DiskFull: if the disk or a quota has no room for the file; the old one is unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of two machines, or containers, may have one number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -33,22 +35,27 @@ def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
         temporary.replace(path)
     except Exception as error:
         written = temporary.stat().st_size if temporary.is_file() else 0
-        temporary.unlink(missing_ok=True)  # before the free bytes are counted
+        _remove(temporary)  # before the free bytes are counted
         raise_if_full(error, path, needed_bytes=max(written, needed_bytes))
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file's content, whole or not at all.
+    """Replace the file's content, whole or not at all; what is not Unicode, as in odd paths, is written as escapes.
 
     Raises:
         DiskFull: if the disk or a quota has no room for it.
     """
-    content = text.encode("utf-8")
+    content = text.encode("utf-8", errors="backslashreplace")
     with replacing(path, needed_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):  # where it cannot be there either; the error that is being raised says more
+        temporary.unlink(missing_ok=True)
 
 
 def raise_if_full(error: Exception, path: Path, *, needed_bytes: int) -> None:

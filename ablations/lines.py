@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 
 class Lines(Generic[T]):
-    """The dataclass `kind`, one instance a line, in the file at `path`."""
+    """The dataclass `kind`, one instance a line, in the file at `path`.
 
-    def __init__(self, path: Path, kind: type[T]) -> None:
+    With `number`, which tells an entry's number, they have to be numbered 1, 2, 3 and so on.
+    """
+
+    def __init__(self, path: Path, kind: type[T], *, number: Callable[[T], int] | None = None) -> None:
         self.path = path
         self._kind = kind
+        self._number = number
         self._torn: bytes | None = None  # the torn line that was logged, as a file is read several times
 
     def append(self, entry: T) -> None:
@@ -48,7 +52,7 @@ class Lines(Generic[T]):
         A last line that a killed process left torn is dropped, and logged as a warning.
 
         Raises:
-            ConfigError: if any other line is damaged.
+            ConfigError: if any other line is damaged, or has another number than its place.
         """
         return tuple(self._entries()) if self.path.is_file() else ()
 
@@ -74,7 +78,13 @@ class Lines(Generic[T]):
                 data = parse_json(line)
             except ValueError as error:
                 raise ConfigError(f"{where} is damaged ({error}); --fresh moves the run aside") from error
-            yield from_plain(self._kind, data, where=where)
+            entry = from_plain(self._kind, data, where=where)
+            if self._number is not None and self._number(entry) != number:
+                raise ConfigError(
+                    f"{where} says that it is number {self._number(entry)}: lines are lost, doubled or out of order; "
+                    "--fresh moves the run aside"
+                )
+            yield entry
 
 
 def _line(entry: object) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import filelock
@@ -15,13 +17,19 @@ from .events import EpochDone, Event
 REPORT_PATIENCE_SECONDS = 300.0  # for another process to write its plan or report, which takes seconds
 
 
+@cache
+def _name_of(process: int) -> str:
+    """This process's name among all that share the file system; a number alone is another's too on another host."""
+    return uuid.uuid4().hex
+
+
 class Locks:
     """The locks of one suite, in ``<suite>/locks/``."""
 
     def __init__(self, suite_dir: Path) -> None:
         self._suite_dir = suite_dir
         self._folder = suite_dir / "locks"
-        self._own = self._folder / f"process-{os.getpid()}.lock"
+        self._own = self._folder / f"process-{_name_of(os.getpid())}.lock"
 
     @contextmanager
     def suite(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from . import cells, rankings, stats
+from . import cells, rankings
 from .cells import Cell
 from .document import Block, Section, Table, Text
 from .markdown import escape
@@ -34,7 +34,7 @@ def order_section(ranked: Rankings, agreement: Agreement | None) -> Section | No
 def _rank_rows(ranks: pd.DataFrame) -> list[dict[str, str]]:
     rows = []
     for _, row in ranks.sort_values("rank", kind="stable").iterrows():
-        bounds = None if pd.isna(row["rank_low"]) else stats.Interval(row["rank_low"], row["rank_high"])
+        low, high = row["rank_low"], row["rank_high"]
         best = row["best_probability"]
         rows.append(
             {
@@ -42,7 +42,7 @@ def _rank_rows(ranks: pd.DataFrame) -> list[dict[str, str]]:
                 "n": cells.count(row["n"]),
                 "top-1 error %": cells.percent(row["error"]),
                 "rank": Cell(f"{row['rank']:g}", row["rank"]),
-                "95 % of resamples": cells.interval(bounds, signed=False, scale=1, digits=0),
+                "95 % of resamples": Cell(cells.NONE) if pd.isna(low) else Cell(f"[{low:g}, {high:g}]", low),
                 "best in": Cell(cells.NONE) if pd.isna(best) else Cell(f"{100 * best:.0f} %", best),
             }
         )
@@ -71,7 +71,7 @@ def _epochs_text(by_epoch: pd.DataFrame) -> str:
     settled = rankings.settled_epoch(by_epoch)
     last = by_epoch.iloc[-1]
     if settled is None:
-        verdict = f"it never stays at {SETTLED_TAU:g} or above, and is {last['tau']:.2f} at the last"
+        verdict = f"it does not reach {SETTLED_TAU:g} and stay there; after the last it is {last['tau']:.2f}"
     elif settled < last["epoch"]:
         verdict = (
             f"it is {SETTLED_TAU:g} or above from epoch {settled} of {last['epoch']:.0f} on: the order was settled by "
@@ -94,12 +94,12 @@ def _epochs_text(by_epoch: pd.DataFrame) -> str:
 def _agreement_text(agreement: Agreement) -> str:
     other = escape(agreement.other)
     if agreement.reason:
-        return f"**Other data.** No comparison with the order of {other}: {escape(agreement.reason)}."
+        return f"**Other suite.** No comparison with the order of {other}: {escape(agreement.reason)}."
     if math.isnan(agreement.tau):
-        return f"**Other data.** No comparison with the order of {other}: in one suite all tie."
+        return f"**Other suite.** No comparison with the order of {other}: in one suite all tie."
     interval = cells.interval(agreement.interval, scale=1, signed=True) if agreement.interval else "none with one seed"
     return (
-        f"**Other data.** Kendall's tau between the orders of {len(agreement.variants)} variants in this suite and in "
+        f"**Other suite.** Kendall's tau between the orders of {len(agreement.variants)} variants in this suite and in "
         f"{other}: {agreement.tau:+.2f}, 95 % interval {interval} over {agreement.seeds[0]} and {agreement.seeds[1]} "
         f"seeds, p {cells.p_value(agreement.p)}. At 1 either suite predicts the other's order, at 0 neither does."
     )

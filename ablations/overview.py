@@ -26,7 +26,9 @@ def provenance_section(results: Results) -> Section:
     plan, runs = results.plan, results.runs
     done, data = results.done, plan.data
     train_images = _unique(done["train_images"].dropna().astype(int))
-    trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{data.train_images:,}"
+    planned = plan.runs[0].limit_train or data.train_images
+    trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{planned:,}"
+    diagnosed = ", and noted after every epoch for the diagnostic of selection bias" if _diagnosed(results) else ""
     against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
     rows = {
         "Command": commands(plan.commands),
@@ -34,7 +36,7 @@ def provenance_section(results: Results) -> Section:
         "n": f"{len(done)} of {len(runs)} planned runs done, {_seed_counts(results.summary)}",
         "Dataset": (
             f"{escape(data.title)}: {data.num_classes} classes, {data.image_size}x{data.image_size} pixels, trained on "
-            f"{trained_on} of {data.train_images:,} images, tested {_accesses(done)} on {data.test_images:,}"
+            f"{trained_on} of {data.train_images:,} images, tested {_accesses(done)} on {data.test_images:,}{diagnosed}"
         ),
         "Data fingerprint (SHA-256)": f"`{data.fingerprint}`",
         "Recipe": describe_recipe(plan.recipe),
@@ -215,8 +217,9 @@ def _notes(results: Results) -> list[Text]:
         )
     if results.other_runs:
         notes.append(
-            f"**Other runs.** runs/ holds {results.other_runs} more, of other data, recipe, subset, width or "
-            "architectures, which do not belong in this table. The command that made them brings their report back."
+            f"**Other runs.** runs/ holds {results.other_runs} more, of earlier commands. Those that differ in variant "
+            "or seed only join this table when a command names them (--variants, --seeds); those of other data, "
+            "recipe, subset or width come back with the command that made them."
         )
     untimed = list(runs[runs["timing_valid"].eq(False)]["run_id"])
     if untimed:
@@ -271,6 +274,10 @@ def _published_rows(summary: pd.DataFrame, table: pd.DataFrame) -> list[dict[str
 def _accesses(done: pd.DataFrame) -> str:
     counts = sorted({int(count) for count in done["test_accesses"].dropna()})
     return {(): "once", (1,): "once"}.get(tuple(counts), f"{' or '.join(map(str, counts))} times")
+
+
+def _diagnosed(results: Results) -> bool:
+    return len(results.epochs) > 0 and bool(results.epochs["test_error"].notna().any())
 
 
 def _hardware(done: pd.DataFrame) -> str:

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 import torch
@@ -30,6 +32,7 @@ from .splits import Dataset
 
 STEP_INTERVAL_SECONDS = 0.2  # between two messages on a run's steps
 STOP_SECONDS = 20.0  # that a worker has, once told to stop, to write its record
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)  # that stop a suite
 
 
 class _Job(NamedTuple):
@@ -145,8 +148,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_train_all, args=(theirs, work), daemon=True)
-        with _ctrl_c_ignored():
-            self.process.start()
+        self.process.start()
         theirs.close()
 
     def give(self, config: RunConfig) -> None:
@@ -164,19 +166,26 @@ class _Worker:
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which reaches every process of the terminal.
+def _signals_held() -> Iterator[None]:
+    """What stops a suite waits until the end of the block; a process started inside begins with it blocked.
 
-    The parent alone answers it, and stops its workers by SIGTERM.
+    So none is lost, no process is left half started, and none dies of one before it can answer.
     """
-    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # whose own start would unblock them
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # the only one where handlers can be set
+        # What this thread blocks still reaches the others, and Python then calls the handler in this one.
+        handlers = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)  # pending, like those that came to this thread
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
@@ -185,7 +194,8 @@ def _staff(work: _Work) -> Iterator[Callable[[], _Worker]]:
     hired: list[_Worker] = []
 
     def hire() -> _Worker:
-        hired.append(_Worker(work))
+        with _signals_held():  # between a worker's start and its entry too
+            hired.append(_Worker(work))
         return hired[-1]
 
     try:
@@ -218,11 +228,12 @@ def _save_death(config: RunConfig, worker: _Worker, work: _Work) -> RunRecord:
 
 def _train_all(connection: Connection, work: _Work) -> None:
     """A worker's life: receive a run, train it, send its events and its record; until told to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    torch.set_num_threads(work.threads)
-    commit()  # is that of the code as it was when the process began
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # reaches every process of a terminal; the parent answers it
+    signal.signal(signal.SIGTERM, _stop)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        torch.set_num_threads(work.threads)
+        commit()  # is that of the code as it was when the process began
         while True:
             config: RunConfig = connection.recv()
             with Locks(work.suite_dir).run(config.run_id) as mine:
@@ -235,6 +246,12 @@ def _train_all(connection: Connection, work: _Work) -> None:
             connection.send(error)
     except (KeyboardInterrupt, EOFError):  # told to stop, or the parent is gone
         return
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Stop the worker; what it then saves is not disturbed by a second signal, for which the parent waits a while."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _train(config: RunConfig, work: _Work, connection: Connection) -> RunRecord | _Dead:

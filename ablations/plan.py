@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
+from googlenet.checks import check_count, check_range, shown
 from googlenet.counts import count_macs, count_params
 
 from .archives import ARCHIVES, SIDE
@@ -28,6 +30,16 @@ class DataSummary:
     image_size: int
     train_images: int
     test_images: int
+
+    def __post_init__(self) -> None:
+        check_count("data: num_classes", self.num_classes, low=2)
+        for name in ("image_size", "train_images", "test_images"):
+            check_count(f"data: {name}", getattr(self, name))
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ValueError(
+                f"data: class_names has {len(self.class_names)} names for {self.num_classes} classes; run the suite "
+                "again to replace the plan"
+            )
 
     @staticmethod
     def of(dataset: Dataset) -> DataSummary:
@@ -68,6 +80,10 @@ class FullSize:
     params: int
     macs: int
 
+    def __post_init__(self) -> None:
+        for name in ("image_size", "params", "macs"):
+            check_count(f"full_size of {shown(self.variant)}: {name}", getattr(self, name))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -93,6 +109,16 @@ class Plan:
         if not self.runs or uncounted:
             lacking = f"full_size of {', '.join(sorted(uncounted))}" if uncounted else "runs"
             raise ValueError(f"the plan has no {lacking}; run the suite again to replace it")
+        for what, keys in (
+            ("runs", [(run.architecture.name, run.seed) for run in self.runs]),
+            ("full_size", [size.variant for size in self.full_size]),
+        ):
+            if len(set(keys)) < len(keys):
+                raise ValueError(f"the plan has an entry of {what} twice; run the suite again to replace it")
+        check_range("margin", self.margin, low=0, high=0.5, open_low=True)
+        check_range("width", self.width, low=0, high=16, open_low=True)
+        if self.limit_train is not None:
+            check_count("limit_train", self.limit_train)
 
     def changes_since(self, earlier: Plan) -> list[str]:
         """What keeps the two plans' runs out of one table, a line a value that differs."""
@@ -100,10 +126,20 @@ class Plan:
         for field in COMPARABLE:
             then, now = getattr(earlier, field), getattr(self, field)
             if is_dataclass(now):
-                pairs = ((part.name, getattr(then, part.name), getattr(now, part.name)) for part in fields(now))
-                changes += [f"{field}.{name} was {old!r} and is {new!r}" for name, old, new in pairs if old != new]
+                changes += [f"{field}.{change}" for change in _field_changes(then, now)]
             elif then != now:
-                changes.append(f"{field} was {then!r} and is {now!r}")
+                changes.append(f"{field} was {shown(then)} and is {shown(now)}")
+        return changes
+
+    def variant_changes_since(self, earlier: Plan) -> list[str]:
+        """What another architecture or recipe is behind the name of a variant of both plans, a line a value."""
+        before = {run.architecture.name: run for run in earlier.runs}
+        changes = []
+        for name, run in {run.architecture.name: run for run in self.runs}.items():
+            if name in before:
+                parts = _field_changes(before[name].architecture, run.architecture)
+                parts += [f"recipe.{change}" for change in _field_changes(before[name].recipe, run.recipe)]
+                changes += [f"variant {name}: {change}" for change in parts]
         return changes
 
     def joined(self, earlier: Plan) -> Plan:
@@ -135,6 +171,12 @@ class Plan:
             runs=(*self.runs, *kept),
             full_size=(*self.full_size, *sizes),
         )
+
+
+def _field_changes(then: Any, now: Any) -> list[str]:
+    """The fields that differ between two of a dataclass, with both values."""
+    pairs = ((part.name, getattr(then, part.name), getattr(now, part.name)) for part in fields(now))
+    return [f"{name} was {shown(old)} and is {shown(new)}" for name, old, new in pairs if old != new]
 
 
 def make(suite: Suite, *, data: DataSummary, command: str) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,28 @@ from .errors import ConfigError
 from .plan import SCHEMA, Plan
 from .schema import from_plain, parse_json, to_plain
 
+logger = logging.getLogger(__name__)
+
 PLAN_FILE = "plan.json"
 
 
-def earlier_plan(suite_dir: Path) -> Plan | None:
-    """The plan that is there; None if there is none, or one of another version, which is replaced."""
+def earlier_plan(suite_dir: Path, *, resume: bool = False) -> Plan | None:
+    """The plan that is there; None if there is none, or one that this version cannot read, which is logged.
+
+    Raises:
+        ConfigError: with `resume`, if this version cannot read it.
+    """
+    if not (suite_dir / PLAN_FILE).exists():
+        return None
     try:
         return read_plan(suite_dir)
-    except ConfigError:
+    except ConfigError as error:
+        if resume:
+            raise ConfigError(
+                f"--resume: the earlier plan cannot be read, so nothing shows that its settings are these: {error}. "
+                "Without --resume it is replaced, and --fresh starts these runs afresh too"
+            ) from error
+        logger.warning("the earlier plan could not be read and is replaced: %s", error)
         return None
 
 

@@ -26,27 +26,34 @@ def prepare(
     where they are. Hold the lock of the suite around it.
 
     Raises:
-        ConfigError: if runs do not belong in one table, or with `resume` if settings or data have changed.
+        ConfigError: if runs do not belong in one table, or with `resume` if settings, variants or data have changed,
+            or if the earlier plan cannot be read.
         HeldElsewhere: if another process trains a run that is to start afresh.
     """
-    earlier = plan_file.earlier_plan(suite_dir)
-    changes = planned.changes_since(earlier) if earlier else []
-    if resume and changes:
-        raise ConfigError(
-            f"--resume: the runs in {suite_dir} are others: {'; '.join(changes)}. Without --resume both are kept, and "
-            "--fresh moves the earlier ones aside"
-        )
-    reported = planned.joined(earlier) if earlier and not changes else planned
+    earlier = plan_file.earlier_plan(suite_dir, resume=resume)
+    if resume and earlier:
+        _refuse_changes(planned, earlier, suite_dir=suite_dir)
+    reported = planned.joined(earlier) if earlier else planned
     confounds.check(reported)
     replaced = planned.runs if fresh else ()
-    if fresh and earlier and changes:
-        replaced = tuple(dict.fromkeys((*planned.runs, *earlier.runs)))
+    if fresh and earlier:
+        own = set(reported.runs)
+        replaced = (*planned.runs, *(config for config in earlier.runs if config not in own))
     left = set(reported.runs) - set(replaced)
     kept = [config for config in reported.runs if config in left]
     confounds.check_versions(reported, records=_records(kept, suite_dir=suite_dir), environment=environment)
     moved = set_aside(replaced, suite_dir=suite_dir)
     plan_file.write_plan(suite_dir, reported)
     return moved
+
+
+def _refuse_changes(planned: Plan, earlier: Plan, *, suite_dir: Path) -> None:
+    changes = planned.changes_since(earlier) or planned.variant_changes_since(earlier)
+    if changes:
+        raise ConfigError(
+            f"--resume: the runs in {suite_dir} are others: {'; '.join(changes)}. Without --resume both are kept, and "
+            "--fresh moves the earlier ones aside"
+        )
 
 
 def set_aside(configs: Sequence[RunConfig], *, suite_dir: Path) -> list[Path]:

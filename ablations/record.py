@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from googlenet.checks import check_choice, check_count
+from googlenet.checks import MAX_COUNT, check_choice, check_count, check_range
 
 from .config import RunConfig
 from .environment import Environment
 
 SCHEMA = 3
+MAX_LOSS = 1e39  # beyond what single precision holds
+MAX_SECONDS = 1e10  # three centuries
 Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 
 
@@ -25,6 +27,26 @@ class Epoch:
     train_seconds: float
     eval_seconds: float
 
+    def __post_init__(self) -> None:
+        # Comparisons first: a report reads a hundred thousand of these.
+        if not (
+            1 <= self.epoch <= MAX_COUNT
+            and -MAX_LOSS <= self.train_loss <= MAX_LOSS
+            and 0 <= self.train_error <= 1
+            and (self.validation_error is None or 0 <= self.validation_error <= 1)
+            and 0 <= self.train_seconds <= MAX_SECONDS
+            and 0 <= self.eval_seconds <= MAX_SECONDS
+        ):
+            self._refuse()
+
+    def _refuse(self) -> None:
+        check_count("epoch", self.epoch)
+        check_range("train_loss", self.train_loss, low=-MAX_LOSS, high=MAX_LOSS)
+        check_range("train_error", self.train_error, low=0, high=1)
+        if self.validation_error is not None:
+            check_range("validation_error", self.validation_error, low=0, high=1)
+        _check_seconds(self, "train_seconds", "eval_seconds")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosedEpoch:
@@ -35,6 +57,7 @@ class DiagnosedEpoch:
     top1_wrong: int
 
     def __post_init__(self) -> None:
+        check_count("epoch", self.epoch)
         check_count("images", self.images)
         check_count("top1_wrong", self.top1_wrong, low=0, high=self.images)
 
@@ -52,6 +75,7 @@ class TestResult:
     top5_wrong: int | None
 
     def __post_init__(self) -> None:
+        check_count("test's epoch", self.epoch)
         check_count("images", self.images)
         check_count("top1_wrong", self.top1_wrong, low=0, high=self.images)
         if self.top5_wrong is not None:
@@ -82,6 +106,12 @@ class Costs:
     activations: int
     peak_memory_bytes: int | None
 
+    def __post_init__(self) -> None:
+        for name in ("params", "macs", "flops", "activations"):
+            check_count(name, getattr(self, name))
+        if self.peak_memory_bytes is not None:
+            check_count("peak_memory_bytes", self.peak_memory_bytes, low=0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
@@ -96,12 +126,19 @@ class Times:
     eval_seconds: float
     timing_valid: bool
 
+    def __post_init__(self) -> None:
+        _check_seconds(self, "startup_seconds", "compile_seconds", "train_seconds", "eval_seconds")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """All that is known of one run; `train_images`, `test`, `costs` and `times` only if its status is "done".
 
-    `test_accesses` is how often the run read the test images for its result.
+    `test_accesses` is how often the run read the test images for its result: once, if it is done. Epochs are numbered
+    from 1, and those of a run that is done are all that its recipe has.
+
+    Raises:
+        ValueError: on construction, naming what cannot be.
     """
 
     schema: int
@@ -119,7 +156,31 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         check_choice("status", self.status, get_args(Status))
+        check_count("test_accesses", self.test_accesses, low=0)
+        check_count("threads", self.environment.threads)
+        if self.train_images is not None:
+            check_count("train_images", self.train_images)
+        planned = self.config.recipe.epochs
+        check_count("the number of epochs", len(self.epochs), low=0, high=planned)
+        for number, epoch in enumerate(self.epochs, start=1):
+            if epoch.epoch != number:
+                raise ValueError(f"epochs: number {number} says that it is {epoch.epoch}; train the run again")
         if self.status == "done":
-            for name in ("train_images", "test", "costs", "times"):
-                if getattr(self, name) is None:
-                    raise ValueError(f"status is 'done', but {name} is missing; train the run again")
+            self._check_done(planned)
+
+    def _check_done(self, planned: int) -> None:
+        for name in ("train_images", "test", "costs", "times"):
+            if getattr(self, name) is None:
+                raise ValueError(f"status is 'done', but {name} is missing; train the run again")
+        if len(self.epochs) != planned:
+            raise ValueError(
+                f"status is 'done', but there are {len(self.epochs)} of {planned} epochs; train the run again"
+            )
+        check_count("test_accesses of a run that is done", self.test_accesses, low=1, high=1)
+        if self.test is not None:
+            check_count("test's epoch", self.test.epoch, high=planned)
+
+
+def _check_seconds(holder: object, *names: str) -> None:
+    for name in names:
+        check_range(name, getattr(holder, name), low=0, high=MAX_SECONDS)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from googlenet.checks import shown
 
 from . import files, predictions
 from .config import RunConfig
@@ -14,6 +18,8 @@ from .predictions import Predictions
 from .record import SCHEMA, DiagnosedEpoch, Epoch, RunRecord
 from .schema import from_plain, parse_json, to_plain
 
+SHOWN_CHANGES = 3  # in a message
+
 
 class RunFolder:
     """The folder of one run. ``result.json`` is written last: it is the commit mark."""
@@ -22,7 +28,7 @@ class RunFolder:
         self.path = runs / config.run_id
         self.config = config
         self.checkpoints = self.path / "checkpoint"
-        self.epochs = Lines(self.path / "metrics.jsonl", Epoch)
+        self.epochs = Lines(self.path / "metrics.jsonl", Epoch, number=attrgetter("epoch"))
         self.diagnosed = Lines(self.path / "selection_bias.jsonl", DiagnosedEpoch)
         self._predictions = self.path / predictions.FILE_NAME
 
@@ -35,14 +41,9 @@ class RunFolder:
         path, own = self.path / "config.json", to_plain(self.config)
         there = _read_json(path) if path.is_file() else own
         if isinstance(there, dict) and there != own:
-            changes = [
-                f"{name} was {there.get(name)!r} and is {value!r}"
-                for name, value in own.items()
-                if there.get(name) != value
-            ]
             raise ConfigError(
-                f"{self.path} belongs to another configuration: {'; '.join(changes) or 'it has more keys'}. --fresh "
-                "moves it aside and starts afresh"
+                f"{self.path} belongs to another configuration: {_differences(there, own)}. --fresh moves it aside "
+                "and starts afresh"
             )
         files.write_text(path, _json(self.config))
 
@@ -88,7 +89,7 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
     """Read a ``result.json``; its configuration becomes `expected` itself where it is equal, which is the quicker way.
 
     Raises:
-        ConfigError: if the file is no record, or one of another schema.
+        ConfigError: if the file is no record, one of another schema, or that of another run than `expected`.
     """
     try:
         data = parse_json(path.read_text(encoding="utf-8"))
@@ -104,13 +105,41 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
         )
     if expected is not None and data.get("config") == to_plain(expected):
         data["config"] = expected
-    return from_plain(RunRecord, data, where=str(path))
+    record = from_plain(RunRecord, data, where=str(path))
+    if expected is not None:
+        _check_run(record, expected, path=path)
+    return record
+
+
+def _check_run(record: RunRecord, expected: RunConfig, *, path: Path) -> None:
+    found: dict[str, Any] = {"run_id": record.run_id}
+    own: dict[str, Any] = {"run_id": expected.run_id}
+    if record.config is not expected and record.config != expected:
+        found, own = found | to_plain(record.config), own | to_plain(expected)
+    if found != own:
+        raise ConfigError(
+            f"{path} belongs to another run: {_differences(found, own)}. --fresh moves it aside and trains the run anew"
+        )
+
+
+def _differences(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """The first few values that differ, those of tables by their key; values that are missing come last."""
+    changes = []
+    for name, value in sorted(own.items(), key=lambda item: item[0] not in there):
+        then = there.get(name)
+        if isinstance(value, dict) and isinstance(then, dict):
+            pairs = [(f"{name}.{key}", then.get(key), part) for key, part in value.items()]
+        else:
+            pairs = [(name, then, value)]
+        changes += [f"{key} was {shown(old)} and is {shown(new)}" for key, old, new in pairs if old != new]
+    more = f"; {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
+    return "; ".join(changes[:SHOWN_CHANGES]) + more or "it has more keys"
 
 
 def _read_json(path: Path) -> Any:
     """The file's content; None where it is damaged, which costs nothing here."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from .events import EpochDone, Event, StepDone, TrainingStarted, ignore
 from .loader import Loader
 from .record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
 from .run_folder import RunFolder
+from .schema import from_plain, parse_json
 from .splits import Dataset, SealedTest, hold_out, limit
 
 
@@ -125,6 +127,22 @@ def train(
         peak_memory=peak_memory,
         environment=devices.environment(device, engine=engine, deterministic=deterministic),
     )
+
+
+def load_trained(run: Path) -> GoogLeNet:
+    """The network that a finished run trained, from its folder, on the CPU in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if the run has not finished.
+        ValueError: if the file of weights is damaged.
+        ConfigError: if the run's configuration is.
+    """
+    weights = checkpoint.load_weights(run / "checkpoint")
+    where = run / "config.json"
+    config = from_plain(RunConfig, parse_json(where.read_text(encoding="utf-8")), where=str(where))
+    model = build(config.architecture, num_classes=config.num_classes)
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def make_model(arch: Architecture, *, num_classes: int, seed: int, device: torch.device) -> GoogLeNet:
@@ -247,7 +265,8 @@ def _resume(folder: RunFolder, trainer: Trainer) -> tuple[list[Epoch], Chosen | 
     """Load the newest checkpoint whose epochs were recorded, and return them; the run's folder then says the same."""
     folder.claim()
     recorded = folder.epochs.read()
-    found = checkpoint.load_newest(folder.checkpoints, at_most=len(recorded))
+    keys = ("model", "optimizer", "chosen")
+    found = checkpoint.load_newest(folder.checkpoints, at_most=len(recorded), keys=keys)
     number, state = found or (0, None)
     folder.rewind(epochs=number, finished=number == trainer.recipe.epochs)
     if state is None:

@@ -118,6 +118,26 @@ def test_the_two_newest_states_are_kept(tmp_path: Path) -> None:
         assert [int(name[6:12]) for name in names(tmp_path)] == list(range(max(1, epoch - 1), epoch + 1))
 
 
+def test_states_beyond_a_million_epochs_are_found_and_forgotten_by_number(tmp_path: Path) -> None:
+    for epoch in (999_998, 999_999, 1_000_000, 1_000_001):
+        checkpoint.save(tmp_path, small_state(epoch), epoch=epoch)
+        found = checkpoint.load_newest(tmp_path, at_most=2_000_000)
+        assert found is not None and found[0] == epoch
+        assert len(names(tmp_path)) <= 2
+    assert [name.split("-")[1] for name in names(tmp_path)] == ["1000000", "1000001"]
+    checkpoint.discard_states(tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("state", [{"model": {}}, [1], {}], ids=["part", "list", "empty"])
+def test_a_state_without_a_key_that_is_needed_is_moved_aside(state: Any, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, small_state(1), epoch=1)
+    checkpoint.save(tmp_path, state, epoch=2)
+    found = checkpoint.load_newest(tmp_path, at_most=99, keys=("model", "optimizer"))
+    assert found is not None and found[0] == 1
+    assert sorted(Path(name).suffix for name in names(tmp_path)) == [".damaged", ".pt"]
+
+
 def test_a_states_name_holds_its_sha256(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, small_state(1), epoch=1)
     path = file_of(tmp_path, "epoch-000001")

@@ -296,7 +296,7 @@ def test_runs_of_one_variant_that_differ_are_refused_too() -> None:
 def test_a_refusal_asks_for_no_line_that_a_suite_file_may_not_have() -> None:
     whole = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     message = refusal(changed(whole, fingerprint="cd" * 32))
-    assert "declared = " not in message and "data and subset cannot be declared" in message
+    assert "declared = " not in message and "data and subset can be neither" in message
 
 
 def test_the_line_that_a_refusal_asks_for_keeps_what_is_declared(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from made_records import failed, make_plan, make_record
 from rich.console import Console
 
-from ablations.console import Display
+from ablations.console import Display, make_console, show_plan, show_table
 from ablations.events import EpochDone, RunEnded, RunStarted, StepDone, TrainingStarted
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
@@ -119,3 +122,88 @@ def test_a_terminal_shows_runs_side_by_side_until_they_end() -> None:
     for said in (FIRST, SECOND, "epoch 4/5", "loss 1.234", "epoch 1/5", "loss 0.987"):
         assert said in both
     assert SECOND in one and FIRST not in one
+
+
+class Unwritable(io.StringIO):
+    """A log on a full disk, or a pipe that nobody reads any more."""
+
+    def __init__(self, error: Exception, *, at: str) -> None:
+        super().__init__()
+        self.error, self.at, self.tried = error, at, 0
+
+    def write(self, text: str) -> int:
+        return self._fail("write") or len(text)
+
+    def flush(self) -> None:
+        self._fail("flush")
+
+    def _fail(self, what: str) -> int:
+        if what == self.at:
+            self.tried += 1
+            raise self.error
+        return 0
+
+
+@pytest.mark.parametrize("at", ["write", "flush"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ValueError("closed"),
+    ],
+    ids=["full", "pipe", "closed"],
+)
+def test_what_cannot_be_shown_stops_no_run(error: Exception, terminal: bool, at: str) -> None:
+    file = Unwritable(error, at=at)
+    console = Console(file=file, force_terminal=terminal, width=160)
+    with Display(PLAN.runs, console=console) as display:
+        side_by_side(display)
+        display.refresh()
+        for position, config in enumerate(PLAN.runs, start=1):
+            record = make_record(config, wrong=1)
+            display.on_event(RunEnded(record=record, position=position, total=2, skipped=False))
+        assert display.suite_fraction > 0
+    assert file.tried > 0
+    assert console.file is file, "what is printed after the runs is the result, and its failure counts"
+
+
+def test_the_log_goes_on_once_there_is_space_again() -> None:
+    file = Unwritable(OSError(errno.ENOSPC, "No space left on device"), at="flush")
+    with Display(PLAN.runs, console=Console(file=file, width=160)) as display:
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        file.at, file.write = "", lambda text: io.StringIO.write(file, text)
+        display.on_event(RunStarted(config=PLAN.runs[1], position=2, total=2))
+    assert file.getvalue() == f"[2/2] {SECOND}\n"
+
+
+BRACKETS = ("r[red]x", "r[/x]", "[bold]", ":smile:", "back\\")
+
+
+@pytest.mark.parametrize("text", BRACKETS)
+def test_brackets_in_a_table_are_text(text: str) -> None:
+    stream = io.StringIO()
+    show_table([{text: f"cell {text}"}], console=Console(file=stream, width=80, highlight=False), title=f"of {text}")
+    title, _, header, _, row, _ = stream.getvalue().splitlines()
+    assert title.rstrip() == f"of {text}"
+    assert header.strip("┃ ") == text
+    assert row.strip("│ ") == f"cell {text}"
+
+
+@pytest.mark.parametrize("text", BRACKETS)
+def test_brackets_in_the_folder_of_a_plan_are_text(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    show_plan(PLAN, suite_dir=Path(text) / "digits", console=make_console())
+    assert stream.getvalue().startswith(f"plan of suite digits, in {Path(text) / 'digits'}")
+
+
+@pytest.mark.parametrize("text", BRACKETS)
+def test_brackets_in_a_runs_message_are_text(text: str) -> None:
+    stream = io.StringIO()
+    record = failed(make_record(PLAN.runs[0], wrong=1), status="failed", message=f"no {text} there")
+    with Display(PLAN.runs, console=Console(file=stream, width=160)) as display:
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        display.on_event(RunEnded(record=record, position=1, total=2, skipped=False))
+    assert stream.getvalue().splitlines()[-1] == f"[1/2] {FIRST}: failed: no {text} there"

@@ -128,3 +128,26 @@ def test_two_writers_do_not_share_a_temporary_file(tmp_path: Path) -> None:
         assert run.stdout.strip() != temporary.name
         assert path.read_text() == "theirs"
     assert path.read_text() == "ours"
+
+
+def test_what_is_no_unicode_is_written_as_an_escape(tmp_path: Path) -> None:
+    write_text(tmp_path / "report.md", os.fsdecode(b"a\xff"))
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == "a\\udcff"
+
+
+def test_two_writers_of_one_file_never_share_a_temporary_one(tmp_path: Path) -> None:
+    # Processes of two containers may have one number, as these two have.
+    path = tmp_path / "report.md"
+    with replacing(path) as ours, replacing(path) as theirs:
+        ours.write_text("ours")
+        theirs.write_text("theirs")
+        assert ours.read_text() == "ours"
+    assert path.read_text() == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file")
+    with pytest.raises(OSError) as raised, replacing(tmp_path / "folder" / "report.md"):
+        pass
+    assert raised.value.errno in (errno.ENOTDIR, errno.EEXIST) and "folder" in str(raised.value.filename)

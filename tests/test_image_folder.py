@@ -128,10 +128,17 @@ def test_an_image_of_another_size_needs_an_image_size(tree: Path) -> None:
     assert caught.value.exit_status == 4
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_an_impossible_image_size_is_refused(tree: Path, size: int) -> None:
-    with pytest.raises(ConfigError, match=f"{size}"):
+@pytest.mark.parametrize(
+    ("size", "allowed"), [(0, "at least 1"), (-1, "at least 1"), (1025, "at most 1024"), (10**10, "at most 1024")]
+)
+def test_an_impossible_image_size_is_refused(tree: Path, size: int, allowed: str) -> None:
+    with pytest.raises(ConfigError, match=f"--image-size is {size}; it must be a whole number of {allowed}$"):
         datasets.load("folder", tree, image_size=size)
+
+
+def test_the_largest_image_size_is_not_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataMissing):
+        datasets.load("folder", tmp_path, image_size=1024)
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
@@ -223,6 +230,50 @@ def test_a_change_in_the_folder_is_noticed(tree: Path, change: Callable[[Path], 
     after = datasets.load("folder", tree)
     assert_is_image_folder(after, tree)
     assert after.fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "alter"),
+    [
+        ("train_labels", lambda labels: labels + 1),
+        ("train_labels", lambda labels: labels - 1),
+        ("train_labels", lambda labels: labels[::-1]),
+        ("test_labels", lambda labels: labels.astype(np.float64)),
+        ("test_labels", lambda labels: labels[:-1]),
+        ("train_images", lambda images: images.astype(np.float32)),
+        ("train_images", lambda images: images[:-1]),
+        ("train_images", lambda images: images[:, :16, :16]),
+        ("test_images", lambda images: images[..., 0]),
+        ("test_images", lambda images: images.reshape(len(images), 3, 32, 32)),
+    ],
+)
+def test_a_cache_of_other_arrays_is_decoded_anew(
+    tree: Path, name: str, alter: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    first = datasets.load("folder", tree)
+    (cache,) = tree.glob(".decoded-*.npz")
+    with np.load(cache, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    before = arrays[name]
+    with cache.open("wb") as file:
+        np.savez(file, allow_pickle=False, **(arrays | {name: alter(before)}))
+    assert datasets.load("folder", tree).fingerprint == first.fingerprint
+    after = np.load(cache, allow_pickle=False)[name]
+    assert after.dtype == before.dtype and np.array_equal(after, before)
+
+
+def test_a_pipe_in_the_caches_place_is_not_opened(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = datasets.load("folder", tree)
+    (cache,) = tree.glob(".decoded-*.npz")
+    cache.unlink()
+    os.mkfifo(cache)
+    other_end = os.open(cache, os.O_RDWR)  # lest whoever opens it waits
+    monkeypatch.setattr(np, "load", lambda *given, **options: pytest.fail("opened"))
+    try:
+        assert datasets.load("folder", tree).fingerprint == first.fingerprint
+    finally:
+        os.close(other_end)
+    assert cache.is_file()
 
 
 def save_array(path: Path) -> None:
@@ -337,3 +388,107 @@ def test_unusable_classes_are_refused(tree: Path, spoil: Callable[[Path], None],
         datasets.load("folder", tree)
     assert str(tree) in str(caught.value)
     assert caught.value.exit_status == 4
+
+
+def test_a_pipe_among_the_images_is_named_and_not_opened(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tree / "train" / "ant" / "x.png"
+    os.mkfifo(pipe)
+    decode_nothing(monkeypatch)
+    with pytest.raises(DataError) as caught:
+        datasets.load("folder", tree)
+    assert str(caught.value) == f"{pipe} is no regular file; replace or remove it"
+
+
+@pytest.mark.parametrize("link", ["train/self", "train/ant/self.png", "train/ant/self", "test/ant/x.png"])
+def test_a_link_to_itself_is_named(tree: Path, link: str) -> None:
+    path = tree / link
+    path.symlink_to(path.name)
+    with pytest.raises(DataError, match=r"cannot be read \(.*\); correct its name, permissions or link") as caught:
+        datasets.load("folder", tree)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_split_that_is_a_link_to_itself_is_named(tree: Path) -> None:
+    shutil.rmtree(tree / "train")
+    (tree / "train").symlink_to("train")
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        datasets.load("folder", tree)
+    assert str(caught.value).startswith(str(tree / "train"))
+
+
+@pytest.mark.parametrize("target", [".", "../ant", "deep", "../../../photos/train/ant/deep"])
+def test_a_link_to_a_folder_that_its_class_has_already_is_named(tree: Path, target: str) -> None:
+    (tree / "train" / "ant" / "deep").mkdir()
+    link = tree / "train" / "ant" / "loop"
+    link.symlink_to(target)
+    with pytest.raises(DataError, match="are one folder, whose images would count twice; remove the link") as caught:
+        datasets.load("folder", tree)
+    assert str(link) in str(caught.value) and str(link.resolve()) in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["train", "test", "test/bee", "train/ant/deep"])
+def test_a_folder_that_may_not_be_read_is_named(tree: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "train" / "ant" / "deep").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:  # root may read anything, so permissions alone would not do
+        if str(path) == str(tree / folder):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError) as caught:
+        datasets.load("folder", tree)
+    said = "cannot be read (Permission denied); correct its name, permissions or link, or remove it"
+    assert (str(caught.value), caught.value.exit_status) == (f"{tree / folder} {said}", 4)
+
+
+@pytest.mark.parametrize("name", ["folder", "cifar10"])
+def test_a_data_dir_whose_name_is_too_long_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="File name too long") as caught:
+        datasets.load(name, tmp_path / ("x" * 300))
+    assert "x" * 300 in str(caught.value)
+
+
+def rename_ant(tree: Path, name: bytes) -> None:
+    for split in ("train", "test"):
+        os.rename(tree / split / "ant", os.fsencode(tree / split) + b"/" + name)
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [(b"a\xff", r"a\udcff"), (b"a\nb", r"a\nb"), (b"\x1b[2J", r"\x1b[2J"), ("a\u2028".encode(), r"a\u2028")],
+)
+def test_a_class_name_that_no_report_can_hold_is_refused(tree: Path, name: bytes, escaped: str) -> None:
+    rename_ant(tree, name)
+    with pytest.raises(DataError, match="control character in its name, or bytes that are not UTF-8") as caught:
+        datasets.load("folder", tree)
+    assert f"{tree}/train/{escaped}" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "@SUM(A1)", "+cmd|' C calc'!A0", '-HYPERLINK("evil.example","a")'])
+def test_a_class_name_that_a_spreadsheet_computes_is_refused(tree: Path, name: str) -> None:
+    rename_ant(tree, name.encode())
+    with pytest.raises(DataError, match="a spreadsheet computes as a formula; .* rename the folder") as caught:
+        datasets.load("folder", tree)
+    assert str(caught.value).startswith(f"{tree}/train/{name}")
+
+
+@pytest.mark.parametrize("name", ["-1", "+1", "+ (positive)", "-not-a-bee", "a=b", "f(x)", "caf\u00e9", "\u8682\u8681"])
+def test_a_class_name_that_harms_nobody_is_kept(tree: Path, name: str) -> None:
+    rename_ant(tree, name.encode())
+    assert name in datasets.load("folder", tree).class_names
+
+
+def test_an_error_shows_no_control_character_of_an_image_s_name(tree: Path) -> None:
+    (tree / "train" / "bee" / "\x1b[2J\n.png").write_text("no image")
+    with pytest.raises(DataError, match="cannot be read as an image") as caught:
+        datasets.load("folder", tree)
+    assert str(caught.value).isprintable() and r"\x1b[2J\n.png" in str(caught.value)
+
+
+def test_the_title_of_a_folder_whose_name_is_not_utf8_can_be_written(tree: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tree.parent) + b"/caf\xe9"))
+    tree.rename(root)
+    assert datasets.load("folder", root).title.encode("utf-8") == rb"image folder 'caf\udce9'"

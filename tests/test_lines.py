@@ -145,3 +145,14 @@ def test_what_a_killed_process_appended_is_there(lines: Lines[Entry]) -> None:
     finished = subprocess.run([sys.executable, "-c", code, str(lines.path)], check=False)
     assert finished.returncode == -signal.SIGKILL
     assert json.loads(lines.path.read_bytes()) == {"epoch": 1, "images": 60, "top1_wrong": 9}
+
+
+@pytest.mark.parametrize(("order", "line"), [((1, 1, 2), 2), ((2, 1), 1), ((1, 3), 2), ((0, 1), 1)])
+def test_numbered_entries_out_of_place_are_an_error_with_their_line(
+    order: tuple[int, ...], line: int, lines: Lines[Entry]
+) -> None:
+    for number in order:
+        lines.append(Entry(number=number, error=None))
+    assert len(lines.read()) == len(order)
+    with pytest.raises(ConfigError, match=f"line {line} says that it is number {order[line - 1]}.*--fresh"):
+        Lines(lines.path, Entry, number=lambda entry: entry.number).read()

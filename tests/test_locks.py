@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,19 @@ def test_others_that_train_are_seen_until_they_are_killed(tmp_path: Path) -> Non
             assert ours.others_train()
         assert not ours.others_train()
     assert list((tmp_path / "locks").glob("process-*")) == [], "nothing is left of either"
+
+
+def test_a_process_of_the_same_number_on_another_host_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held_by_another_process(tmp_path, "training") as holder:
+        monkeypatch.setattr(os, "getpid", lambda: holder.pid)
+        ours = Locks(tmp_path)
+        assert ours.others_train()
+        with ours.training():  # without waiting for the other
+            assert ours.others_train()
+    with ours.training():
+        assert not Locks(tmp_path).others_train(), "all locks of a process know what is its own"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_variants_are_listed_in_the_order_of_their_error() -> None:
     )
 
 
+def test_ranks_that_are_shared_are_not_rounded() -> None:
+    errors = np.array([[0.1, 0.1, 0.2], [0.1, 0.1, 0.3]])
+    rows = tables_of(section_of(make_results(errors, names=["a", "b", "c"])))["ranks"]
+    assert [row["95 % of resamples"] for row in rows] == ["[1.5, 1.5]", "[1.5, 1.5]", "[3, 3]"]
+
+
 def test_one_seed_has_ranks_without_intervals() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
     rows = tables_of(section)["ranks"]
@@ -67,8 +73,8 @@ def epochs_text(measure: str, *by_epoch: np.ndarray) -> str:
 def test_an_order_by_training_error_is_said_to_tell_little() -> None:
     assert epochs_text("train_error", ERRORS, ERRORS, -ERRORS) == (
         "**Epochs.** Kendall's tau between the order by training error after each epoch and the order by the final "
-        "test error: it never stays at 0.9 or above, and is -1.00 at the last. Training error says little of unseen "
-        "images; a recipe with a validation_fraction would tell better."
+        "test error: it does not reach 0.9 and stay there; after the last it is -1.00. Training error says little of "
+        "unseen images; a recipe with a validation_fraction would tell better."
     )
 
 
@@ -103,9 +109,9 @@ def test_another_suites_order_is_compared_by_kendalls_tau() -> None:
     here, there = make_results(ERRORS, names=NAMES), np.array([[0.3, 0.1, 0.2], [0.31, 0.11, 0.19]])
     section = section_of(here, agreement_of(here, make_results(there, names=["a", "b", "d"])))
     expected: Any = kendalltau([0.10, 0.12, 0.41], there.mean(axis=0))
-    (said,) = of(section, "Other data")
+    (said,) = of(section, "Other suite")
     assert said.startswith(
-        "**Other data.** Kendall's tau between the orders of 3 variants in this suite and in cifar10: "
+        "**Other suite.** Kendall's tau between the orders of 3 variants in this suite and in cifar10: "
     )
     assert f"cifar10: {expected.statistic:+.2f}, 95 % interval [" in said
     assert f"over 3 and 2 seeds, p {expected.pvalue:.4f}." in said
@@ -114,14 +120,14 @@ def test_another_suites_order_is_compared_by_kendalls_tau() -> None:
 
 def test_a_suite_that_cannot_be_compared_with_says_why() -> None:
     here = make_results(ERRORS, names=NAMES)
-    (said,) = of(section_of(here, agreement_of(here, make_results(ERRORS, names=["a", "b", "x", "y"]))), "Other data")
+    (said,) = of(section_of(here, agreement_of(here, make_results(ERRORS, names=["a", "b", "x", "y"]))), "Other suite")
     assert said == (
-        "**Other data.** No comparison with the order of cifar10: suites cifar10 and cifar10 share 2 variants; an "
+        "**Other suite.** No comparison with the order of cifar10: suites cifar10 and cifar10 share 2 variants; an "
         "order needs at least 3, so add some to --variants."
     )
     level = agreement_of(here, make_results(np.full((1, 4), 0.1), names=NAMES))
-    (said,) = of(section_of(here, level), "Other data")
-    assert said == "**Other data.** No comparison with the order of cifar10: in one suite all tie."
+    (said,) = of(section_of(here, level), "Other suite")
+    assert said == "**Other suite.** No comparison with the order of cifar10: in one suite all tie."
 
 
 def test_an_incomplete_suite_still_says_why_its_order_is_compared_with_none() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,6 +199,95 @@ def test_an_interrupt_stops_all_workers_and_keeps_what_they_did(
     interrupted = RunFolder(tmp_path / "runs", next(c for c in configs if c.run_id == events[-1].run_id))
     assert interrupted.epochs.read()[0] == events[-1].epoch
     assert not folder_of(configs[2], tmp_path).path.exists()
+
+
+@pytest.fixture
+def at_spawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], list[BaseProcess]]:
+    """Makes something happen right after a worker was born, which knows nothing yet; gives the workers."""
+    workers: list[BaseProcess] = []
+    spawn, start = util.spawnv_passfds, BaseProcess.start
+
+    def arrange(happen: Callable[[int], None]) -> list[BaseProcess]:
+        def spawn_and(path: bytes, command: Any, descriptors: Any) -> int:
+            born = spawn(path, command, descriptors)
+            if "--multiprocessing-fork" in command:  # else it is the tracker of resources
+                happen(born)
+            return born
+
+        def start_and_note(process: BaseProcess) -> None:
+            workers.append(process)
+            start(process)
+
+        monkeypatch.setattr(util, "spawnv_passfds", spawn_and)
+        monkeypatch.setattr(BaseProcess, "start", start_and_note)
+        return workers
+
+    return arrange
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_workers_start_stops_the_suite_and_leaves_no_traceback(
+    make_config: Callable[..., RunConfig],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    at_spawn: Callable[[Callable[[int], None]], list[BaseProcess]],
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    tracker: Any = resource_tracker
+    tracker._resource_tracker._stop()  # as in a new process, of which this is the first worker
+
+    def signal_to_the_group(born: int) -> None:
+        os.kill(born, number)
+        os.kill(os.getpid(), number)
+
+    workers = at_spawn(signal_to_the_group)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    configs = [make_config(epochs=ENDLESS, seed=seed) for seed in (1, 2)]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=2)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    (worker,) = workers
+    assert worker.exitcode == 0, "it ended by itself, once it could"
+    assert multiprocessing.active_children() == []
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_that_reaches_only_a_worker_that_starts_is_ignored(
+    make_config: Callable[..., RunConfig],
+    tiny_digits: Dataset,
+    tmp_path: Path,
+    at_spawn: Callable[[Callable[[int], None]], list[BaseProcess]],
+) -> None:
+    at_spawn(lambda born: os.kill(born, signal.SIGINT))
+    (record,) = parallel.run([make_config(epochs=1)], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1)
+    assert record.status == "done"
+
+
+def test_a_worker_is_told_to_stop_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, parallel._stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # while it saves its record
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_trained_by_a_worker(
+    suite: Suite, tiny_digits: Dataset
+) -> None:
+    pipe: tuple[Any, Any] = multiprocessing.Pipe()
+    work = parallel._Work(tiny_digits, CPU, suite.folder, "eager", False, False, torch.get_num_threads())
+    assert parallel._train(suite.configs[0], work, pipe[1]) == suite.records[0]
+    assert not pipe[0].poll(), "no event of a training"
 
 
 def test_what_the_user_must_mend_stops_the_suite(

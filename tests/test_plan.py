@@ -208,7 +208,7 @@ def test_three_plans_are_joined_one_after_the_other() -> None:
         ({"axis": "other"}, {}),
         ({}, {"fingerprint": "cd" * 32}),
         ({}, {"image_size": 64}),
-        ({}, {"num_classes": 11}),
+        ({}, {"num_classes": 11, "class_names": tuple("0123456789x")}),
     ],
 )
 def test_runs_that_cannot_be_compared_are_left_out(suite_changes: dict[str, Any], data_changes: dict[str, Any]) -> None:

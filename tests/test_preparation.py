@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_records import ENVIRONMENT, make_plan, make_record, save
@@ -110,6 +112,70 @@ def test_a_fresh_start_of_some_runs_leaves_the_others(tmp_path: Path) -> None:
     moved = prepare(now, suite_dir=tmp_path, environment=ENVIRONMENT, fresh=True)
     assert names(moved) == run_ids(now)
     assert names(list((tmp_path / "runs").iterdir())) == run_ids(earlier) - run_ids(now)
+
+
+def with_other_variant(plan: Plan, variant: str, **recipe: Any) -> Plan:
+    """The plan as if this variant had another third branch or, where that is given, another recipe."""
+
+    def changed(run: RunConfig) -> RunConfig:
+        if recipe:
+            return replace(run, recipe=replace(run.recipe, **recipe))
+        return replace(run, architecture=replace(run.architecture, branch5x5="5x5"))
+
+    return replace(plan, runs=tuple(changed(run) if run.architecture.name == variant else run for run in plan.runs))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({}, r"variant short: branch5x5 was '3x3\+3x3' and is '5x5'\. Without"),
+        ({"learning_rate": 0.5}, r"variant short: recipe\.learning_rate was 1\.0 and is 0\.5\. Without"),
+    ],
+    ids=["architecture", "recipe"],
+)
+def test_resuming_refuses_another_variant_behind_a_known_name(
+    recipe: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    earlier = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    train(earlier, tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match=f"--resume.*{said}.*--fresh"):
+        prepare(
+            with_other_variant(earlier, "short", **recipe), suite_dir=tmp_path, environment=ENVIRONMENT, resume=True
+        )
+    assert contents(tmp_path) == before
+
+
+def test_resuming_takes_a_variant_that_is_new(tmp_path: Path) -> None:
+    train(make_plan("cifar10", seeds=1, variants=("reduced", "short")), tmp_path)
+    others = make_plan("cifar10", seeds=1, variants=("reduced", "long"))
+    assert prepare(others, suite_dir=tmp_path, environment=ENVIRONMENT, resume=True) == []
+
+
+def test_a_fresh_start_moves_the_runs_of_a_changed_variant_too(tmp_path: Path) -> None:
+    earlier = make_plan("cifar10", seeds=2, variants=("reduced", "short", "long"))
+    train(earlier, tmp_path)
+    now = with_other_variant(make_plan("cifar10", seeds=1, variants=("reduced", "short")), "short")
+    moved = prepare(now, suite_dir=tmp_path, environment=ENVIRONMENT, fresh=True)
+    kept = {(run.architecture.name, run.seed): run.run_id for run in earlier.runs}
+    assert names(moved) == {kept["reduced", 1], kept["short", 1], kept["short", 2]}
+
+
+@pytest.mark.parametrize("content", ["no JSON", '{"schema": 2}', "[" * 100_000], ids=["damaged", "older", "nested"])
+def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refused_by_resume(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = make_plan("cifar10", seeds=1)
+    path = tmp_path / plan_file.PLAN_FILE
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"--resume: the earlier plan cannot be read.*--fresh") as raised:
+        prepare(plan, suite_dir=tmp_path, environment=ENVIRONMENT, resume=True)
+    assert str(path) in str(raised.value) and path.read_text() == content and caplog.messages == []
+    prepare(plan, suite_dir=tmp_path, environment=ENVIRONMENT)
+    ((name, level, message),) = caplog.record_tuples
+    assert (name, level) == ("ablations.plan_file", logging.WARNING)
+    assert str(path) in message and "is replaced" in message
+    assert plan_file.read_plan(tmp_path) == plan
 
 
 # Moving aside

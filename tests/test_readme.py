@@ -31,9 +31,9 @@ def test_suite_file_is_one(tmp_path: Path) -> None:
     (example,) = blocks("toml")
     (tmp_path / "branch.toml").write_text(example, encoding="utf-8")
     suite = read_suite_file(tmp_path / "branch.toml")
-    assert [arch.name for arch in suite.architectures] == ["reduced", "branch-5x5", "wide-branch-3x3"]
+    assert [arch.name for arch in suite.architectures] == ["reduced", "branch-5x5", "careful-3x3"]
     assert (suite.baseline, suite.seeds, suite.recipe.epochs, suite.recipe.optimizer) == ("reduced", 3, 5, "adadelta")
-    assert suite.architectures[2] == replace(REDUCED, name="wide-branch-3x3", branch5x5="3x3", width=1.25)
+    assert suite.architectures[2] == replace(REDUCED, name="careful-3x3", branch5x5="3x3")
 
 
 def test_variant_line_builds() -> None:

@@ -1,6 +1,8 @@
 """What is known of a run: errors of counts, and what a record must have."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from made_records import ENVIRONMENT
@@ -45,3 +47,20 @@ def test_a_finished_run_has_been_tested(make_config: Callable[..., RunConfig]) -
             times=None,
             environment=ENVIRONMENT,
         )
+
+
+def made_epoch(**changes: float) -> record.Epoch:
+    sound: dict[str, Any] = {"train_loss": 2.0, "train_error": 0.5, "validation_error": None}
+    return record.Epoch(**{"epoch": 1, **sound, "train_seconds": 1.0, "eval_seconds": 0.0, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"train_loss": 3e38}, {"train_error": 1}, {"validation_error": 0}])
+def test_an_epoch_at_the_bounds_is_taken(changes: dict[str, float]) -> None:
+    assert made_epoch(**changes)
+
+
+@pytest.mark.parametrize("name", ["train_loss", "train_error", "validation_error", "train_seconds", "eval_seconds"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**400])
+def test_an_epochs_measure_beyond_its_bounds_is_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is "):
+        made_epoch(**{name: value})

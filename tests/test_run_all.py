@@ -99,6 +99,45 @@ def test_a_suite_that_cannot_be_compared_with_is_refused_before_anything_trains(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_suite_goes_on_when_nobody_reads_its_output_any_more(tmp_path: Path) -> None:
+    command = [sys.executable, "run_all.py", *SMALL, "--device", "cpu", "--results", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith("[1/2]")
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 0)
+    assert [record["status"] for record in results(tmp_path / "digits")] == ["done", "done"]
+    assert (tmp_path / "digits" / "report.md").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "run_all.py", "--plan", "--results", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines()[0].startswith("error: the output: No space left on device")
+
+
+@pytest.mark.parametrize("given", [("--report",), ()], ids=str)
+def test_results_that_are_a_file_are_one_line(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    (tmp_path / "digits").write_text("no folder")
+    status, _, err = main(*SMALL, *given)
+    assert status == 2 and str(tmp_path / "digits") in err and len(err.splitlines()) == 1
+
+
+def test_a_path_that_is_no_markup_and_no_unicode_is_no_obstacle(
+    main: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"r[/x][red]\xff")
+    given = ("--variants", "short4", "--limit-train", "150", "--epochs", "1", "--device", "cpu")
+    for more in ((), ("--fresh",), ("--report",)):
+        assert run_all.main([*given, *more, "--results", str(folder)]) == 0
+    assert "r[/x][red]\\udcff" in (folder / "digits" / "report.md").read_text(encoding="utf-8").replace("\\[", "[")
+
+
 def test_reporting_a_suite_that_was_never_run_makes_no_folder(
     main: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

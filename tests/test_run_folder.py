@@ -35,7 +35,7 @@ def done(folder: RunFolder) -> RunRecord:
         config=folder.config,
         status="done",
         message="",
-        epochs=(made_epoch(1), replace(made_epoch(2), validation_error=0.1 + 0.2)),
+        epochs=(made_epoch(1), replace(made_epoch(2), validation_error=0.1 + 0.2), made_epoch(3)),
         train_images=150,
         test=record.TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
         test_accesses=1,
@@ -115,12 +115,16 @@ def test_what_is_not_a_number_is_never_written(folder: RunFolder, done: RunRecor
     folder.epochs.append(made_epoch(1))
     folder.write_result(done)
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError, match="train_loss is"):
         folder.epochs.append(replace(made_epoch(2), train_loss=value))
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError, match="validation_error is"):
         folder.epochs.rewrite([replace(made_epoch(1), validation_error=value)])
+    unchecked = made_epoch(2)
+    object.__setattr__(unchecked, "train_seconds", value)
     with pytest.raises(ValueError, match="JSON"):
-        folder.write_result(replace(done, epochs=(replace(made_epoch(1), train_seconds=value),)))
+        folder.epochs.append(unchecked)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_result(replace(done, epochs=(made_epoch(1), unchecked, made_epoch(3))))
     assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
 
 
@@ -222,8 +226,9 @@ def test_rewinding_keeps_exactly_the_given_epochs(folder: RunFolder, kept: int) 
     folder.rewind(epochs=kept, finished=False)
     assert folder.epochs.read() == epochs[:kept]
     assert [entry.epoch for entry in folder.diagnosed.read()] == list(range(1, kept + 1))
-    folder.epochs.append(made_epoch(9))
-    assert folder.epochs.read() == (*epochs[:kept], made_epoch(9))
+    again = replace(made_epoch(kept + 1), train_error=0.9)
+    folder.epochs.append(again)
+    assert folder.epochs.read() == (*epochs[:kept], again)
 
 
 def test_rewinding_drops_a_torn_line_for_good(folder: RunFolder) -> None:

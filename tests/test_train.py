@@ -22,7 +22,7 @@ from ablations.events import EpochDone, Event, StepDone, TrainingStarted
 from ablations.record import RunRecord
 from ablations.run_folder import RunFolder
 from ablations.splits import Dataset, Split
-from ablations.train import train
+from ablations.train import load_trained, train
 from googlenet import GoogLeNet, build
 
 CPU = torch.device("cpu")
@@ -126,6 +126,24 @@ def test_a_run_learns_on_a_gpu(make_config: Callable[..., RunConfig], digits: Da
     assert run.record.costs is not None and run.record.costs.peak_memory_bytes is not None
     # At least the digits themselves, which stay on the device.
     assert run.record.costs.peak_memory_bytes > digits.train.images.nbytes
+
+
+def test_the_trained_network_is_read_from_its_runs_folder(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    config = make_config(epochs=1)
+    folder = RunFolder(tmp_path, config)
+    with pytest.raises(FileNotFoundError, match="has not finished"):
+        load_trained(folder.path)
+    train(config, dataset=tiny_digits, device=CPU, folder=folder)
+    model = load_trained(folder.path)
+    assert not model.training and model.arch == config.architecture
+    # Normalised by hand, as README says.
+    images = torch.from_numpy(tiny_digits.test.images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        logits = model((images - config.recipe.mean) / config.recipe.std).logits
+    expected = folder.read_predictions()
+    assert logits.argmax(dim=1).tolist() == expected.classes[:, 0].tolist()
 
 
 def test_memory_that_a_captured_step_uses_is_released_before_there_is_one(

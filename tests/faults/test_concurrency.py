@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import run_all
+from ablations import runner
+from ablations.config import RunConfig
+from ablations.events import Event, RunEnded
 from ablations.locks import Locks
+from ablations.splits import Dataset
 
+CPU = torch.device("cpu")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--variants", "short3,short4", "--limit-train", "150", "--epochs", "2")
 
@@ -36,7 +44,7 @@ def main(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., tu
 
 def started(results_dir: Path, *given: str) -> subprocess.Popen[str]:
     command = [sys.executable, "run_all.py", *given, "--results", str(results_dir), "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **ONE_THREAD}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -99,26 +107,69 @@ def test_two_processes_train_no_run_twice_and_lose_none(tmp_path: Path) -> None:
     assert again.returncode == 0 and out.count("done before") == 4, err
 
 
+ENDLESS_STEP = """
+import os, signal, sys
+import run_all
+from ablations import runner, stopping
+from ablations.events import TrainingStarted
+
+def train(config, *, on_event, **named):
+    on_event(TrainingStarted(run_id=config.run_id, finished_epochs=0, train_images=1))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    print("in a step", flush=True)
+    while os.read(reading, 1):
+        print("came", flush=True)
+
+runner.train = train
+stopping.PATIENCE_SECONDS = 3600.0
+sys.exit(run_all.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_stops_at_once(tmp_path: Path, sent: signal.Signals, expected: int) -> None:
-    # Steps of minutes: the second signal is not waited for.
-    given = ("--variants", "naive", "--recipe", "fast", "--epochs", "50")
-    process = started(tmp_path, *given)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("[1/1]")
-    metrics_dir = tmp_path / "digits" / "runs"
-    while not list(metrics_dir.glob("*/config.json")):  # from here on it trains
-        assert process.poll() is None
-        time.sleep(0.05)
-    sent_at = time.monotonic()
-    process.send_signal(sent)
-    process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+def test_a_first_signal_waits_for_the_step_and_a_second_one_stops_at_once(
+    tmp_path: Path, sent: signal.Signals, expected: int
+) -> None:
+    given = ("--variants", "short4", "--results", str(tmp_path), "--device", "cpu")
+    command = [sys.executable, "-c", ENDLESS_STEP, *given]
+    environment = {**os.environ, **ONE_THREAD}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert "in a step\n" in iter(process.stdout.readline, "")
+            process.send_signal(sent)
+            assert process.stdout.readline() == "came\n"  # and the step goes on
+            process.send_signal(sent)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == expected
-    assert time.monotonic() - sent_at < 30
     assert "Traceback" not in err and "To go on:" in err
     (record,) = records_of(tmp_path / "digits").values()
     assert record["status"] == "interrupted"
+
+
+def test_a_run_that_another_process_finishes_between_the_look_and_the_lock_is_not_trained_again(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, lock = make_config(epochs=1), Locks.run
+    (theirs,) = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "theirs")
+
+    @contextmanager
+    def finished_before_locked(locks: Locks, run_id: str) -> Iterator[bool]:
+        shutil.copytree(tmp_path / "theirs" / "runs" / run_id, tmp_path / "ours" / "runs" / run_id)
+        with lock(locks, run_id) as mine:
+            yield mine
+
+    monkeypatch.setattr(Locks, "run", finished_before_locked)
+    events: list[Event] = []
+    records = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "ours", on_event=events.append)
+    assert records == [theirs]
+    assert events == [RunEnded(record=theirs, position=1, total=1, skipped=True)]
 
 
 def test_resume_refuses_other_settings_and_shows_the_difference(

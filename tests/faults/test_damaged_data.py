@@ -227,3 +227,19 @@ def test_what_is_no_archive_is_an_error_even_with_its_checksum(
     status, err = main()
     assert status == 4
     assert err.startswith(f"error: {path} does not hold what the official archive does: ") and err.count("\n") == 1
+
+
+def test_an_archive_that_may_not_be_read_is_named(
+    trusted: Callable[[bytes], Path], main: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trusted(pack(sound()))
+    before = Path.open
+
+    def refuse(opened: Path, *given: Any, **options: Any) -> Any:  # root may read anything
+        if opened == path:
+            raise PermissionError(13, "Permission denied", str(opened))
+        return before(opened, *given, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    said = "cannot be read (Permission denied); correct --data-dir or the permissions there"
+    assert main() == (4, f"error: {path} {said}\n")

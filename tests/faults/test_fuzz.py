@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ RECORD = RunRecord(
     config=PLAN.runs[1],
     status="done",
     message="",
-    epochs=(EPOCH, EPOCH),
+    epochs=tuple(replace(EPOCH, epoch=number) for number in range(1, PLAN.runs[1].recipe.epochs + 1)),
     train_images=500,
     test=record.TestResult(epoch=2, images=360, top1_wrong=12, top5_wrong=3),
     test_accesses=1,

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from ablations import checkpoint, datasets
 from ablations.config import RunConfig
-from ablations.errors import ConfigError
+from ablations.errors import ConfigError, DataError
 from ablations.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +126,28 @@ def test_a_hostile_cache_of_decoded_images_is_replaced(
     assert np.load(cache, allow_pickle=False)["train_labels"].tolist() == [0, 1]
     cache.write_bytes(harmful)
     harm_of_trusting(cache)
+    assert marker.exists(), "the file would have done it"
+
+
+def test_postscript_named_as_an_image_reaches_no_interpreter(
+    tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interpreter = tmp_path / "programs" / "gs"
+    interpreter.parent.mkdir()
+    interpreter.write_text(f"#!/bin/sh\n: > {shlex.quote(str(marker))}\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setenv("PATH", str(interpreter.parent))
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # where Pillow keeps what it has found
+    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), "red").save(tmp_path / name / "0.png")
+    path = tmp_path / "train" / "bee" / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(cannot identify"):
+        datasets.load("folder", tmp_path)
+    assert not marker.exists()
+    with Image.open(path) as image, suppress(OSError):  # the stand-in draws nothing
+        image.load()
     assert marker.exists(), "the file would have done it"
 
 
