@@ -70,7 +70,7 @@ def save_weights(folder: Path, model: torch.nn.Module) -> None:
 def discard_states(folder: Path) -> None:
     """Delete the training states of a finished run, which has no use for the optimiser's."""
     for path in _newest_first(folder):
-        path.unlink()
+        path.unlink(missing_ok=True)  # a process that finds the run finished deletes them too
 
 
 def load_weights(folder: Path) -> dict[str, Any]:

@@ -278,6 +278,17 @@ def test_discarding_states_leaves_the_weights(tmp_path: Path) -> None:
     assert checkpoint.load_weights(tmp_path)
 
 
+def test_two_processes_may_discard_the_states_of_one_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path, small_state(1), epoch=1)
+    seen = checkpoint._newest_first(tmp_path)
+    checkpoint.discard_states(tmp_path)  # the other process is quicker
+    monkeypatch.setattr(checkpoint, "_newest_first", lambda folder: seen)
+    checkpoint.discard_states(tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_states_past_what_was_recorded_are_dropped(tmp_path: Path) -> None:
     for epoch in (2, 3):
         checkpoint.save(tmp_path, small_state(epoch), epoch=epoch)
