@@ -160,7 +160,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     records = _train(planned, dataset, arguments, suite_dir, console)
     _report(suite_dir, compared, console)
     if arguments.measure_selection_bias:
-        _say_what_was_not_measured(planned, suite_dir, console)
+        _say_what_was_not_measured(records, suite_dir, console)
     elsewhere = len(planned.runs) - len(records)
     if elsewhere:
         raise HeldElsewhere(
@@ -283,15 +283,15 @@ def _train(planned: Plan, dataset: Dataset, arguments: Arguments, suite_dir: Pat
         )
 
 
-def _say_what_was_not_measured(planned: Plan, suite_dir: Path, console: Console) -> None:
+def _say_what_was_not_measured(records: Sequence[RunRecord], suite_dir: Path, console: Console) -> None:
     """A run that was done before is not trained again for a diagnostic."""
     from ablations.run_folder import RunFolder
 
-    without = sum(not RunFolder(suite_dir / "runs", config).diagnosed.read() for config in planned.runs)
+    done = [RunFolder(suite_dir / "runs", record.config) for record in records if record.status == "done"]
+    without = sum(not folder.diagnosed.read() for folder in done)
     if without:
         console.print(
-            f"{without} of {len(planned.runs)} runs were trained without --measure-selection-bias; --fresh trains them "
-            "again",
+            f"{without} of {len(done)} runs were trained without --measure-selection-bias; --fresh trains them again",
             soft_wrap=True,
         )
 

@@ -99,6 +99,15 @@ def test_a_suite_that_cannot_be_compared_with_is_refused_before_anything_trains(
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_that_were_done_without_the_diagnostic_are_counted(main: Callable[..., tuple[int, str, str]]) -> None:
+    main(*SMALL)
+    status, out, _ = main(*SMALL, "--measure-selection-bias", "--seeds", "2")
+    assert status == 0
+    assert "2 of 4 runs were trained without --measure-selection-bias; --fresh trains them again" in out
+    status, out, _ = main(*SMALL, "--measure-selection-bias", "--seeds", "2", "--fresh")
+    assert status == 0 and "without --measure-selection-bias" not in out
+
+
 def test_a_suite_goes_on_when_nobody_reads_its_output_any_more(tmp_path: Path) -> None:
     command = [sys.executable, "run_all.py", *SMALL, "--device", "cpu", "--results", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
