@@ -2,7 +2,7 @@
 
 import os
 
-from ablations.hardware import THREAD_SPINS
+from ablations.hardware.probe import THREAD_SPINS
 
 # Here, as it has to be set before torch is imported; it holds for all that is compared.
 os.environ.setdefault(*THREAD_SPINS)

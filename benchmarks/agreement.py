@@ -23,19 +23,19 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transforms_functional
 
-from ablations import augmentation, devices
-from ablations.config import PUBLISHED, Precision, Recipe
-from ablations.console import make_console, show_table
-from ablations.draws import draw_seed
-from ablations.engine import Engine, Trainer
-from ablations.loader import Loader
-from ablations.splits import Split
+from ablations.cli.console import make_console, show_table
+from ablations.data.dataset import Split
+from ablations.hardware.device import exact_kernels, resolve_device
+from ablations.seeding import derive_seed
+from ablations.suites.recipe import PUBLISHED, Precision, Recipe
+from ablations.training import transforms
+from ablations.training.loader import Loader
+from ablations.training.step import Engine, TrainStep
+from benchmarks import command
+from benchmarks.contestants import Contest
+from benchmarks.random_data import NUM_CLASSES
+from benchmarks.reference_loop import ReferenceTrainer
 from googlenet import build
-
-from . import command
-from .contestants import Contest
-from .random_data import NUM_CLASSES
-from .reference_loop import ReferenceTrainer
 
 SEED = 1
 SMALL_RATE = 1e-3
@@ -61,7 +61,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Measure and print the largest relative difference of a loss for each pair."""
-    device = devices.resolve(arguments.device)
+    device = resolve_device(arguments.device)
     contest = Contest(
         variant=arguments.variant,
         image_size=arguments.image_size,
@@ -122,10 +122,10 @@ def product_losses(contest: Contest, engine: Engine, *, dtype: torch.dtype = tor
     torch.manual_seed(SEED)
     model = build(contest.architecture, num_classes=NUM_CLASSES).to(dtype).train()
     model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    trainer = Trainer(model, contest.recipe, engine=engine)
+    trainer = TrainStep(model, contest.recipe, engine=engine)
     loader = Loader(contest.split(), recipe=contest.recipe, device=device)
-    with devices.exact_kernels(device, deterministic=True):
-        trainer.prepare(batch_sizes=loader.batch_sizes)
+    with exact_kernels(device, deterministic=True):
+        trainer.warm_up(batch_sizes=loader.batch_sizes)
         torch.manual_seed(SEED)  # of dropout
         batches = loader.train_batches(seed=SEED, epoch=1)
         return [float(trainer.step(images.to(dtype), labels).loss) for images, labels in batches]
@@ -144,7 +144,7 @@ def reference_losses(contest: Contest, *, dtype: torch.dtype = torch.float32) ->
     )
     torch.manual_seed(SEED)
     batches = torchvision_batches(contest.split(), contest.recipe)
-    with devices.exact_kernels(device, deterministic=True):
+    with exact_kernels(device, deterministic=True):
         return [trainer.step(images.to(dtype), labels) for images, labels in batches]
 
 
@@ -152,9 +152,9 @@ def torchvision_batches(split: Split, recipe: Recipe) -> Iterator[tuple[Tensor, 
     """The first epoch's batches, made image by image with torchvision from the product's order and flips."""
     count, size = len(split), (split.images.shape[1], split.images.shape[2])
     order = torch.randperm(
-        count, generator=torch.Generator().manual_seed(draw_seed(SEED, purpose="order", epoch=1))
+        count, generator=torch.Generator().manual_seed(derive_seed(SEED, purpose="order", epoch=1))
     ).tolist()
-    flipped = augmentation.draw(recipe, count=count, image_size=size, seed=SEED, epoch=1).flipped.tolist()
+    flipped = transforms.draw(recipe, count=count, image_size=size, seed=SEED, epoch=1).flipped.tolist()
     for first in range(0, count, recipe.batch_size):
         places = range(first, min(first + recipe.batch_size, count))
         images = [_torchvision_image(split, order[place], flipped[place], recipe) for place in places]

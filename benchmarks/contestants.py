@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablations import devices
-from ablations.config import PUBLISHED, Recipe
-from ablations.engine import Engine, Trainer
-from ablations.loader import Loader
-from ablations.splits import Split
-from ablations.train import train_epoch
+from ablations.data.dataset import Split
+from ablations.hardware import device as devices
+from ablations.hardware.device import clock, exact_kernels
+from ablations.suites.recipe import PUBLISHED, Recipe
+from ablations.training.loader import Loader
+from ablations.training.step import Engine, TrainStep
+from ablations.training.train import train_epoch
+from benchmarks import reference_loop
+from benchmarks.random_data import NUM_CLASSES, random_split
 from googlenet import VARIANTS, Architecture, build
-
-from . import reference_loop
-from .random_data import NUM_CLASSES, random_split
 
 Kind = Literal["reference"] | Engine
 MEMORY_PROCESSES = 5
@@ -48,7 +48,7 @@ class Contest:
 
     def split(self) -> Split:
         """Random images, always the same."""
-        return random_split(self.images, image_size=self.image_size, random_source=np.random.default_rng(0))
+        return random_split(self.images, image_size=self.image_size, rng=np.random.default_rng(0))
 
 
 class Contestant:
@@ -65,9 +65,9 @@ class Contestant:
 
     def train_epoch(self) -> float:
         """Train on every image once, loading included; returns images a second."""
-        began = devices.clock(self._device)
+        began = clock(self._device)
         self._train_once()
-        return self._images / (devices.clock(self._device) - began)
+        return self._images / (clock(self._device) - began)
 
     def _reference(self, contest: Contest, split: Split) -> Callable[[], object]:
         trainer = reference_loop.ReferenceTrainer(contest.architecture, num_classes=NUM_CLASSES, device=self._device)
@@ -77,14 +77,14 @@ class Contestant:
     def _product(self, engine: Engine, contest: Contest, split: Split) -> Callable[[], object]:
         model = build(contest.architecture, num_classes=NUM_CLASSES)
         model = model.to(device=self._device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        trainer = Trainer(model, contest.recipe, engine=engine)
+        trainer = TrainStep(model, contest.recipe, engine=engine)
         loader = Loader(split, recipe=contest.recipe, device=self._device)
-        with devices.exact_kernels(self._device):
-            trainer.prepare(batch_sizes=loader.batch_sizes)
+        with exact_kernels(self._device):
+            trainer.warm_up(batch_sizes=loader.batch_sizes)
         epochs = itertools.cycle(range(1, contest.recipe.epochs + 1))
 
         def train_once() -> None:
-            with devices.exact_kernels(self._device):
+            with exact_kernels(self._device):
                 train_epoch(trainer, loader, seed=1, epoch=next(epochs), on_step=lambda images, loss: None)
 
         return train_once
@@ -125,11 +125,11 @@ def loader_speeds(device: torch.device, *, images: int = 12_800, image_size: int
     loader = Loader(split, recipe=recipe, device=device)
 
     def load(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-        began = devices.clock(device)
+        began = clock(device)
         for batch in batches:
             for tensor in batch:
                 tensor.to(device)
-        return images / (devices.clock(device) - began)
+        return images / (clock(device) - began)
 
     candidates = {
         workers: reference_loop.make_batches(split, device=device, batch_size=recipe.batch_size, workers=workers)
@@ -167,4 +167,4 @@ def peak_memory_bytes(kind: Kind, contest: Contest) -> int:
 
 def _peak_of_an_epoch(kind: Kind, contest: Contest) -> int:
     Contestant(kind, contest, contest.split()).train_epoch()
-    return devices.peak_memory_bytes(torch.device(contest.device))
+    return peak_memory_bytes(torch.device(contest.device))

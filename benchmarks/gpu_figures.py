@@ -12,16 +12,18 @@ from typing import NamedTuple
 
 import torch
 
-from ablations import devices, engine, hardware
-from ablations.config import FAST, PUBLISHED, Precision, Recipe, RunConfig
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
-from ablations.train import train
+from ablations.data.dataset import Dataset
+from ablations.hardware import probe
+from ablations.hardware.device import clock
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.suites.recipe import FAST, PUBLISHED, Precision, Recipe
+from ablations.suites.run_config import RunConfig
+from ablations.training.step import resolve_engine
+from ablations.training.train import train
+from benchmarks import agreement, overhead, throughput
+from benchmarks.contestants import Contest
 from googlenet import VARIANTS
-
-from . import agreement, overhead, throughput
-from .contestants import Contest
 
 LARGE_BATCH = 512
 GAP_SEEDS = (1, 2, 3)
@@ -93,7 +95,7 @@ def _throughput(scale: Scale) -> Iterator[Figure]:
     for variant, bar in (("reduced", 0.5), ("naive", 0.6)):
         recipe = replace(_native(PUBLISHED, scale), batch_size=LARGE_BATCH)
         contest = replace(_contest(scale, recipe, steps=max(1, scale.speed_steps // 8)), variant=variant)
-        alone = replace(scale.speed, engines=(engine.resolve("auto", scale.device),), reference=False)
+        alone = replace(scale.speed, engines=(resolve_engine("auto", scale.device),), reference=False)
         row = throughput.measure(contest, alone, scale.device).iloc[0]
         share = float(row["roofline_share"])
         yield Figure(
@@ -200,7 +202,7 @@ PARTS: dict[str, Callable[[Scale], Iterator[Figure]]] = {
 
 
 def _native(recipe: Recipe, scale: Scale) -> Recipe:
-    return recipe.at_precision(hardware.native_precision(scale.device.type))
+    return recipe.at_precision(probe.native_precision(scale.device.type))
 
 
 def _contest(scale: Scale, recipe: Recipe, *, steps: int) -> Contest:
@@ -226,15 +228,15 @@ def _run(scale: Scale, variant: str, recipe: Recipe, *, seed: int = 1) -> tuple[
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as folder:
-        began = devices.clock(scale.device)
+        began = clock(scale.device)
         record = train(
             config,
             dataset=dataset,
             device=scale.device,
             folder=RunFolder(Path(folder), config),
-            engine=engine.resolve("auto", scale.device),
+            engine=resolve_engine("auto", scale.device),
         )
-        return record, devices.clock(scale.device) - began
+        return record, clock(scale.device) - began
 
 
 def _test_error(record: RunRecord) -> float:

@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from ablations import datasets, devices
-from ablations.console import make_console, show_table
+from ablations.cli.console import make_console, show_table
+from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError
-
-from . import command
-from .gpu_figures import PARTS, Figure, Scale
-from .random_data import random_dataset
+from ablations.hardware.device import describe_environment, resolve_device
+from benchmarks import command
+from benchmarks.gpu_figures import PARTS, Figure, Scale
+from benchmarks.random_data import random_dataset
 
 TRAIN_IMAGES, TEST_IMAGES = 50_000, 10_000  # CIFAR-10's
 
@@ -47,8 +47,8 @@ def main(arguments: Arguments) -> None:
     if unknown:
         raise ConfigError(f"--parts {unknown[0]} is unknown; allowed: {', '.join(PARTS)}")
     scale = Scale(
-        device=devices.resolve("cuda"),
-        dataset=datasets.load("folder", arguments.data_dir)
+        device=resolve_device("cuda"),
+        dataset=load_dataset("folder", arguments.data_dir)
         if arguments.data_dir
         else random_dataset(train_images=TRAIN_IMAGES, test_images=TEST_IMAGES),
         real_data=arguments.data_dir is not None,
@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> None:
 
 def report(scale: Scale, *, parts: tuple[str, ...], output: Path, console: Console) -> pd.DataFrame:
     """Measure the parts, save after each, and print the table; returns it."""
-    environment = devices.environment(scale.device, engine="")
+    environment = describe_environment(scale.device, engine="")
     figures: list[Figure] = []
     table = pd.DataFrame()
     for part in parts:

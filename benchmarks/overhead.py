@@ -20,18 +20,22 @@ from unittest import mock
 import pandas as pd
 from rich.console import Console
 
-from ablations import checkpoint, devices, engine, hardware
-from ablations.config import PUBLISHED, RunConfig
-from ablations.console import DRAWINGS_PER_SECOND, Display, make_console, show_table
-from ablations.events import Event, RunStarted, StepDone
-from ablations.lines import Lines
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.train import train
-
-from . import command
-from .contestants import Contest
-from .random_data import random_dataset
+from ablations.cli.console import make_console, show_table
+from ablations.hardware import probe
+from ablations.hardware.device import resolve_device
+from ablations.observers.progress import DRAWINGS_PER_SECOND, Display
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.storage.jsonl import JsonLines
+from ablations.suites.recipe import PUBLISHED
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.events import Event, RunStarted, StepDone
+from ablations.training.step import resolve_engine
+from ablations.training.train import train
+from benchmarks import command
+from benchmarks.contestants import Contest
+from benchmarks.random_data import random_dataset
 
 TEST_IMAGES = 64
 
@@ -101,12 +105,12 @@ class Stopwatch:
 
 def measure(arguments: Arguments) -> pd.DataFrame:
     """Train on random images, and return one row for each cost and one for their sum."""
-    device = devices.resolve(arguments.device)
+    device = resolve_device(arguments.device)
     contest = Contest(
         variant=arguments.variant,
         image_size=arguments.image_size,
         width=arguments.width,
-        recipe=replace(PUBLISHED, epochs=arguments.epochs).at_precision(hardware.native_precision(device.type)),
+        recipe=replace(PUBLISHED, epochs=arguments.epochs).at_precision(probe.native_precision(device.type)),
         images=arguments.images,
         device=device.type,
     )
@@ -130,7 +134,7 @@ def measure(arguments: Arguments) -> pd.DataFrame:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(checkpoint, "save", stopwatch.timed("checkpoint", checkpoint.save)),
-        mock.patch.object(Lines, "append", stopwatch.timed("metrics line", Lines.append)),
+        mock.patch.object(JsonLines, "append", stopwatch.timed("metrics line", JsonLines.append)),
         display,
     ):
         on_event(RunStarted(config=config, position=1, total=1))
@@ -139,7 +143,7 @@ def measure(arguments: Arguments) -> pd.DataFrame:
             dataset=dataset,
             device=device,
             folder=RunFolder(Path(folder), config),
-            engine=engine.resolve("auto", device),
+            engine=resolve_engine("auto", device),
             on_event=on_event,
         )
         for _ in range(20):

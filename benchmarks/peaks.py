@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from ablations import devices
-from ablations.config import Precision
+from ablations.hardware.device import clock, exact_kernels
+from ablations.suites.recipe import Precision
 
 GPU_SIDE, CPU_SIDE = 8192, 2048  # of the matrices
 GPU_IMAGES, CPU_IMAGES = 1024, 64  # of the convolution
@@ -46,7 +46,7 @@ def measure(device: torch.device, precision: Precision) -> Peaks:
     maps, weights = (tensor.to(dtype, memory_format=torch.channels_last) for tensor in (maps, weights))
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    with devices.exact_kernels(device), torch.inference_mode():
+    with exact_kernels(device), torch.inference_mode():
         product_seconds = _fastest(lambda: torch.matmul(left, right, out=product), device)
         convolution_seconds = _fastest(lambda: functional.conv2d(maps, weights, padding=KERNEL // 2), device)
         copy_seconds = _fastest(lambda: target.copy_(source), device)
@@ -62,7 +62,7 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
     work()
     best, until = float("inf"), time.perf_counter() + SECONDS
     while time.perf_counter() < until:
-        began = devices.clock(device)
+        began = clock(device)
         work()
-        best = min(best, devices.clock(device) - began)
+        best = min(best, clock(device) - began)
     return best

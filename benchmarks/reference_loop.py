@@ -16,8 +16,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ablations.config import PUBLISHED
-from ablations.splits import Split
+from ablations.data.dataset import Split
+from ablations.suites.recipe import PUBLISHED
 from googlenet import Architecture, build
 
 GPU_WORKERS = 8  # processes that feed a GPU; on a CPU they would take the cores that train

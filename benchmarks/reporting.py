@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablations import plan_file
-from ablations.config import RunConfig
-from ablations.console import make_console, show_table
-from ablations.environment import REPOSITORY
-from ablations.plan import Plan, make
-from ablations.predictions import Predictions
-from ablations.record import Costs
-from ablations.run_folder import RunFolder
-from ablations.suites import ARCHITECTURE, SUITES, Suite, select
+from ablations.cli.console import make_console, show_table
+from ablations.hardware.environment import REPOSITORY
+from ablations.records import suite_folder
+from ablations.records.predictions import Predictions
+from ablations.records.record import Costs
+from ablations.records.run_folder import RunFolder
+from ablations.suites.builtin import SUITES
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.run_config import RunConfig
+from ablations.suites.suite import ARCHITECTURE, Suite, select
+from benchmarks import command
+from benchmarks.synthetic_records import TEST_IMAGES, make_data, make_record
 from googlenet.counts import count_macs, count_params
-from googlenet.variants import ARCHITECTURES
-
-from . import command
-from .made_records import TEST_IMAGES, make_data, make_record
+from googlenet.registry import ARCHITECTURES
 
 CLASSES = 100
 VARIANTS = 20
@@ -79,8 +79,8 @@ def _time_report(suite_dir: Path) -> dict[str, float]:
 def make_records(suite_dir: Path, *, seeds: int) -> Plan:
     """A complete suite of 20 variants, as if it had been trained."""
     data = make_data("cifar100", title="made-up images", num_classes=CLASSES)
-    plan = make(_suite(seeds), data=data, command="python run_all.py --suite cifar100")
-    plan_file.write_plan(suite_dir, plan)
+    plan = make_plan(_suite(seeds), data=data, command="python run_all.py --suite cifar100")
+    suite_folder.write_plan(suite_dir, plan)
     random = np.random.default_rng(0)
     templates: list[tuple[int, int, bytes]] = []
     for number, config in enumerate(plan.runs):
@@ -91,7 +91,7 @@ def make_records(suite_dir: Path, *, seeds: int) -> Plan:
         wrong, wrong5, content = templates[number % KINDS]
         folder.path.mkdir(parents=True, exist_ok=True)
         (folder.path / "predictions.npz").write_bytes(content)
-        folder.write_result(make_record(config, wrong=wrong, wrong_in_top5=wrong5, costs=_costs(config)))
+        folder.write_result(make_record(config, wrong=wrong, top5_wrong=wrong5, costs=_costs(config)))
     return plan
 
 

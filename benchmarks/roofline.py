@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ablations.config import Optimizer, Recipe
+from ablations.suites.recipe import Optimizer, Recipe
 from googlenet import Architecture, build
 
 FP32_BYTES, BF16_BYTES = 4, 2

@@ -15,14 +15,13 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from ablations import devices, hardware
-from ablations.config import RECIPES
-from ablations.console import make_console, show_table
-from ablations.engine import Engine
-from googlenet.counts import count_macs
-
-from . import command, peaks
-from .contestants import (
+from ablations.cli.console import make_console, show_table
+from ablations.hardware import probe
+from ablations.hardware.device import describe_environment, resolve_device
+from ablations.suites.recipe import RECIPES
+from ablations.training.step import Engine
+from benchmarks import command, peaks
+from benchmarks.contestants import (
     Contest,
     Contestant,
     Kind,
@@ -32,8 +31,9 @@ from .contestants import (
     median_ratio,
     peak_memory_bytes,
 )
-from .random_data import NUM_CLASSES
-from .roofline import shortest_seconds, training_kernels
+from benchmarks.random_data import NUM_CLASSES
+from benchmarks.roofline import shortest_seconds, training_kernels
+from googlenet.counts import count_macs
 
 CIFAR_IMAGES = 50_000
 TRAINING_FLOPS = 6  # for each MAC of a forward pass: two FLOPs, three times (forward, two gradients)
@@ -73,7 +73,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> pd.DataFrame:
     """Measure, print and save; returns the table that was saved."""
-    device = devices.resolve(arguments.device)
+    device = resolve_device(arguments.device)
     table = pd.concat(
         [measure(contest, arguments, device) for contest in _contests(arguments, device)], ignore_index=True
     )
@@ -86,7 +86,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
 
 def _contests(arguments: Arguments, device: torch.device) -> list[Contest]:
     steps = arguments.steps or (200 if device.type == "cuda" else 4)
-    recipe = RECIPES[arguments.recipe].at_precision(hardware.native_precision(device.type))
+    recipe = RECIPES[arguments.recipe].at_precision(probe.native_precision(device.type))
     if arguments.precision != "auto":
         recipe = replace(recipe, precision=arguments.precision)
     return [
@@ -105,7 +105,7 @@ def _contests(arguments: Arguments, device: torch.device) -> list[Contest]:
 def measure(contest: Contest, arguments: Arguments, device: torch.device) -> pd.DataFrame:
     """One row for each contestant on one variant; `mfu` and `roofline_share` are of the measured peaks."""
     engines = arguments.engines or (("eager", "graph") if device.type == "cuda" else ("eager",))
-    environment = devices.environment(device, engine="")  # first, as files may change while it measures
+    environment = describe_environment(device, engine="")  # first, as files may change while it measures
     kinds: tuple[Kind, ...] = (*(("reference",) if arguments.reference else ()), *engines)
     split = contest.split()
     limits = peaks.measure(device, contest.recipe.precision)

@@ -10,15 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-from ablations.hardware import peak_resident_bytes
+from ablations.hardware.probe import peak_resident_bytes
+from ablations.report.write import write_report
 
 
 def main(suite_dir: Path) -> None:
     """Print ``{"seconds": ..., "peak_bytes": ...}``."""
     began = time.perf_counter()
-    from ablations import report
 
-    report.write(suite_dir)
+    write_report(suite_dir)
     print(json.dumps({"seconds": time.perf_counter() - began, "peak_bytes": peak_resident_bytes()}))
 
 

@@ -15,18 +15,20 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 
-from ablations import datasets, devices, engine, hardware
-from ablations.config import FAST, Recipe
-from ablations.console import make_console, show_table
-from ablations.engine import Trainer
+from ablations.cli.console import make_console, show_table
+from ablations.data.dataset import Dataset
+from ablations.data.registry import load_dataset
+from ablations.data.subsets import hold_out, limit
 from ablations.errors import ConfigError
-from ablations.evaluation import predict
-from ablations.loader import Loader
-from ablations.splits import Dataset, hold_out, limit
-from ablations.train import make_model, train_epoch
-from googlenet.variants import architecture
-
-from . import command
+from ablations.hardware import probe
+from ablations.hardware.device import describe_environment, exact_kernels, resolve_device
+from ablations.suites.recipe import FAST, Recipe
+from ablations.training.evaluation import predict
+from ablations.training.loader import Loader
+from ablations.training.step import TrainStep, resolve_engine
+from ablations.training.train import make_model, train_epoch
+from benchmarks import command
+from googlenet.registry import architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,9 @@ class Arguments:
 
 def main(arguments: Arguments) -> pd.DataFrame:
     """Measure, save after each training, and print; returns the table that was saved."""
-    device = devices.resolve(arguments.device)
-    data = datasets.load(arguments.dataset, arguments.data_dir)
-    environment = devices.environment(device, engine=engine.resolve("auto", device))
+    device = resolve_device(arguments.device)
+    data = load_dataset(arguments.dataset, arguments.data_dir)
+    environment = describe_environment(device, engine=resolve_engine("auto", device))
     console, rows = make_console(), []
     table = pd.DataFrame()
     for recipe in _recipes(arguments, device):
@@ -83,7 +85,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
 
 
 def _recipes(arguments: Arguments, device: torch.device) -> Iterator[Recipe]:
-    base = FAST.at_precision(hardware.native_precision(device.type))
+    base = FAST.at_precision(probe.native_precision(device.type))
     for rate, decay in itertools.product(arguments.rates, arguments.decays):
         yield replace(
             base,
@@ -104,10 +106,10 @@ def _train(recipe: Recipe, data: Dataset, arguments: Arguments, *, device: torch
         raise ConfigError("--validation-fraction is 0; hold something out to tune on")
     arch = architecture(arguments.variant).at_size(data.image_size, width=arguments.width)
     model = make_model(arch, num_classes=data.num_classes, seed=seed, device=device)
-    trainer = Trainer(model, recipe, engine=engine.resolve("auto", device))
+    trainer = TrainStep(model, recipe, engine=resolve_engine("auto", device))
     loader = Loader(train_split, recipe=recipe, device=device)
-    with devices.exact_kernels(device):
-        trainer.prepare(batch_sizes=loader.batch_sizes)
+    with exact_kernels(device):
+        trainer.warm_up(batch_sizes=loader.batch_sizes)
         epochs = [
             train_epoch(trainer, loader, seed=seed, epoch=number, on_step=lambda images, loss: None)
             for number in range(1, recipe.epochs + 1)

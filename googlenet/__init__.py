@@ -6,8 +6,10 @@ The data (`VARIANTS`, `REFERENCES`, `AXES`, `Architecture`) is importable withou
 
 from typing import TYPE_CHECKING, Any
 
-from .arch import Architecture, Auxiliary, InceptionRow
-from .variants import AXES, REFERENCES, VARIANTS
+from .architecture import Architecture, Auxiliary, InceptionRow
+from .axes import AXES
+from .references import REFERENCES
+from .variants import VARIANTS
 
 if TYPE_CHECKING:
     from .model import GoogLeNet, Output, build, initialise

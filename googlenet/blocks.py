@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from .arch import Architecture, Auxiliary, Place
+from googlenet.architecture import Architecture, Auxiliary, ModuleSpec
 
 CHANNEL_DIM = -3  # from the right, so that blocks without batch norm take (C, H, W) as well as (N, C, H, W)
 
@@ -55,7 +55,7 @@ class ReducedInception(nn.Module):
     is split: the same function and parameters in fewer kernels. Source: arXiv:1409.4842, figure 2b.
     """
 
-    def __init__(self, arch: Architecture, place: Place) -> None:
+    def __init__(self, arch: Architecture, place: ModuleSpec) -> None:
         super().__init__()
         row, in_channels = place.row, place.in_channels
         self.splits = (row.ch1x1, row.ch3x3_reduce, row.ch5x5_reduce)
@@ -78,7 +78,7 @@ class NaiveInception(nn.Module):
     The pool branch passes its input's channels through. Source: arXiv:1409.4842, figure 2a.
     """
 
-    def __init__(self, arch: Architecture, place: Place) -> None:
+    def __init__(self, arch: Architecture, place: ModuleSpec) -> None:
         super().__init__()
         row, in_channels = place.row, place.in_channels
         self.branch1x1 = ConvUnit(arch, in_channels, row.ch1x1, kernel=1)
@@ -91,7 +91,7 @@ class NaiveInception(nn.Module):
         return torch.cat(branches, dim=CHANNEL_DIM)
 
 
-def inception(arch: Architecture, place: Place) -> nn.Module:
+def inception(arch: Architecture, place: ModuleSpec) -> nn.Module:
     """The module that `arch` has at `place`."""
     return ReducedInception(arch, place) if arch.reduction else NaiveInception(arch, place)
 
@@ -99,7 +99,7 @@ def inception(arch: Architecture, place: Place) -> nn.Module:
 class AuxiliaryHead(nn.Sequential):
     """Auxiliary classifier on an inner map: (N, C, H, W) to logits (N, num_classes)."""
 
-    def __init__(self, arch: Architecture, aux: Auxiliary, place: Place, *, num_classes: int) -> None:
+    def __init__(self, arch: Architecture, aux: Auxiliary, place: ModuleSpec, *, num_classes: int) -> None:
         conv_channels, hidden = arch.channels(aux.conv_channels), arch.channels(aux.hidden)
         side = aux.pooled_size(place.map_size)
         pool = nn.AvgPool2d(5, stride=3) if aux.pool == "5x5/3" else nn.AdaptiveAvgPool2d(side)

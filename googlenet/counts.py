@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .arch import STEM_NARROW, Architecture, Place
+from googlenet.architecture import STEM_NARROW, Architecture, ModuleSpec
 
 
 class Layer(NamedTuple):
@@ -47,7 +47,7 @@ def _stem(arch: Architecture) -> Iterator[tuple[str, int, int, int, int]]:
     yield "stem.conv3x3", narrow, out_channels, 3, third
 
 
-def _module(arch: Architecture, place: Place) -> Iterator[tuple[str, int, int, int, int]]:
+def _module(arch: Architecture, place: ModuleSpec) -> Iterator[tuple[str, int, int, int, int]]:
     label, row, in_channels, _, map_size = place
     into3x3 = row.ch3x3_reduce if arch.reduction else in_channels
     into5x5 = row.ch5x5_reduce if arch.reduction else in_channels
@@ -67,12 +67,12 @@ def layers(arch: Architecture, *, num_classes: int, training: bool) -> Iterator[
     norm = (arch.conv_bias, arch.batch_norm)
     for spec in _stem(arch):
         yield Layer(*spec, *norm)
-    for place in arch.places():
+    for place in arch.modules():
         for spec in _module(arch, place):
             yield Layer(*spec, *norm)
     if training and arch.aux is not None:
         conv_channels, hidden = arch.channels(arch.aux.conv_channels), arch.channels(arch.aux.hidden)
-        for place in arch.places():
+        for place in arch.modules():
             if place.label in arch.aux.after:
                 name, side = f"aux{place.label}", arch.aux.pooled_size(place.map_size)
                 yield Layer(f"{name}.conv", place.out_channels, conv_channels, 1, side, *norm)

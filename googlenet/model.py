@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .arch import FIRST_STAGE, STEM_NARROW, Architecture
-from .blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
-from .checks import check_count
-from .variants import architecture
+from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture
+from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
+from googlenet.registry import architecture
+from googlenet.validation import check_count
 
 INIT_STD = 0.01  # of the truncated-normal initialisation, cut at two standard deviations
 _TRUNK_SECTION = re.compile(r"trunk\.\d+\.")  # part of a layer's name, which auxiliary heads move
@@ -107,7 +107,7 @@ def _pool(arch: Architecture) -> nn.MaxPool2d:
 
 
 def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
-    places = {place.label: place for place in arch.places()}
+    places = {place.label: place for place in arch.modules()}
     taps = arch.aux.after if arch.aux else ()
     sections: list[OrderedDict[str, nn.Module]] = [OrderedDict()]
     for number in range(FIRST_STAGE, FIRST_STAGE + len(arch.stages)):
@@ -127,7 +127,7 @@ def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
 def _aux_heads(arch: Architecture, *, num_classes: int) -> list[AuxiliaryHead]:
     if arch.aux is None:
         return []
-    places = {place.label: place for place in arch.places()}
+    places = {place.label: place for place in arch.modules()}
     return [AuxiliaryHead(arch, arch.aux, places[label], num_classes=num_classes) for label in arch.aux.after]
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .arch import Architecture, Auxiliary, InceptionRow
-from .checks import check_choice
+from googlenet.architecture import Architecture, InceptionRow
+from googlenet.validation import check_choice
 
 
 def _row(ch1x1: int, *, reduce3: int, ch3x3: int, reduce5: int, ch5x5: int, pool: int) -> InceptionRow:
@@ -60,79 +60,3 @@ VARIANTS: dict[str, Architecture] = {
     "short4": replace(REDUCED, name="short4", stages=((SHORT4_ROW,), (), rows("5b"))),
 }
 RECONSTRUCTED = ("short3", "short4")
-
-# Five public implementations and torchvision's, at the image size and number of classes they were published with.
-_PAPER = replace(REDUCED, name="paper", stem="imagenet", branch5x5="5x5", image_size=224)
-_BN_AUX = replace(
-    _PAPER, name="bn-aux-224", branch5x5="3x3", conv_bias=False, dropout=0.2, aux=Auxiliary(weight=1.0, dropout=0.5)
-)
-_PLAIN = replace(_PAPER, name="plain-224", stem="imagenet-linear", batch_norm=False, dropout=0.0)
-REFERENCES: dict[str, Architecture] = {
-    "bn-aux-224": _BN_AUX,
-    "plain-224": _PLAIN,
-    "plain-cifar": replace(_PLAIN, name="plain-cifar", stages=(STAGE3, STAGE4, ()), head="flatten", image_size=32),
-    "inception-v1": replace(_PAPER, name="inception-v1", bn_eps=1e-3, conv_bias=False, aux=Auxiliary()),
-    "plain-gray": replace(_PAPER, name="plain-gray", batch_norm=False, in_channels=1),
-    "torchvision": replace(
-        _BN_AUX,
-        name="torchvision",
-        bn_eps=1e-3,
-        pool="ceil",
-        aux=Auxiliary(pool="adaptive-4x4"),
-        init="truncated-normal",
-    ),
-}
-REFERENCE_CLASSES: dict[str, int] = {
-    "bn-aux-224": 10,
-    "plain-224": 1000,
-    "plain-cifar": 10,
-    "inception-v1": 1000,
-    "plain-gray": 10,
-    "torchvision": 1000,
-}
-
-# One factor at a time around `reduced`; depth is spanned by VARIANTS. At 32x32 the ImageNet stem leaves stage 5 a
-# 1x1 map, so that axis says nothing about kernel sizes.
-AXES: dict[str, tuple[Architecture, ...]] = {
-    "reduction": (replace(REDUCED, name="no-reduction", reduction=False),),
-    "width": (
-        replace(REDUCED, name="half-width", width=0.5),
-        replace(REDUCED, name="double-width", width=2.0),
-    ),
-    "branch5x5": (
-        replace(REDUCED, name="branch-5x5", branch5x5="5x5"),
-        replace(REDUCED, name="branch-3x3", branch5x5="3x3"),
-    ),
-    "batch-norm": (
-        replace(REDUCED, name="no-batch-norm", batch_norm=False),
-        replace(REDUCED, name="bn-eps-1e-3", bn_eps=1e-3),
-    ),
-    "conv-bias": (replace(REDUCED, name="no-conv-bias", conv_bias=False),),
-    "stem": (
-        replace(REDUCED, name="imagenet-stem", stem="imagenet"),
-        replace(REDUCED, name="imagenet-linear-stem", stem="imagenet-linear"),
-    ),
-    "auxiliary": (
-        replace(REDUCED, name="aux-weight-03", aux=Auxiliary(weight=0.3)),
-        replace(REDUCED, name="aux-weight-10", aux=Auxiliary(weight=1.0)),
-    ),
-    "head": (replace(REDUCED, name="flatten-head", head="flatten"),),
-    "dropout": (replace(REDUCED, name="no-dropout", dropout=0.0),),
-    "init": (replace(REDUCED, name="truncated-normal-init", init="truncated-normal"),),
-}
-
-ARCHITECTURES: dict[str, Architecture] = {
-    **VARIANTS,
-    **REFERENCES,
-    **{architecture.name: architecture for axis in AXES.values() for architecture in axis},
-}
-
-
-def architecture(name: str) -> Architecture:
-    """The architecture of that name among the variants, references and axes.
-
-    Raises:
-        ValueError: if there is none, with the nearest name.
-    """
-    check_choice("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]

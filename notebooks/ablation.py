@@ -26,11 +26,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablations import overview, plots, published, report
-from ablations.fronts import COSTS
+from ablations.analysis.analyse import analyse
+from ablations.analysis.costs import COSTS
+from ablations.analysis.published import load_published
+from ablations.report.figures import error_against, error_bars, learning_curves, rank_stability, ranks
+from ablations.report.sections.summary import summary_table
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
-analysis = report.analyse(suite_dir)
+analysis = analyse(suite_dir)
 results, fronts, rankings = analysis.results, analysis.fronts, analysis.rankings
 print(
     f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
@@ -41,7 +44,7 @@ print(
 # Errors are means over n runs in percent, with their sample standard deviation and 95 % interval where n > 1.
 
 # %%
-pd.DataFrame(overview.summary_table(results)).set_index("variant")
+pd.DataFrame(summary_table(results)).set_index("variant")
 
 # %% [markdown]
 # ## The verdicts
@@ -56,42 +59,42 @@ analysis.verdicts.frame()
 # pointer is on it.
 
 # %%
-plots.error_against(results.summary, COSTS[0], fronts=fronts)
+error_against(results.summary, COSTS[0], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, COSTS[1], fronts=fronts)
+error_against(results.summary, COSTS[1], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, COSTS[2], fronts=fronts)
+error_against(results.summary, COSTS[2], fronts=fronts)
 
 # %%
-plots.error_against(results.summary, COSTS[3], fronts=fronts)
+error_against(results.summary, COSTS[3], fronts=fronts)
 
 # %% [markdown]
 # ## Errors with their spread, and learning curves
 
 # %%
-plots.error_bars(results.summary)
+error_bars(results.summary)
 
 # %%
-plots.learning_curves(results.epochs)
+learning_curves(results.epochs)
 
 # %% [markdown]
 # ## The order of the variants
 # Ranks with their 95 % intervals; how far fewer seeds and earlier epochs give the same order. They need several seeds.
 
 # %%
-plots.ranks(rankings)
+ranks(rankings)
 
 # %%
-plots.rank_stability(rankings)
+rank_stability(rankings)
 
 # %% [markdown]
 # ## Against the published table
 # Empty unless the suite ran on CIFAR-10 or CIFAR-100.
 
 # %%
-published.load(results.plan.data.name)
+load_published(results.plan.data.name)
 
 # %% [markdown]
 # ## Your own question

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import checkpoint
-from ablations.config import DIGITS, RunConfig
-from ablations.datasets import load_digits
-from ablations.events import Event
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
+from ablations.data.digits import load_digits
+from ablations.records.run_folder import RunFolder
+from ablations.suites.recipe import DIGITS
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.events import Event
 from googlenet import VARIANTS
 
 

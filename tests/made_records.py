@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations import plan_file
-from ablations.config import RunConfig
-from ablations.document import Section, Table, Text
-from ablations.plan import Plan, make
-from ablations.predictions import Predictions
-from ablations.record import Costs, RunRecord, Status
-from ablations.run_folder import RunFolder
-from ablations.suites import SUITES, select
-from ablations.tables import Results
-from benchmarks import made_records
-from benchmarks.made_records import ENVIRONMENT as ENVIRONMENT
-from benchmarks.made_records import TEST_IMAGES, make_data
+from ablations.analysis.results import Results
+from ablations.records import suite_folder
+from ablations.records.predictions import Predictions
+from ablations.records.record import Costs, RunRecord, Status
+from ablations.records.run_folder import RunFolder
+from ablations.report.document import Section, Table, Text
+from ablations.suites.builtin import SUITES
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.run_config import RunConfig
+from ablations.suites.suite import select
+from benchmarks import synthetic_records
+from benchmarks.synthetic_records import TEST_IMAGES, make_data
 
 COSTS = Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9)
 
@@ -44,12 +44,14 @@ def make_plan(
         image_size=8 if suite == "digits" else 32,
     )
     chosen = select(SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe)
-    return make(chosen, data=data, command=f"python run_all.py --suite {suite}")
+    return make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
 
 def make_record(config: RunConfig, *, wrong: int, seconds: float = 100.0) -> RunRecord:
     """A finished run with `wrong` of 10,000 test images wrong, a third of them in top-5 too."""
-    return made_records.make_record(config, wrong=wrong, wrong_in_top5=wrong // 3, costs=COSTS, train_seconds=seconds)
+    return synthetic_records.make_record(
+        config, wrong=wrong, top5_wrong=wrong // 3, costs=COSTS, train_seconds=seconds
+    )
 
 
 def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
@@ -68,8 +70,8 @@ def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
 
 def save(suite_dir: Path, plan: Plan, records: Sequence[RunRecord]) -> None:
     """Write the plan and the records to where a suite keeps them."""
-    earlier = plan_file.earlier_plan(suite_dir)
-    plan_file.write_plan(suite_dir, plan.joined(earlier) if earlier else plan)
+    earlier = suite_folder.earlier_plan(suite_dir)
+    suite_folder.write_plan(suite_dir, plan.joined(earlier) if earlier else plan)
     for record in records:
         RunFolder(suite_dir / "runs", record.config).write_result(record)
 

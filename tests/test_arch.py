@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from googlenet import VARIANTS, Architecture, Auxiliary, InceptionRow, build
-from googlenet.arch import Stem
-from googlenet.variants import ARCHITECTURES, REFERENCES, ROWS
+from googlenet.architecture import Stem
+from googlenet.references import REFERENCES
+from googlenet.registry import ARCHITECTURES
+from googlenet.variants import ROWS
 
 REDUCED = VARIANTS["reduced"]
 BN_AUX = REFERENCES["bn-aux-224"]
@@ -182,22 +184,22 @@ def test_fields_are_keyword_only() -> None:
 
 
 def test_labels_count_the_modules_of_each_stage() -> None:
-    labels = [place.label for place in VARIANTS["long"].places()]
+    labels = [place.label for place in VARIANTS["long"].modules()]
     assert labels == ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "4f", "5a", "5b", "5c", "5d"]
-    assert [place.label for place in VARIANTS["short4"].places()] == ["3a", "5a"]
+    assert [place.label for place in VARIANTS["short4"].modules()] == ["3a", "5a"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_stages_of_the_cifar_variants_see_32_16_and_8(name: str) -> None:
     expected = {"3": 32, "4": 16, "5": 8}  # the 2020 CIFAR ablation has no pool in the stem and one between stages
-    for place in VARIANTS[name].places():
+    for place in VARIANTS[name].modules():
         assert place.map_size == expected[place.label[0]]
     assert VARIANTS[name].feature_map_size() == 8
 
 
 def test_the_pools_beside_an_empty_stage_remain() -> None:
     short4 = VARIANTS["short4"]
-    assert [(place.label, place.map_size) for place in short4.places()] == [("3a", 32), ("5a", 8)]
+    assert [(place.label, place.map_size) for place in short4.modules()] == [("3a", 32), ("5a", 8)]
     sizes: list[int] = []
     with torch.device("meta"):
         model = build(short4, num_classes=10)
@@ -215,10 +217,10 @@ def test_a_last_stage_may_be_empty() -> None:
 
 
 def test_width_scales_every_channel_and_keeps_at_least_one() -> None:
-    half = replace(REDUCED, width=0.5).places()
+    half = replace(REDUCED, width=0.5).modules()
     assert [place.out_channels for place in half] == [128, 240, 256, 256, 256, 264, 416, 416, 512]  # Table 1, halved
     assert half[0].in_channels == 96
-    thin = replace(REDUCED, width=0.001).places()
+    thin = replace(REDUCED, width=0.001).modules()
     assert {getattr(place.row, field.name) for place in thin for field in fields(InceptionRow)} == {1}
     assert thin[-1].out_channels == 4
 

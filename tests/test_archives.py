@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 import torchvision
 
-from ablations import archives, datasets
+from ablations.data import download
+from ablations.data.archives import ARCHIVES
+from ablations.data.dataset import Dataset
+from ablations.data.registry import load_dataset
 from ablations.errors import DataError, DataMissing
-from ablations.splits import Dataset
 
 ROOT = Path(__file__).parents[1]
 CIFAR: dict[str, Any] = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}
@@ -29,7 +31,7 @@ Members = dict[str, dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(download, "WAITS_SECONDS", (0.0, 0.0))
 
 
 def python2_pickle(value: object) -> bytes:
@@ -100,8 +102,8 @@ def archive_bytes(name: str, members: Members) -> bytes:
 
 def expect(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
     """Let the checksum of the generated archive stand for the official one."""
-    archive = archives.ARCHIVES[name]._replace(md5=hashlib.md5(content).hexdigest(), size_bytes=len(content))
-    monkeypatch.setitem(archives.ARCHIVES, name, archive)
+    archive = ARCHIVES[name]._replace(md5=hashlib.md5(content).hexdigest(), size_bytes=len(content))
+    monkeypatch.setitem(ARCHIVES, name, archive)
 
 
 def load_members(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, members: Members) -> Dataset:
@@ -109,7 +111,7 @@ def load_members(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, membe
     expect(monkeypatch, name, content)
     folder.mkdir(exist_ok=True)
     (folder / CIFAR[name].filename).write_bytes(content)
-    return datasets.load(name, folder)
+    return load_dataset(name, folder)
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -118,7 +120,7 @@ def files_below(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", CIFAR)
 def test_archives_are_those_that_torchvision_pins(name: str) -> None:
-    archive, reference = archives.ARCHIVES[name], CIFAR[name]
+    archive, reference = ARCHIVES[name], CIFAR[name]
     assert (archive.url, archive.file_name, archive.md5) == (reference.url, reference.filename, reference.tgz_md5)
     base = reference.base_folder
     assert archive.train_members == tuple(f"{base}/{file_name}" for file_name, _ in reference.train_list)
@@ -235,7 +237,7 @@ def test_nothing_is_unpickled_from_a_damaged_archive(
     for function in ("load", "loads", "Unpickler"):
         monkeypatch.setattr(pickle, function, fail)
     with pytest.raises(DataError) as caught:
-        datasets.load(name, tmp_path)
+        load_dataset(name, tmp_path)
     assert caught.value.exit_status == 4
     message = str(caught.value)
     assert str(path) in message
@@ -264,7 +266,7 @@ def test_a_malicious_archive_with_another_checksum_does_nothing(tmp_path: Path) 
             info.size = len(payload)
             tar.addfile(info, io.BytesIO(payload))
     with pytest.raises(DataError, match="c58f30108f718f92721af3b95e74349a"):
-        datasets.load("cifar10", data_dir)
+        load_dataset("cifar10", data_dir)
     assert not (tmp_path / "trace").exists()
     pickle.loads(payload)
     assert (tmp_path / "trace").exists()  # so the payload would have worked
@@ -287,7 +289,7 @@ def test_a_missing_archive_is_not_downloaded_unasked(
 
     monkeypatch.setattr("torchvision.datasets.utils.download_url", fail)
     with pytest.raises(DataError) as caught:
-        datasets.load(name, tmp_path, download=False)
+        load_dataset(name, tmp_path, download=False)
     assert_says_what_is_missing(caught.value, name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -319,7 +321,7 @@ def test_a_failing_download_says_what_to_do_and_leaves_nothing(
     monkeypatch.setattr("torchvision.datasets.utils.download_url", download_url)
     folder = tmp_path / "data"
     with pytest.raises(DataError) as caught:
-        datasets.load(name, folder)
+        load_dataset(name, folder)
     assert_says_what_is_missing(caught.value, name, folder)
     assert files_below(tmp_path) == []
 
@@ -330,7 +332,7 @@ def test_a_download_of_other_bytes_is_refused_and_removed(tmp_path: Path, monkey
 
     monkeypatch.setattr("torchvision.datasets.utils.download_url", download_url)
     with pytest.raises(DataError, match="c58f30108f718f92721af3b95e74349a") as caught:
-        datasets.load("cifar10", tmp_path)
+        load_dataset("cifar10", tmp_path)
     assert caught.value.exit_status == 4
     assert "cifar-10-python.tar.gz" in str(caught.value)
     assert files_below(tmp_path) == []
@@ -350,8 +352,8 @@ def test_a_download_ends_with_the_archive_in_place(name: str, tmp_path: Path, mo
         assert not final.exists()  # under its own name the file is always complete
 
     monkeypatch.setattr("torchvision.datasets.utils.download_url", download_url)
-    first = datasets.load(name, final.parent)
+    first = load_dataset(name, final.parent)
     assert files_below(tmp_path) == [final]
     assert final.read_bytes() == content
-    assert datasets.load(name, final.parent).fingerprint == first.fingerprint
+    assert load_dataset(name, final.parent).fingerprint == first.fingerprint
     assert calls == [CIFAR[name].url]

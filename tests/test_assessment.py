@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import assessment, checkpoint, runner, train
-from ablations.config import RunConfig
-from ablations.evaluation import predict
-from ablations.events import EpochDone, Event
-from ablations.loader import Loader
-from ablations.predictions import Predictions
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
+from ablations.execution.job import train_to_record
+from ablations.records.predictions import Predictions
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint, evaluation, train
+from ablations.training.evaluation import predict, test_once
+from ablations.training.events import EpochDone, Event
+from ablations.training.loader import Loader
 from googlenet import build
 
 CPU = torch.device("cpu")
@@ -46,7 +47,7 @@ test_error_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 def validation_errors(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Put errors in here for the epochs to come, in place of those on the validation images."""
     errors: list[float] = []
-    monkeypatch.setattr(assessment, "validate", lambda trainer, loader: (errors.pop(0) if loader else None, 0.0))
+    monkeypatch.setattr(evaluation, "validate", lambda trainer, loader: (errors.pop(0) if loader else None, 0.0))
     return errors
 
 
@@ -113,15 +114,15 @@ def test_without_validation_the_last_epoch_is_tested(
 def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = assessment.test
+    test = test_once
 
     def twice(*arguments: Any, **named: Any) -> Any:
         test(*arguments, **named)
         return test(*arguments, **named)
 
-    monkeypatch.setattr(assessment, "test", twice)
+    monkeypatch.setattr(evaluation, "test_once", twice)
     config = make_config(epochs=1)
-    record = runner.train_to_record(
+    record = train_to_record(
         config,
         dataset=tiny_digits,
         device=CPU,
@@ -135,10 +136,10 @@ def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
 
 def test_training_reads_test_images_through_the_seal_only() -> None:
     reads = {}
-    for module in (train, assessment):
+    for module in (train, evaluation):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         reads[module] = [node for node in ast.walk(tree) if ast.unparse(node) == "dataset.test"]
-    assert len(reads[train]) == 1 and not reads[assessment], "the one that seals them"
+    assert len(reads[train]) == 1 and not reads[evaluation], "the one that seals them"
 
 
 def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
@@ -157,7 +158,7 @@ def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
     def refuse(*_arguments: object, **_named: object) -> Predictions:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(assessment, "predict", refuse)
+    monkeypatch.setattr(evaluation, "predict", refuse)
     record, folder = run(config, tiny_digits, tmp_path)
     wrong = int((before.classes[:, 0] != tiny_digits.test.labels).sum())
     assert record.test is not None and record.test.top1_wrong == wrong

@@ -16,10 +16,10 @@ from torchvision.transforms import functional as per_image
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as v2_functional
 
-from ablations.augmentation import Choices, augment, crop, cut_out, draw, flip, normalise
-from ablations.config import DIGITS, Recipe
-from ablations.loader import Loader
-from ablations.splits import Split
+from ablations.data.dataset import Split
+from ablations.suites.recipe import DIGITS, Recipe
+from ablations.training.loader import Loader
+from ablations.training.transforms import Choices, augment, crop, cut_out, draw, flip, normalise
 
 HEIGHT, WIDTH = 5, 8  # unlike each other, so that no operation can take one for the other
 PLAIN = replace(DIGITS, flip=0.0, crop_padding=0, cutout=0)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from googlenet import REFERENCES, VARIANTS, Architecture, InceptionRow
-from googlenet.arch import Branch5x5, Place
+from googlenet.architecture import Branch5x5, ModuleSpec
 from googlenet.blocks import AuxiliaryHead, ConvUnit, NaiveInception, ReducedInception, inception
 
 REDUCED = VARIANTS["reduced"]
@@ -18,8 +18,8 @@ PLAIN = REFERENCES["plain-224"]
 # The module example of plain-224's write-up: naive with (64, 128, 32) and reduced 3a, both on 192 channels.
 NAIVE_ROW = InceptionRow(ch1x1=64, ch3x3_reduce=1, ch3x3=128, ch5x5_reduce=1, ch5x5=32, pool_proj=1)
 EXAMPLES = [
-    pytest.param(replace(PLAIN, reduction=False), Place("3a", NAIVE_ROW, 192, 416, 28), 416, 387_296, id="naive"),
-    pytest.param(PLAIN, PLAIN.places()[0], 256, 163_696, id="reduced"),
+    pytest.param(replace(PLAIN, reduction=False), ModuleSpec("3a", NAIVE_ROW, 192, 416, 28), 416, 387_296, id="naive"),
+    pytest.param(PLAIN, PLAIN.modules()[0], 256, 163_696, id="reduced"),
 ]
 
 
@@ -40,7 +40,7 @@ def randomise_norms(module: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(("arch", "place", "channels", "params"), EXAMPLES)
-def test_the_module_example_of_plain_224(arch: Architecture, place: Place, channels: int, params: int) -> None:
+def test_the_module_example_of_plain_224(arch: Architecture, place: ModuleSpec, channels: int, params: int) -> None:
     module = inception(arch, place)
     assert isinstance(module, ReducedInception if arch.reduction else NaiveInception)
     assert sum(parameter.numel() for parameter in module.parameters()) == params
@@ -49,7 +49,9 @@ def test_the_module_example_of_plain_224(arch: Architecture, place: Place, chann
 
 
 @pytest.mark.parametrize(("arch", "place", "channels", "params"), EXAMPLES)
-def test_modules_take_one_image_without_a_batch(arch: Architecture, place: Place, channels: int, params: int) -> None:
+def test_modules_take_one_image_without_a_batch(
+    arch: Architecture, place: ModuleSpec, channels: int, params: int
+) -> None:
     module = inception(arch, place)
     images = torch.randn(2, 192, 9, 9)
     batch = module(images)
@@ -63,7 +65,7 @@ def test_modules_take_one_image_without_a_batch(arch: Architecture, place: Place
 def test_the_naive_module_passes_its_pooled_input_through() -> None:
     arch = replace(PLAIN, reduction=False)
     images = torch.randn(2, 192, 9, 9)
-    out = inception(arch, Place("3a", NAIVE_ROW, 192, 416, 28))(images)
+    out = inception(arch, ModuleSpec("3a", NAIVE_ROW, 192, 416, 28))(images)
     assert torch.equal(out[:, -192:], F.max_pool2d(images, 3, stride=1, padding=1))
 
 
@@ -71,7 +73,7 @@ def test_the_naive_module_passes_its_pooled_input_through() -> None:
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_the_fused_entry_is_three_convolutions(training: bool, conv_bias: bool) -> None:
     arch = replace(REDUCED, conv_bias=conv_bias)
-    place = arch.places()[0]
+    place = arch.modules()[0]
     module = ReducedInception(arch, place)
     randomise_norms(module)
     module.train(training)
@@ -109,12 +111,12 @@ def test_the_fused_entry_is_three_convolutions(training: bool, conv_bias: bool) 
 @pytest.mark.parametrize(("branch5x5", "positions"), [("5x5", 25), ("3x3", 9), ("3x3+3x3", 25)])
 def test_the_5x5_branch_sees_the_positions_of_its_kind(branch5x5: Branch5x5, positions: int, reduction: bool) -> None:
     arch = replace(REDUCED, branch5x5=branch5x5, reduction=reduction, batch_norm=False)
-    module = inception(arch, arch.places()[0])
+    module = inception(arch, arch.modules()[0])
     assert isinstance(module, ReducedInception | NaiveInception)
     for parameter in module.parameters():
         nn.init.ones_(parameter)  # so that no ReLU hides a position
     branch = module.branch5x5
-    channels = arch.places()[0].row.ch5x5_reduce if reduction else 192
+    channels = arch.modules()[0].row.ch5x5_reduce if reduction else 192
     images = torch.ones(1, channels, 9, 9, requires_grad=True)
     branch(images)[0, 0, 4, 4].backward()
     assert images.grad is not None
@@ -151,7 +153,7 @@ def test_the_auxiliary_head_is_that_of_the_paper(name: str, label: str) -> None:
     # arXiv:1409.4842, section 5: 14x14 -> 4x4, a 1x1 convolution with 128 filters, so 2048 -> 1024 -> classes.
     arch = REFERENCES[name]
     assert arch.aux is not None
-    place = next(place for place in arch.places() if place.label == label)
+    place = next(place for place in arch.modules() if place.label == label)
     assert (place.map_size, place.out_channels) == (14, {"4a": 512, "4d": 528}[label])
     head = AuxiliaryHead(arch, arch.aux, place, num_classes=10).eval()
     randomise_norms(head)
@@ -173,7 +175,7 @@ def test_the_auxiliary_head_is_that_of_the_paper(name: str, label: str) -> None:
 def test_the_auxiliary_head_drops_the_published_share_of_its_hidden_activations(name: str, dropout: float) -> None:
     arch = REFERENCES[name]
     assert arch.aux is not None
-    head = AuxiliaryHead(arch, arch.aux, next(p for p in arch.places() if p.label == "4a"), num_classes=10)
+    head = AuxiliaryHead(arch, arch.aux, next(p for p in arch.modules() if p.label == "4a"), num_classes=10)
     hidden: list[Tensor] = []
     cast(nn.Module, head.linear).register_forward_hook(lambda _module, inputs, _output: hidden.append(inputs[0]))
     nn.init.ones_(cast(nn.Linear, head.hidden).bias)  # every hidden unit is active, so zeros are dropped ones

@@ -13,9 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from ablations import html
-from ablations.cells import Cell
-from ablations.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.formats import html
+from ablations.report.formatting import Cell
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")

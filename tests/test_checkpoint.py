@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import checkpoint
-from ablations.config import DIGITS, PUBLISHED, Recipe
-from ablations.engine import Trainer
+from ablations.suites.recipe import DIGITS, PUBLISHED, Recipe
+from ablations.training import checkpoint
+from ablations.training.step import TrainStep
 from googlenet import VARIANTS, build
 
 SGD = replace(DIGITS, optimizer="sgd", learning_rate=0.1, momentum=0.9)
@@ -32,11 +32,11 @@ class Hostile:
         return os.mkdir, (str(self.trace),)
 
 
-def trained(recipe: Recipe = DIGITS, *, seed: int = 1) -> Trainer:
+def trained(recipe: Recipe = DIGITS, *, seed: int = 1) -> TrainStep:
     """A small network and its optimiser after two steps."""
     torch.manual_seed(seed)
     model = build(replace(VARIANTS["short4"], width=0.125, image_size=8), num_classes=10)
-    trainer = Trainer(model, recipe)
+    trainer = TrainStep(model, recipe)
     for _ in range(2):
         trainer.step(torch.randn(8, 3, 8, 8), torch.arange(8))
     return trainer

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablations import complexity
+from ablations.training import complexity
 from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, build
 
 SMALL = {name: replace(arch, width=0.25, image_size=8) for name, arch in VARIANTS.items()}

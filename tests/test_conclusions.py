@@ -12,10 +12,11 @@ import pytest
 from made_records import make_plan, save_predictions, save_suite
 from scipy import stats as scipy_stats
 
-from ablations import conclusions, tables, verdicts
-from ablations.conclusions import Conclusion
-from ablations.plan import Plan
-from ablations.run_folder import RunFolder
+from ablations.analysis.comparisons import compare_with_baseline
+from ablations.analysis.published_claims import Claim, check_claims
+from ablations.analysis.results import load_results
+from ablations.records.run_folder import RunFolder
+from ablations.suites.plan import Plan
 from googlenet import VARIANTS
 
 # Wrong images of 10,000 by seed. The margin is half a point, 50 images.
@@ -28,15 +29,15 @@ SCATTERED = [3700, 3150, 3600, 3050, 3450]
 COMPLETE = {name: SAME for name in VARIANTS} | {"reduced": BASE, "naive": WORSE, "short4": WORSE}
 
 
-def drawn(suite_dir: Path, wrong: Mapping[str, list[int]], *, plan: Plan | None = None) -> list[Conclusion]:
+def drawn(suite_dir: Path, wrong: Mapping[str, list[int]], *, plan: Plan | None = None) -> list[Claim]:
     """The conclusions of a suite of these variants with five seeds."""
     save_suite(suite_dir, plan or make_plan("cifar100", seeds=5, variants=tuple(wrong)), wrong=wrong)
-    results = tables.load(suite_dir)
-    judged = verdicts.judge(results, suite_dir, random_source=np.random.default_rng(0))
-    return conclusions.draw(results, judged)
+    results = load_results(suite_dir)
+    judged = compare_with_baseline(results, suite_dir, rng=np.random.default_rng(0))
+    return check_claims(results, judged)
 
 
-def answers(found: list[Conclusion]) -> list[str]:
+def answers(found: list[Claim]) -> list[str]:
     return [conclusion.answer for conclusion in found]
 
 

@@ -14,9 +14,10 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from ablations import engine
-from ablations.config import DIGITS, FAST, MAX_SEED, PUBLISHED, RECIPES, WARMUP, Precision, Recipe, RunConfig
-from ablations.draws import Purpose, draw_seed
+from ablations.seeding import Purpose, derive_seed
+from ablations.suites.recipe import DIGITS, FAST, PUBLISHED, RECIPES, WARMUP, Precision, Recipe
+from ablations.suites.run_config import MAX_SEED, RunConfig
+from ablations.training.optimizer import make_optimizer
 from googlenet import VARIANTS, Architecture, Auxiliary, build
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,7 @@ def test_the_published_schedule_is_torchs_step_lr() -> None:
 def test_the_published_optimizer_is_torchs_adadelta() -> None:
     with torch.device("meta"):
         model = build(CONFIG.architecture, num_classes=10)
-    optimizer = engine.make_optimizer(model, PUBLISHED)
+    optimizer = make_optimizer(model, PUBLISHED)
     assert type(optimizer) is torch.optim.Adadelta
     assert optimizer.defaults == torch.optim.Adadelta([parameter()], lr=1.0).defaults
     # The values that the write-up relied on; torch could change its defaults.
@@ -302,25 +303,25 @@ def test_a_run_id_and_a_draw_are_the_same_in_another_process() -> None:
     )
     env = {**os.environ, "PYTHONHASHSEED": "12345"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [CONFIG.run_id, str(draw_seed(1, purpose="order", epoch=2)), "False"]
+    assert done.stdout.split() == [CONFIG.run_id, str(derive_seed(1, purpose="order", epoch=2)), "False"]
 
 
 def test_draws_differ_by_seed_epoch_and_purpose() -> None:
     # With 11 and 111, numbers that run into each other would collide.
     numbers = (*range(15), 111)
     purposes: tuple[Purpose, ...] = get_args(Purpose)
-    drawn = [draw_seed(s, purpose=p, epoch=e) for s in numbers for e in numbers for p in purposes]
+    drawn = [derive_seed(s, purpose=p, epoch=e) for s in numbers for e in numbers for p in purposes]
     assert len(purposes) >= 7
     assert len(set(drawn)) == len(drawn)
 
 
 def test_a_draw_is_63_bits_of_a_sha256() -> None:
     digest = hashlib.sha256(b"7/3/order").hexdigest()
-    assert draw_seed(7, purpose="order", epoch=3) == int(digest[:16], 16) // 2
-    assert draw_seed(7, purpose="init") == int(hashlib.sha256(b"7/0/init").hexdigest()[:16], 16) // 2
+    assert derive_seed(7, purpose="order", epoch=3) == int(digest[:16], 16) // 2
+    assert derive_seed(7, purpose="init") == int(hashlib.sha256(b"7/0/init").hexdigest()[:16], 16) // 2
 
 
 @pytest.mark.parametrize("seed", [0, 1, MAX_SEED])
 def test_a_draw_is_a_seed_that_torch_takes(seed: int) -> None:
-    drawn = draw_seed(seed, purpose="dropout", epoch=1)
+    drawn = derive_seed(seed, purpose="dropout", epoch=1)
     assert torch.Generator().manual_seed(drawn).initial_seed() == drawn

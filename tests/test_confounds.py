@@ -11,13 +11,22 @@ from typing import Any
 import pytest
 from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_suite
 
-from ablations import confounds, markdown, plan, plan_file, report, tables
-from ablations.config import DIGITS
+from ablations.analysis.analyse import analyse
+from ablations.analysis.results import load_results
+from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError
-from ablations.plan import DataSummary, Plan
-from ablations.suite_files import read_suite_file
-from ablations.suites import SUITES, Suite, select
-from googlenet.variants import ARCHITECTURES, REDUCED
+from ablations.execution.prepare import _check_versions
+from ablations.records import suite_folder
+from ablations.report.contents import compose
+from ablations.report.formats import markdown
+from ablations.suites.builtin import SUITES
+from ablations.suites.confounds import check_confounds, declared_differences, differences
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.recipe import DIGITS
+from ablations.suites.suite import Suite, select
+from ablations.suites.suite_file import read_suite_file
+from googlenet.registry import ARCHITECTURES
+from googlenet.variants import REDUCED
 
 DATA = make_plan("cifar10", seeds=1).data
 FILE = """
@@ -34,7 +43,7 @@ variants = ["reduced", "thin"]
 
 
 def planned(suite: Suite, *, data: DataSummary = DATA) -> Plan:
-    return plan.make(select(suite), data=data, command="python run_all.py --suite mine.toml")
+    return make_plan(select(suite), data=data, command="python run_all.py --suite mine.toml")
 
 
 def from_file(folder: Path, fields: str, *, declared: str = "", varies: str = '["width"]') -> Plan:
@@ -47,7 +56,7 @@ def from_file(folder: Path, fields: str, *, declared: str = "", varies: str = '[
 
 def refusal(checked: Plan) -> str:
     with pytest.raises(ConfigError) as raised:
-        confounds.check(checked)
+        check_confounds(checked)
     assert raised.value.exit_status == 2
     return str(raised.value)
 
@@ -67,17 +76,17 @@ def changed(original: Plan, *, recipe: dict[str, Any] | None = None, **changes: 
 @pytest.mark.parametrize("name", SUITES)
 def test_the_built_in_suites_vary_nothing_but_their_axis(name: str) -> None:
     built_in = make_plan(name, seeds=2)
-    confounds.check(built_in)
-    assert not confounds.declared(built_in)
-    varied = {difference.field for difference in confounds.differences(built_in)}
+    check_confounds(built_in)
+    assert not declared_differences(built_in)
+    varied = {difference.field for difference in differences(built_in)}
     assert varied == {"stages", "stem_channels", "reduction", "branch5x5"}
 
 
 def test_any_architecture_may_be_brought_in_by_name() -> None:
     data = replace(DATA, image_size=224)
     everything = select(SUITES["cifar10"], variants=tuple(ARCHITECTURES))
-    confounds.check(planned(everything, data=data))
-    fields = {difference.field for difference in confounds.differences(planned(everything, data=data))}
+    check_confounds(planned(everything, data=data))
+    fields = {difference.field for difference in differences(planned(everything, data=data))}
     assert {"width", "aux", "head", "bn_eps"} <= fields
     assert not fields & {"name", "image_size", "in_channels"}, "which the data settle for all of them"
 
@@ -104,7 +113,7 @@ def test_the_line_that_a_refusal_asks_for_is_the_remedy(tmp_path: Path) -> None:
     fields = "width = 0.5\ndropout = 0.0\n[variant.thin.recipe]\nlearning_rate = 0.25"
     found = re.search(r"declared = \[.*\]", refusal(from_file(tmp_path, fields)))
     assert found is not None
-    confounds.check(from_file(tmp_path, fields, declared=found[0]))
+    check_confounds(from_file(tmp_path, fields, declared=found[0]))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_what_differs_has_to_be_named_as_a_field_or_as_its_whole(
     fields = "width = 0.5\ndropout = 0.0\n[variant.thin.recipe]\nlearning_rate = 0.25"
     checked = from_file(tmp_path, fields, varies=varies, declared=f"declared = {declared}")
     if passes:
-        confounds.check(checked)
+        check_confounds(checked)
     else:
         refusal(checked)
 
@@ -137,13 +146,13 @@ def test_a_declared_difference_is_a_footnote_of_the_report(tmp_path: Path) -> No
     declared = 'declared = ["recipe.learning_rate"]'
     shown = from_file(tmp_path, "width = 0.5\n[variant.thin.recipe]\nlearning_rate = 0.25", declared=declared)
     save_suite(tmp_path / "mine", shown, wrong={"reduced": [1000], "thin": [1100]})
-    text = markdown.render(report.compose(report.analyse(tmp_path / "mine"), {}))
+    text = markdown.render(compose(analyse(tmp_path / "mine"), {}))
     said = "thin: recipe.learning\\_rate is 0.25, the baseline's is 1"
     assert f"> **Declared difference.** {said}. A verdict on such a variant speaks of both" in text
     assert "| thin | `recipe.learning_rate` (declared, not of the axis) | 1 | 0.25 |" in text
     assert "| thin | `width` | 1 | 0.5 |" in text
     save_suite(tmp_path / "pure", from_file(tmp_path, "width = 0.5"), wrong={"reduced": [1000], "thin": [1100]})
-    assert "Declared difference" not in markdown.render(report.compose(report.analyse(tmp_path / "pure"), {}))
+    assert "Declared difference" not in markdown.render(compose(analyse(tmp_path / "pure"), {}))
 
 
 @pytest.mark.parametrize(
@@ -164,20 +173,20 @@ def test_a_plan_that_mixes_data_or_recipes_is_neither_run_nor_reported(
 ) -> None:
     mixed = changed(make_plan("cifar10", seeds=2, variants=("reduced", "short")), **changes)
     assert f"short: {said}" in refusal(mixed)
-    plan_file.write_plan(tmp_path, mixed)
+    suite_folder.write_plan(tmp_path, mixed)
     with pytest.raises(ConfigError, match="more than that differs"):
-        tables.load(tmp_path)
+        load_results(tmp_path)
 
 
 def test_names_and_seeds_are_no_difference() -> None:
     twins = replace(SUITES["cifar10"], architectures=(REDUCED, replace(REDUCED, name="twin")), seeds=3)
-    assert not confounds.differences(planned(twins))
-    assert not confounds.differences(changed(planned(twins), recipe={"name": "other"}))
+    assert not differences(planned(twins))
+    assert not differences(changed(planned(twins), recipe={"name": "other"}))
 
 
 def test_stages_are_written_as_the_rows_of_table_1() -> None:
     suite = select(SUITES["cifar10"], variants=("long", "reduced", "short4"))
-    found = {each.variant: each for each in confounds.differences(planned(suite)) if each.field == "stages"}
+    found = {each.variant: each for each in differences(planned(suite)) if each.field == "stages"}
     assert found["long"].baseline_value == "3a 3b / 4a 4b 4c 4d 4e / 5a 5b"
     # 4e and 5a have the same channels, and a row goes by the name that its own stage has for them.
     assert found["long"].value == "3a 3b / 4a 4b 4c 4d 4e 4e / 5a 5a 5a 5b"
@@ -186,16 +195,16 @@ def test_stages_are_written_as_the_rows_of_table_1() -> None:
 
 def test_without_the_baseline_variants_are_held_against_the_first() -> None:
     suite = select(SUITES["cifar10"], variants=("short", "short2"))
-    (difference,) = confounds.differences(planned(suite))
+    (difference,) = differences(planned(suite))
     assert difference[:2] == ("short2", "architecture.stages")
     assert difference.baseline_value == "3a 3b / 4a 4d 4e / 5a 5b"
 
 
 def test_variants_without_a_common_seed_are_no_table(tmp_path: Path) -> None:
     whole = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
-    plan_file.write_plan(tmp_path, replace(whole, runs=(whole.runs[0], whole.runs[3])))
+    suite_folder.write_plan(tmp_path, replace(whole, runs=(whole.runs[0], whole.runs[3])))
     with pytest.raises(ConfigError, match=r"no seed in common \(reduced: \[1\], short: \[2\]\).* same --seeds"):
-        tables.load(tmp_path)
+        load_results(tmp_path)
 
 
 def records_of(checked: Plan, *, versions: Sequence[str], count: int) -> list[Any]:
@@ -216,13 +225,13 @@ def test_runs_of_other_versions_are_not_added_to(other: str) -> None:
         *records_of(checked, versions=HERE.versions, count=4)[3:],
     ]
     with pytest.raises(ConfigError) as raised:
-        confounds.check_versions(checked, records=records, environment=HERE)
+        _check_versions(checked, records=records, environment=HERE)
     now = dict(pair.split() for pair in HERE.versions)[name]
     said = f"3 of the finished runs (such as {checked.runs[0].run_id}) were computed by {name} {version}, and here it"
     assert f"{said} is {now}" in str(raised.value)
     for remedy in ("--fresh", "--results", 'declared = ["versions"]'):
         assert remedy in str(raised.value)
-    confounds.check_versions(replace(checked, declared=("versions",)), records=records, environment=HERE)
+    _check_versions(replace(checked, declared=("versions",)), records=records, environment=HERE)
 
 
 def test_every_other_version_is_listed_with_its_count() -> None:
@@ -230,7 +239,7 @@ def test_every_other_version_is_listed_with_its_count() -> None:
     first = records_of(checked, versions=("torch 2.10.0", "numpy 1.26.4"), count=1)
     rest = records_of(checked, versions=("torch 2.9.1", "numpy 1.26.4"), count=3)[1:]
     with pytest.raises(ConfigError) as raised:
-        confounds.check_versions(checked, records=[*first, *rest], environment=HERE)
+        _check_versions(checked, records=[*first, *rest], environment=HERE)
     counts = re.findall(
         r"(\d) of the finished runs \(such as [^)]+\) were computed by (\w+ [\d.]+),", str(raised.value)
     )
@@ -246,23 +255,23 @@ def test_every_other_version_is_listed_with_its_count() -> None:
 )
 def test_packages_that_do_not_compute_may_differ_and_a_cpu_has_no_cuda(versions: tuple[str, ...]) -> None:
     checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
-    confounds.check_versions(checked, records=records_of(checked, versions=versions, count=2), environment=HERE)
+    _check_versions(checked, records=records_of(checked, versions=versions, count=2), environment=HERE)
 
 
 def test_versions_of_runs_that_are_not_done_do_not_matter() -> None:
     checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     old = records_of(checked, versions=("torch 1.0.0",), count=2)
     unfinished = [failed(record, status="interrupted", message="stopped") for record in old]
-    confounds.check_versions(checked, records=unfinished, environment=HERE)
+    _check_versions(checked, records=unfinished, environment=HERE)
     with pytest.raises(ConfigError, match="1 of the finished runs"):
-        confounds.check_versions(checked, records=[unfinished[0], old[1]], environment=HERE)
+        _check_versions(checked, records=[unfinished[0], old[1]], environment=HERE)
 
 
 def test_reports_of_runs_of_several_versions_name_them_all(tmp_path: Path) -> None:
     shown = replace(make_plan("cifar10", seeds=1, variants=("reduced", "short")), declared=("versions",))
     first, second = (make_record(run, wrong=1000) for run in shown.runs)
     save(tmp_path, shown, [first, replace(second, environment=replace(ENVIRONMENT, versions=("torch 2.10.0",)))])
-    text = markdown.render(report.compose(report.analyse(tmp_path), {}))
+    text = markdown.render(compose(analyse(tmp_path), {}))
     assert "- **Versions:** Python 3.12.0; torch 2.11.0; numpy 2.0.0; Python 3.12.0; torch 2.10.0\n" in text
 
 
@@ -273,7 +282,7 @@ def test_footnotes_of_a_declared_recipe_name_each_field_of_it() -> None:
         declared=("recipe",),
         recipe_changes={"short": {"optimizer": "sgd", "momentum": 0.9}},
     )
-    footnotes = confounds.declared(planned(suite))
+    footnotes = declared_differences(planned(suite))
     assert [(each.field, each.baseline_value, each.value) for each in footnotes] == [
         ("recipe.optimizer", "adam", "sgd"),
         ("recipe.momentum", "0", "0.9"),
@@ -307,4 +316,4 @@ def test_the_line_that_a_refusal_asks_for_keeps_what_is_declared(tmp_path: Path)
 
 def test_versions_in_an_unknown_form_are_passed_over() -> None:
     checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
-    confounds.check_versions(checked, records=records_of(checked, versions=("odd",), count=1), environment=HERE)
+    _check_versions(checked, records=records_of(checked, versions=("odd",), count=1), environment=HERE)

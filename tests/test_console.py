@@ -12,8 +12,10 @@ import pytest
 from made_records import failed, make_plan, make_record
 from rich.console import Console
 
-from ablations.console import Display, make_console, show_plan, show_table
-from ablations.events import EpochDone, RunEnded, RunStarted, StepDone, TrainingStarted
+from ablations.cli.console import make_console, show_table
+from ablations.cli.listing import show_plan
+from ablations.observers.progress import Display
+from ablations.training.events import EpochDone, RunEnded, RunStarted, StepDone, TrainingStarted
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
 FIRST, SECOND = (config.run_id for config in PLAN.runs)

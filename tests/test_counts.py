@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from googlenet import VARIANTS, Architecture, build
 from googlenet.counts import Layer, count_macs, count_params, layers
-from googlenet.variants import ARCHITECTURES, REFERENCE_CLASSES, REFERENCES
+from googlenet.references import REFERENCE_CLASSES, REFERENCES
+from googlenet.registry import ARCHITECTURES
 
 SMALL = [replace(arch, width=0.5, image_size=8) for arch in VARIANTS.values()]
 WITH_HEADS = [name for name, arch in ARCHITECTURES.items() if arch.aux is not None]

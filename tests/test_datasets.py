@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits as sklearn_digits
 
-from ablations import datasets
+from ablations.data.dataset import Dataset
+from ablations.data.digits import load_digits
+from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError
-from ablations.splits import Dataset
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,7 +54,7 @@ def test_one_fifth_of_the_digits_is_for_testing(digits: Dataset) -> None:
 def test_digits_have_the_pinned_fingerprint(digits: Dataset) -> None:
     # Run ids contain it: if a library changes the images or the split, old records must not pass for new ones.
     assert digits.fingerprint == "03adf401aabdc4dc842b6161cc463b2220db59c40fa8554c258ee47072ca0e99"
-    assert datasets.load_digits().fingerprint == digits.fingerprint
+    assert load_digits().fingerprint == digits.fingerprint
 
 
 def test_digits_load_without_torch() -> None:
@@ -77,13 +78,13 @@ def test_loaded_arrays_are_read_only(digits: Dataset) -> None:
 @pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100"])
 def test_an_image_size_is_for_folders_only(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--image-size 16 .*--suite folder") as caught:
-        datasets.load(name, tmp_path, image_size=16)
+        load_dataset(name, tmp_path, image_size=16)
     assert caught.value.exit_status == 2
 
 
 def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'cifar' is unknown; allowed: digits, .*did you mean 'cifar10'\?"):
-        datasets.load("cifar", tmp_path)
+        load_dataset("cifar", tmp_path)
 
 
 def test_a_split_and_a_dataset_are_frozen(digits: Dataset) -> None:

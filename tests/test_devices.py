@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import devices, hardware
 from ablations.errors import ConfigError
+from ablations.hardware import device, probe
+from ablations.hardware.device import (
+    clock,
+    describe_environment,
+    exact_kernels,
+    free_memory_bytes,
+    peak_memory_bytes,
+    reset_peak_memory,
+    resolve_device,
+    untimed_kernels,
+)
 
 CPU = torch.device("cpu")
 ALLOCATED = 300 * 2**20
@@ -36,19 +46,19 @@ def test_auto_takes_a_gpu_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, name: str, there_is_a_gpu: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
-    monkeypatch.setattr(hardware, "gpu_capability", lambda: (9, 0) if there_is_a_gpu else None)
-    assert devices.resolve(name) == torch.device(expected)
+    monkeypatch.setattr(probe, "gpu_capability", lambda: (9, 0) if there_is_a_gpu else None)
+    assert resolve_device(name) == torch.device(expected)
 
 
 def test_cuda_without_a_gpu_is_an_error_that_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"--device cuda.*--device cpu") as raised:
-        devices.resolve("cuda")
+        resolve_device("cuda")
     assert raised.value.exit_status == 2
 
 
 def test_images_on_the_cpu_need_no_memory_of_their_own() -> None:
-    assert devices.free_memory_bytes(CPU) == math.inf
+    assert free_memory_bytes(CPU) == math.inf
 
 
 def test_exact_kernels_change_nothing_on_a_cpu() -> None:
@@ -57,7 +67,7 @@ def test_exact_kernels_change_nothing_on_a_cpu() -> None:
         return cudnn.enabled, cudnn.benchmark, cudnn.allow_tf32, torch.get_float32_matmul_precision()
 
     before = settings()
-    with devices.exact_kernels(CPU):
+    with exact_kernels(CPU):
         assert settings() == before
     assert settings() == before
 
@@ -65,7 +75,7 @@ def test_exact_kernels_change_nothing_on_a_cpu() -> None:
 def test_matrix_products_are_ieee_single_inside_exact_kernels_whatever_was_asked_for() -> None:
     torch.set_float32_matmul_precision("high")
     try:
-        with devices.exact_kernels(CPU):
+        with exact_kernels(CPU):
             assert torch.get_float32_matmul_precision() == "highest"
         assert torch.get_float32_matmul_precision() == "high"
     finally:
@@ -75,16 +85,16 @@ def test_matrix_products_are_ieee_single_inside_exact_kernels_whatever_was_asked
 @pytest.mark.parametrize("timed", [False, True])
 def test_kernels_are_untimed_until_they_are_again_what_they_were(timed: bool) -> None:
     with torch.backends.cudnn.flags(benchmark=timed):
-        with devices.untimed_kernels():
+        with untimed_kernels():
             assert not torch.backends.cudnn.benchmark
         assert torch.backends.cudnn.benchmark == timed
 
 
 def test_the_clock_never_goes_back_and_counts_seconds() -> None:
     began = time.monotonic()
-    ticks = [devices.clock(CPU) for _ in range(1000)]
+    ticks = [clock(CPU) for _ in range(1000)]
     time.sleep(0.05)  # to have a known time to measure, not to wait for anything
-    ticks.append(devices.clock(CPU))
+    ticks.append(clock(CPU))
     took = time.monotonic() - began
     assert ticks == sorted(ticks)
     assert 0.05 <= ticks[-1] - ticks[-2] <= ticks[-1] - ticks[0] <= took
@@ -107,21 +117,21 @@ def allocate_in_small_pieces() -> None:
 @on_linux
 @pytest.mark.parametrize("allocate", [allocate_with_numpy, allocate_with_torch, allocate_in_small_pieces])
 def test_the_peak_holds_what_was_freed_until_the_reset(allocate: Callable[[], None]) -> None:
-    devices.reset_peak_memory(CPU)
-    before = devices.peak_memory_bytes(CPU)
+    reset_peak_memory(CPU)
+    before = peak_memory_bytes(CPU)
     allocate()
-    peak = devices.peak_memory_bytes(CPU)
+    peak = peak_memory_bytes(CPU)
     assert before + ALLOCATED - SLACK <= peak <= before + ALLOCATED + SLACK
-    devices.reset_peak_memory(CPU)
-    assert devices.peak_memory_bytes(CPU) <= peak - ALLOCATED + 2 * SLACK
+    reset_peak_memory(CPU)
+    assert peak_memory_bytes(CPU) <= peak - ALLOCATED + 2 * SLACK
 
 
 @on_linux
 def test_the_peak_is_in_bytes() -> None:
     # The kernel's own figure of what is resident now, in pages, is at most the peak and nearly all of it.
-    devices.reset_peak_memory(CPU)
+    reset_peak_memory(CPU)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-    assert resident - SLACK <= devices.peak_memory_bytes(CPU) <= resident + SLACK
+    assert resident - SLACK <= peak_memory_bytes(CPU) <= resident + SLACK
 
 
 @on_linux
@@ -129,15 +139,15 @@ def test_a_system_that_refuses_the_reset_gives_the_whole_processs_peak(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Some containers have no clear_refs, or one that cannot be written.
-    monkeypatch.setattr(devices, "_CLEAR_REFS", tmp_path / "missing" / "clear_refs")
+    monkeypatch.setattr(device, "_CLEAR_REFS", tmp_path / "missing" / "clear_refs")
     allocate_with_numpy()
-    peak = devices.peak_memory_bytes(CPU)
-    devices.reset_peak_memory(CPU)
-    assert devices.peak_memory_bytes(CPU) >= peak - SLACK
+    peak = peak_memory_bytes(CPU)
+    reset_peak_memory(CPU)
+    assert peak_memory_bytes(CPU) >= peak - SLACK
 
 
 def test_the_environment_names_the_processor_and_its_threads() -> None:
-    environment = devices.environment(CPU, engine="eager")
+    environment = describe_environment(CPU, engine="eager")
     assert environment.engine == "eager"
     assert environment.device_kind == "cpu"
     assert environment.threads == torch.get_num_threads()
@@ -150,33 +160,33 @@ def test_the_environment_names_the_processor_and_its_threads() -> None:
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_peak_is_the_allocators() -> None:
-    cuda = devices.resolve("auto")
-    devices.reset_peak_memory(cuda)
-    before = devices.peak_memory_bytes(cuda)
+    cuda = resolve_device("auto")
+    reset_peak_memory(cuda)
+    before = peak_memory_bytes(cuda)
     torch.ones(ALLOCATED, dtype=torch.uint8, device=cuda)
     # Memory in use, not what the allocator reserved; it rounds up to 2 MiB at most.
-    assert 0 <= devices.peak_memory_bytes(cuda) - before - ALLOCATED <= 2 * 2**20
-    devices.reset_peak_memory(cuda)
-    assert devices.peak_memory_bytes(cuda) == before
+    assert 0 <= peak_memory_bytes(cuda) - before - ALLOCATED <= 2 * 2**20
+    reset_peak_memory(cuda)
+    assert peak_memory_bytes(cuda) == before
 
 
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_clock_waits_for_queued_work() -> None:
-    cuda = devices.resolve("cuda")
+    cuda = resolve_device("cuda")
     matrix = torch.ones(4096, 4096, device=cuda)
     done = torch.cuda.Event()
     for _ in range(20):
         matrix = matrix @ matrix / 4096
     done.record()
-    devices.clock(cuda)
+    clock(cuda)
     assert done.query()
 
 
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_environment_names_it() -> None:
-    environment = devices.environment(devices.resolve("cuda"), engine="graph")
+    environment = describe_environment(resolve_device("cuda"), engine="graph")
     assert environment.device_kind == "cuda"
     assert environment.device == torch.cuda.get_device_properties(0).name
 
@@ -186,7 +196,7 @@ def test_on_a_gpu_the_environment_names_it() -> None:
 def test_on_a_gpu_exact_kernels_are_ieee_single_and_chosen_by_timing_until_they_end() -> None:
     cudnn = torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.allow_tf32)
-    with devices.exact_kernels(devices.resolve("cuda")):
+    with exact_kernels(resolve_device("cuda")):
         assert (cudnn.enabled, cudnn.benchmark, cudnn.allow_tf32) == (True, True, False)
         assert not torch.backends.cuda.matmul.allow_tf32  # torch's default since 1.12
     assert (cudnn.benchmark, cudnn.allow_tf32) == before
@@ -195,8 +205,8 @@ def test_on_a_gpu_exact_kernels_are_ieee_single_and_chosen_by_timing_until_they_
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_free_memory_shrinks_by_what_is_allocated() -> None:
-    cuda = devices.resolve("cuda")
+    cuda = resolve_device("cuda")
     torch.cuda.empty_cache()
-    before = devices.free_memory_bytes(cuda)
+    before = free_memory_bytes(cuda)
     held = torch.ones(ALLOCATED, dtype=torch.uint8, device=cuda)
-    assert before - devices.free_memory_bytes(cuda) >= held.nbytes
+    assert before - free_memory_bytes(cuda) >= held.nbytes

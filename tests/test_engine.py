@@ -14,9 +14,10 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
 
-from ablations import engine
-from ablations.config import DIGITS, PUBLISHED, Recipe
-from ablations.engine import Trainer
+from ablations.suites.recipe import DIGITS, PUBLISHED, Recipe
+from ablations.training.loss import training_loss
+from ablations.training.optimizer import make_optimizer
+from ablations.training.step import TrainStep, batches_counted_apart
 from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, build
 
 SHORT4 = replace(VARIANTS["short4"], width=0.125, image_size=8)
@@ -67,7 +68,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", RECIPES)
 def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
     ours, theirs, batches = seeded_model(), seeded_model(), random_batches(5)
-    trainer = Trainer(ours, RECIPES[name])
+    trainer = TrainStep(ours, RECIPES[name])
     torch.manual_seed(11)  # of dropout
     results = [trainer.step(images, labels) for images, labels in batches]
 
@@ -90,7 +91,7 @@ def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_one_kernel_updates_as_torchs_several_do(name: str) -> None:
     model = seeded_model()
-    trainer = Trainer(model, RECIPES[name])
+    trainer = TrainStep(model, RECIPES[name])
     # Apart from the network: the same gradients for both, as rounding would lead two networks apart.
     copies = [parameter.detach().clone() for parameter in model.parameters()]
     written_out = WRITTEN_OUT[name](copies, foreach=False)
@@ -106,7 +107,7 @@ def test_one_kernel_updates_as_torchs_several_do(name: str) -> None:
 def test_adadelta_follows_its_paper() -> None:
     # Zeiler 2012, arXiv:1212.5701, algorithm 1, with the learning rate that torch adds, over three steps.
     model = seeded_model()
-    trainer = Trainer(model, replace(PUBLISHED, learning_rate=0.5))
+    trainer = TrainStep(model, replace(PUBLISHED, learning_rate=0.5))
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     expected = weight.detach().double()
@@ -123,7 +124,7 @@ def test_adadelta_follows_its_paper() -> None:
 
 
 def test_the_published_recipes_adadelta_is_torchs_default() -> None:
-    optimizer = engine.make_optimizer(seeded_model(), PUBLISHED)
+    optimizer = make_optimizer(seeded_model(), PUBLISHED)
     assert isinstance(optimizer, torch.optim.Adadelta)
     assert optimizer.defaults == torch.optim.Adadelta([torch.zeros(1)]).defaults
 
@@ -131,16 +132,14 @@ def test_the_published_recipes_adadelta_is_torchs_default() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_an_optimiser_has_every_parameter_once(recipe: Recipe) -> None:
     model = seeded_model(BN_AUX)
-    optimized = [
-        id(parameter) for group in engine.make_optimizer(model, recipe).param_groups for parameter in group["params"]
-    ]
+    optimized = [id(parameter) for group in make_optimizer(model, recipe).param_groups for parameter in group["params"]]
     assert sorted(optimized) == sorted(id(parameter) for parameter in model.parameters())
 
 
 def test_the_learning_rate_holds_from_the_next_step_on() -> None:
     # Without momentum a step is minus the rate times the gradient.
     model = seeded_model()
-    trainer = Trainer(model, RECIPES["sgd"])
+    trainer = TrainStep(model, RECIPES["sgd"])
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     for rate, (images, labels) in zip((0.5, 0.25, 0.0), random_batches(3), strict=True):
@@ -153,7 +152,7 @@ def test_the_learning_rate_holds_from_the_next_step_on() -> None:
 
 def test_gradients_do_not_add_up_over_steps() -> None:
     model = seeded_model(replace(SHORT4, dropout=0.0))
-    trainer = Trainer(model, RECIPES["sgd"])
+    trainer = TrainStep(model, RECIPES["sgd"])
     trainer.set_learning_rate(0.0)
     ((images, labels),) = random_batches(1)
     gradients = []
@@ -174,7 +173,7 @@ def test_auxiliary_heads_add_their_weighted_cross_entropy(weight: float) -> None
         log_loss(labels.numpy(), softmax(logits.detach().numpy()), labels=range(10))
         for logits in (output.logits, *output.aux)
     ]
-    loss = engine.training_loss(model, output, labels)
+    loss = training_loss(model, output, labels)
     assert float(loss.detach()) == pytest.approx(losses[0] + weight * (losses[1] + losses[2]), rel=1e-5)
     loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -185,7 +184,7 @@ def test_without_auxiliary_heads_the_loss_is_the_cross_entropy() -> None:
     ((images, labels),) = random_batches(1)
     output = model(images)
     expected = log_loss(labels.numpy(), softmax(output.logits.detach().numpy()), labels=range(10))
-    assert float(engine.training_loss(model, output, labels).detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(training_loss(model, output, labels).detach()) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.9])
@@ -200,14 +199,14 @@ def test_smoothed_labels_give_every_class_a_share(smoothing: float) -> None:
         -(targets * np.log(softmax(logits.detach().numpy()))).sum(axis=1).mean()
         for logits in (output.logits, *output.aux)
     ]
-    loss = engine.training_loss(model, output, labels, label_smoothing=smoothing)
+    loss = training_loss(model, output, labels, label_smoothing=smoothing)
     assert float(loss.detach()) == pytest.approx(losses[0] + BN_AUX.aux.weight * (losses[1] + losses[2]), rel=1e-5)
 
 
 def test_a_step_smooths_labels_as_its_recipe_says() -> None:
     ((images, labels),) = random_batches(1)
     for smoothing in (0.0, 0.4):
-        trainer, outputs = Trainer(seeded_model(), replace(DIGITS, label_smoothing=smoothing)), list[Any]()
+        trainer, outputs = TrainStep(seeded_model(), replace(DIGITS, label_smoothing=smoothing)), list[Any]()
         trainer.model.register_forward_hook(lambda *passed, outputs=outputs: outputs.append(passed[-1]))
         loss = float(trainer.step(images, labels).loss)
         per_class = -outputs[0].logits.detach().double().log_softmax(dim=1)
@@ -218,7 +217,7 @@ def test_a_step_smooths_labels_as_its_recipe_says() -> None:
 def test_a_steps_result_holds_no_graph() -> None:
     model = seeded_model()
     ((images, labels),) = random_batches(1)
-    result = Trainer(model, DIGITS).step(images, labels)
+    result = TrainStep(model, DIGITS).step(images, labels)
     assert not result.loss.requires_grad
     assert result.loss.shape == result.wrong.shape == ()
 
@@ -230,12 +229,12 @@ def counted(model: GoogLeNet) -> set[int]:
 
 def test_batches_counted_apart_leave_the_state_as_counting_does() -> None:
     batches = random_batches(3)
-    counting, apart = (Trainer(seeded_model(replace(SHORT4, dropout=0.0)), DIGITS) for _ in range(2))
+    counting, apart = (TrainStep(seeded_model(replace(SHORT4, dropout=0.0)), DIGITS) for _ in range(2))
     for trainer in (counting, apart):
         trainer.step(*batches[0])
     for images, labels in batches[1:]:
         counting.step(images, labels)
-    with engine.batches_counted_apart(apart.model, batches=2):
+    with batches_counted_apart(apart.model, batches=2):
         for images, labels in batches[1:]:
             apart.step(images, labels)
     assert counted(apart.model) == {3}
@@ -245,21 +244,21 @@ def test_batches_counted_apart_leave_the_state_as_counting_does() -> None:
 def test_batches_counted_apart_keep_the_counters_themselves_even_after_an_error() -> None:
     model = seeded_model()
     before = {name: buffer.data_ptr() for name, buffer in model.named_buffers()}
-    with pytest.raises(ZeroDivisionError), engine.batches_counted_apart(model, batches=2):
+    with pytest.raises(ZeroDivisionError), batches_counted_apart(model, batches=2):
         raise ZeroDivisionError
     assert {name: buffer.data_ptr() for name, buffer in model.named_buffers()} == before
 
 
 def test_a_network_without_batch_norm_has_nothing_to_count() -> None:
     model = seeded_model(replace(SHORT4, batch_norm=False))
-    with engine.batches_counted_apart(model, batches=2):
+    with batches_counted_apart(model, batches=2):
         model(random_batches(1)[0][0])
     assert counted(model) == set()
 
 
 def test_a_finished_trainer_frees_its_network_at_once() -> None:
     # Not when garbage is collected: the next run's memory would count it.
-    trainer = Trainer(seeded_model(), RECIPES["adam"])
+    trainer = TrainStep(seeded_model(), RECIPES["adam"])
     trainer.step(*random_batches(1)[0])
     network = weakref.ref(trainer.model)
     gc.disable()

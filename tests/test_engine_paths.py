@@ -16,18 +16,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablations import checkpoint, devices
-from ablations.config import DIGITS, PUBLISHED, Recipe, RunConfig
-from ablations.draws import draw_seed
-from ablations.engine import Engine, Trainer, resolve, training_loss, withhold_update
+from ablations.data.dataset import Dataset, Split
 from ablations.errors import ConfigError, Diverged
-from ablations.evaluation import predict
-from ablations.events import EpochDone, Event, TrainingStarted
-from ablations.loader import Loader
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset, Split
-from ablations.train import train, train_epoch
+from ablations.hardware import device
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.seeding import derive_seed
+from ablations.suites.recipe import DIGITS, PUBLISHED, Recipe
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.evaluation import predict
+from ablations.training.events import EpochDone, Event, TrainingStarted
+from ablations.training.loader import Loader
+from ablations.training.loss import training_loss
+from ablations.training.optimizer import withhold_update
+from ablations.training.step import Engine, TrainStep, resolve_engine
+from ablations.training.train import train, train_epoch
 from googlenet import VARIANTS, Architecture, GoogLeNet, build
 
 CPU = torch.device("cpu")
@@ -84,8 +88,8 @@ def seeded_model(arch: Architecture = SHORT4, *, device: torch.device = CPU) -> 
 
 def make_trainer(
     recipe: Recipe, *, arch: Architecture = SHORT4, engine: Engine = "eager", device: torch.device = CPU
-) -> Trainer:
-    return Trainer(seeded_model(arch, device=device), recipe, engine=engine)
+) -> TrainStep:
+    return TrainStep(seeded_model(arch, device=device), recipe, engine=engine)
 
 
 def random_batch(count: int = 16, *, image_size: int = 8) -> tuple[Tensor, Tensor]:
@@ -94,7 +98,7 @@ def random_batch(count: int = 16, *, image_size: int = 8) -> tuple[Tensor, Tenso
     return images.contiguous(memory_format=torch.channels_last), torch.randint(10, (count,), generator=source)
 
 
-def take_steps(trainer: Trainer, split: Split, *, epochs: int, first: int = 1) -> list[float]:
+def take_steps(trainer: TrainStep, split: Split, *, epochs: int, first: int = 1) -> list[float]:
     """The losses of some epochs' steps, with the recipe's learning rates and dropout, written out as a plain loop."""
     loader, losses = Loader(split, recipe=trainer.recipe, device=trainer.device), []
     trainer.model.train()
@@ -107,7 +111,7 @@ def take_steps(trainer: Trainer, split: Split, *, epochs: int, first: int = 1) -
     return losses
 
 
-def state_of(trainer: Trainer) -> dict[str, Any]:
+def state_of(trainer: TrainStep) -> dict[str, Any]:
     """A copy of all that a checkpoint would hold."""
     return copy.deepcopy({"model": dict(trainer.model.state_dict()), "optimizer": trainer.optimizer.state_dict()})
 
@@ -116,7 +120,7 @@ def assert_same(ours: object, theirs: object) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def parameters_of(trainer: Trainer) -> list[Tensor]:
+def parameters_of(trainer: TrainStep) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in trainer.model.parameters()]
 
 
@@ -137,19 +141,19 @@ def parameters_of(trainer: Trainer) -> list[Tensor]:
     ids=str,
 )
 def test_auto_replays_graphs_on_a_gpu_and_never_compiles(name: str, device: torch.device, expected: str) -> None:
-    assert resolve(name, device) == expected
+    assert resolve_engine(name, device) == expected
 
 
 def test_a_graph_without_a_gpu_is_an_error_that_names_the_remedy() -> None:
     with pytest.raises(ConfigError, match="--engine graph.*cpu.*eager") as raised:
-        resolve("graph", CPU)
+        resolve_engine("graph", CPU)
     assert raised.value.exit_status == 2
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
 def test_an_unknown_engine_is_an_error_that_names_the_known_ones(device: torch.device) -> None:
     with pytest.raises(ConfigError, match="--engine 'grahp'.*auto, eager, compile, graph.*did you mean 'graph'"):
-        resolve("grahp", device)
+        resolve_engine("grahp", device)
 
 
 # Preparation
@@ -159,7 +163,7 @@ def test_an_unknown_engine_is_an_error_that_names_the_known_ones(device: torch.d
 @each_optimiser
 def test_preparing_before_the_first_step_changes_nothing(recipe: Recipe, tiny_digits: Dataset) -> None:
     ours, theirs = make_trainer(recipe, engine="compile"), make_trainer(recipe)
-    ours.prepare(batch_sizes=(BATCH, 22))
+    ours.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(ours)["model"], state_of(theirs)["model"])
     assert_same(state_of(ours)["optimizer"]["param_groups"], state_of(theirs)["optimizer"]["param_groups"])
     for state in ours.optimizer.state.values():
@@ -177,7 +181,7 @@ def test_preparing_between_steps_changes_nothing(recipe: Recipe, tiny_digits: Da
     for trainer in (ours, theirs):
         take_steps(trainer, tiny_digits.train, epochs=1)
     before = state_of(ours)
-    ours.prepare(batch_sizes=(BATCH, 22))
+    ours.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(ours), before)
     ours_after, theirs_after = (take_steps(each, tiny_digits.train, epochs=1, first=2) for each in (ours, theirs))
     assert ours_after == theirs_after
@@ -191,7 +195,7 @@ def test_preparing_after_a_checkpoint_was_loaded_changes_nothing(recipe: Recipe,
     take_steps(undisturbed, tiny_digits.train, epochs=1)
     saved = state_of(undisturbed)
     resumed.load_state(saved["model"], saved["optimizer"])
-    resumed.prepare(batch_sizes=(BATCH, 22))
+    resumed.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(resumed)["model"], saved["model"])
     assert_same(state_of(resumed)["optimizer"]["state"], saved["optimizer"]["state"])
     expected = take_steps(undisturbed, tiny_digits.train, epochs=1, first=2)
@@ -206,7 +210,7 @@ def test_a_preparation_that_diverges_leaves_no_trace(steps_before: bool, tiny_di
     for trainer in (ours, theirs):
         take_steps(trainer, tiny_digits.train, epochs=int(steps_before))
     ours.set_learning_rate(1e30)
-    ours.prepare(batch_sizes=(BATCH, 22))
+    ours.warm_up(batch_sizes=(BATCH, 22))
     ours_after, theirs_after = (take_steps(each, tiny_digits.train, epochs=1, first=2) for each in (ours, theirs))
     assert ours_after == theirs_after
     assert_same(state_of(ours), state_of(theirs))
@@ -217,7 +221,7 @@ def test_preparing_puts_back_a_rate_that_one_of_its_steps_withheld(monkeypatch: 
     trainer = make_trainer(SGD, engine="compile")
     rate = with_tensor_rate(trainer)
     monkeypatch.setattr(trainer.optimizer, "step", rate.zero_)
-    trainer.prepare(batch_sizes=(BATCH,))
+    trainer.warm_up(batch_sizes=(BATCH,))
     assert trainer.optimizer.param_groups[0]["lr"] is rate
     assert float(rate) == pytest.approx(SGD.learning_rate)
 
@@ -225,7 +229,7 @@ def test_preparing_puts_back_a_rate_that_one_of_its_steps_withheld(monkeypatch: 
 def test_an_eager_cpu_has_nothing_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make_trainer(SGD)
     monkeypatch.setattr(trainer.model, "forward", None)
-    trainer.prepare(batch_sizes=(BATCH, 22))
+    trainer.warm_up(batch_sizes=(BATCH, 22))
 
 
 @pytest.mark.usefixtures("compiling_is_nothing")
@@ -259,7 +263,7 @@ def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch,
     # Traced as for any backend, but run by torch's own kernels: quick, and the same numbers bit for bit.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
     ours, theirs = make_trainer(SGD, engine="compile"), make_trainer(SGD)
-    ours.prepare(batch_sizes=(BATCH, 22))
+    ours.warm_up(batch_sizes=(BATCH, 22))
     loader = Loader(tiny_digits.train, recipe=SGD, device=CPU)
     with torch.compiler.set_stance("fail_on_recompile"):
         train_epoch(ours, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
@@ -274,7 +278,7 @@ def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> N
     with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
         for width in (0.0625, 0.125, 0.25):
             trainer = make_trainer(SGD, arch=replace(SHORT4, width=width), engine="compile")
-            trainer.prepare(batch_sizes=(BATCH,))
+            trainer.warm_up(batch_sizes=(BATCH,))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
@@ -287,7 +291,7 @@ def test_compiled_steps_are_the_eager_ones() -> None:
     losses: dict[Engine, list[float]] = {}
     for engine in ("eager", "compile"):
         trainer = make_trainer(SGD, arch=arch, engine=engine)
-        trainer.prepare(batch_sizes=(16,))
+        trainer.warm_up(batch_sizes=(16,))
         torch.manual_seed(1)  # of dropout
         losses[engine] = [float(trainer.step(*random_batch()).loss) for _ in range(3)]
     assert losses["compile"] == pytest.approx(losses["eager"], rel=1e-5)
@@ -297,7 +301,7 @@ def test_compiled_steps_are_the_eager_ones() -> None:
 # Learning rate
 
 
-def with_tensor_rate(trainer: Trainer) -> Tensor:
+def with_tensor_rate(trainer: TrainStep) -> Tensor:
     """Give a CPU's optimiser its learning rate as a GPU's has it, and return it."""
     (group,) = trainer.optimizer.param_groups
     group["lr"] = torch.tensor(group["lr"])
@@ -498,7 +502,7 @@ def test_off_a_cpu_a_step_withholds_its_update(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("engine", ["graph", "eager"])
 def test_on_a_gpu_a_loss_that_is_not_finite_never_reaches_the_weights(recipe: Recipe, engine: Engine) -> None:
     trainer = make_trainer(replace(recipe, weight_decay=0.01), engine=engine, device=CUDA)
-    trainer.prepare(batch_sizes=(BATCH,))
+    trainer.warm_up(batch_sizes=(BATCH,))
     images, labels = (tensor.to(CUDA) for tensor in random_batch(BATCH))
     trainer.step(images, labels)
     before = parameters_of(trainer)
@@ -517,7 +521,7 @@ def test_on_a_gpu_an_epoch_with_a_loss_that_is_not_finite_diverges(tiny_digits: 
     recipe = replace(SGD, learning_rate=1e20)
     loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
     trainer = make_trainer(recipe, engine="graph", device=CUDA)
-    trainer.prepare(batch_sizes=loader.batch_sizes)
+    trainer.warm_up(batch_sizes=loader.batch_sizes)
     with pytest.raises(Diverged, match="stopped being finite in epoch 1 of 4"):
         train_epoch(trainer, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
@@ -532,7 +536,7 @@ def test_batch_norms_have_counted_their_batches_after_each_epoch(tiny_digits: Da
     for epoch in (1, 2):
         train_epoch(ours, loader, seed=1, epoch=epoch, on_step=lambda images, loss: None)
         # The same steps in a plain loop, in which batch norms count for themselves.
-        torch.manual_seed(draw_seed(1, purpose="dropout", epoch=epoch))
+        torch.manual_seed(derive_seed(1, purpose="dropout", epoch=epoch))
         for step, (images, labels) in enumerate(loader.train_batches(seed=1, epoch=epoch)):
             progress = (epoch - 1 + step / STEPS) / SGD.epochs
             theirs.set_learning_rate(SGD.learning_rate_at(epoch=epoch - 1, progress=progress))
@@ -558,7 +562,7 @@ def losses_and_weights(
     """Those of all of the recipe's epochs."""
     with repeatable_kernels():
         trainer = make_trainer(recipe, engine=engine, device=device)
-        trainer.prepare(batch_sizes=Loader(split, recipe=recipe, device=device).batch_sizes)
+        trainer.warm_up(batch_sizes=Loader(split, recipe=recipe, device=device).batch_sizes)
         return take_steps(trainer, split, epochs=recipe.epochs), state_of(trainer)["model"]
 
 
@@ -604,7 +608,7 @@ def test_a_schedule_takes_effect_in_a_captured_step(tiny_digits: Dataset) -> Non
 @needs_gpu
 def test_each_replay_draws_another_dropout_and_a_seed_repeats_it() -> None:
     trainer = make_trainer(SGD, engine="graph", device=CUDA)
-    trainer.prepare(batch_sizes=(BATCH,))
+    trainer.warm_up(batch_sizes=(BATCH,))
     trainer.set_learning_rate(0.0)
     images, labels = (tensor.to(CUDA) for tensor in random_batch(BATCH))
     losses = []
@@ -621,7 +625,7 @@ def test_each_replay_draws_another_dropout_and_a_seed_repeats_it() -> None:
 def test_capturing_leaves_no_trace(recipe: Recipe, tiny_digits: Dataset) -> None:
     trainer = make_trainer(recipe, engine="graph", device=CUDA)
     fresh = state_of(trainer)["model"]
-    trainer.prepare(batch_sizes=(BATCH, 22))
+    trainer.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(trainer)["model"], fresh)
     for state in trainer.optimizer.state.values():
         assert not any(value.any() for value in state.values() if isinstance(value, Tensor))
@@ -629,7 +633,7 @@ def test_capturing_leaves_no_trace(recipe: Recipe, tiny_digits: Dataset) -> None
     trainer = make_trainer(recipe, engine="graph", device=CUDA)
     take_steps(trainer, tiny_digits.train, epochs=1)  # without a graph, so eager
     before = state_of(trainer)
-    trainer.prepare(batch_sizes=(BATCH, 22))
+    trainer.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(trainer), before)
 
 
@@ -642,11 +646,11 @@ def test_capturing_leaves_no_trace(recipe: Recipe, tiny_digits: Dataset) -> None
 def test_an_epoch_never_waits_for_the_gpu(
     monkeypatch: pytest.MonkeyPatch, tiny_digits: Dataset, name: str, engine: Engine, free: int
 ) -> None:
-    monkeypatch.setattr(devices, "free_memory_bytes", lambda device: free)
+    monkeypatch.setattr(device, "free_memory_bytes", lambda device: free)
     recipe = replace(RECIPES[name], schedule="one-cycle", flip=0.5, crop_padding=1, cutout=2)
     loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
     trainer = make_trainer(recipe, engine=engine, device=CUDA)
-    trainer.prepare(batch_sizes=loader.batch_sizes)
+    trainer.warm_up(batch_sizes=loader.batch_sizes)
     # An epoch reads the clock at its two ends, where it waits on purpose; in between any wait is an error.
     modes = iter(("error", "default"))
 
@@ -654,7 +658,7 @@ def test_an_epoch_never_waits_for_the_gpu(
         torch.cuda.set_sync_debug_mode(next(modes))
         return 0.0
 
-    monkeypatch.setattr(devices, "clock", watch)
+    monkeypatch.setattr(device, "clock", watch)
     try:
         result = train_epoch(trainer, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
     finally:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import environment
+from ablations.hardware import environment
+from ablations.hardware.environment import commit, package_versions
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -18,13 +19,13 @@ REPOSITORY = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def asked_anew() -> Iterator[None]:
     """The commit is read once a process, which is no help where a test changes what it would be."""
-    environment.commit.cache_clear()
+    commit.cache_clear()
     yield
-    environment.commit.cache_clear()
+    commit.cache_clear()
 
 
 def test_versions_are_those_installed() -> None:
-    versions = dict(pair.split(" ") for pair in environment.package_versions())
+    versions = dict(pair.split(" ") for pair in package_versions())
     assert versions == {name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "fvcore")}
     assert str(torch.__version__).startswith(versions["torch"])
     assert versions["numpy"] == np.__version__
@@ -37,7 +38,7 @@ def test_the_commit_is_this_checkouts() -> None:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"not a git checkout with a commit: {error}")
-    assert environment.commit() in (head, f"{head}-dirty")
+    assert commit() in (head, f"{head}-dirty")
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -56,20 +57,20 @@ def test_the_commit_is_that_of_the_first_call(monkeypatch: pytest.MonkeyPatch, t
     git("init")
     git("add", "file")
     git("commit", "-m", "first")
-    first = environment.commit()
+    first = commit()
     assert first != "unknown" and not first.endswith("-dirty")
     file.write_text("edited while it trains")
-    assert environment.commit() == first
-    environment.commit.cache_clear()  # as in a process that starts now
-    assert environment.commit() == f"{first}-dirty"
+    assert commit() == first
+    commit.cache_clear()  # as in a process that starts now
+    assert commit() == f"{first}-dirty"
 
 
 def test_outside_of_a_checkout_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert environment.commit() == "unknown"
+    assert commit() == "unknown"
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.commit() == "unknown"
+    assert commit() == "unknown"

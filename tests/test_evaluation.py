@@ -9,10 +9,10 @@ import torch
 from sklearn.metrics import top_k_accuracy_score
 from torch import Tensor, nn
 
-from ablations.config import DIGITS
-from ablations.engine import Trainer
-from ablations.evaluation import predict
-from ablations.predictions import Predictions
+from ablations.records.predictions import Predictions
+from ablations.suites.recipe import DIGITS
+from ablations.training.evaluation import predict
+from ablations.training.step import TrainStep
 from googlenet import VARIANTS, GoogLeNet, Output, build
 
 
@@ -64,8 +64,8 @@ def test_counts_are_those_of_scikit_learn(classes: int, count: int) -> None:
     logits = random.normal(size=(count, classes)).astype(np.float32)
     labels = random.integers(classes, size=count)
     found = predict_logits(logits, labels, batch=50)
-    assert found.wrong_in_top5 is not None
-    for wrong, k in ((found.wrong, 1), (found.wrong_in_top5, 5)):
+    assert found.top5_wrong is not None
+    for wrong, k in ((found.wrong, 1), (found.top5_wrong, 5)):
         right = top_k_accuracy_score(labels, logits, k=k, normalize=False, labels=np.arange(classes))
         assert wrong.sum() == count - right
     expected = softmax(logits)[np.arange(count), labels]
@@ -106,7 +106,7 @@ def test_a_model_trains_on_after_predicting() -> None:
     images, labels = torch.randn(16, 3, 8, 8), torch.arange(16) % 10
     predict(model, [(images, labels)])
     model.train()
-    result = Trainer(model, DIGITS).step(images, labels)
+    result = TrainStep(model, DIGITS).step(images, labels)
     assert result.loss.isfinite()
 
 

@@ -15,12 +15,13 @@ from made_records import failed, make_plan, make_record, save
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from ablations import evidence, tables
-from ablations.config import RunConfig
+from ablations.analysis import per_class
+from ablations.analysis.per_class import Evidence, expected_calibration_error, gather, lost
+from ablations.analysis.results import load_results
 from ablations.errors import ConfigError
-from ablations.evidence import Evidence, expected_calibration_error, lost
-from ablations.predictions import Predictions
-from ablations.run_folder import RunFolder
+from ablations.records.predictions import Predictions
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
 
 LABELS = np.repeat(np.arange(10), 200)
 Wrong = Mapping[str, list[list[int]]]  # by variant and seed the wrong images of each class
@@ -77,7 +78,7 @@ def saved(suite_dir: Path, wrong: Wrong = WRONG, *, variants: tuple[str, ...] | 
 
 
 def gathered(suite_dir: Path) -> Evidence:
-    return evidence.gather(tables.load(suite_dir), suite_dir)
+    return gather(load_results(suite_dir), suite_dir)
 
 
 def of(found: Evidence, variant: str) -> pd.DataFrame:
@@ -187,9 +188,9 @@ def test_calibration_error_of_a_case_by_hand() -> None:
 
 @pytest.mark.parametrize("bins", [1, 2, 15, 40])
 def test_calibration_error_is_guos_sum_over_bins(bins: int) -> None:
-    random_source = np.random.default_rng(5)
-    confidence = random_source.beta(5, 2, size=3000).astype(np.float32)
-    correct = random_source.random(3000) < confidence**2
+    rng = np.random.default_rng(5)
+    confidence = rng.beta(5, 2, size=3000).astype(np.float32)
+    correct = rng.random(3000) < confidence**2
     expected = 0.0
     for number in range(1, bins + 1):
         inside = (confidence > (number - 1) / bins) & (confidence <= number / bins)
@@ -285,7 +286,7 @@ def test_arrays_that_make_no_sense_are_named(tmp_path: Path, damage: dict[str, N
 
 def test_damaged_files_are_named_whatever_the_damage(tmp_path: Path) -> None:
     folders = saved(tmp_path)
-    random_source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for number, folder in enumerate(folders):
         path = folder.path / "predictions.npz"
         content = bytearray(path.read_bytes())
@@ -295,9 +296,9 @@ def test_damaged_files_are_named_whatever_the_damage(tmp_path: Path) -> None:
             np.savez(path, classes=np.zeros((len(LABELS), 5)), labels=LABELS)
             content = bytearray(path.read_bytes())
         elif number % 2:
-            content = content[: random_source.integers(len(content))]
+            content = content[: rng.integers(len(content))]
         else:
-            content[80:200] = random_source.bytes(120)  # in the first array
+            content[80:200] = rng.bytes(120)  # in the first array
         path.write_bytes(content)
     found = gathered(tmp_path)
     named = [line.split(" cannot be read (")[0] for line in found.unread]
@@ -355,7 +356,7 @@ def test_the_order_in_which_reading_ends_does_not_matter(tmp_path: Path, monkeyp
         ended[place].set()
         return real(file, **options)
 
-    monkeypatch.setattr(evidence, "READERS", len(places))
+    monkeypatch.setattr(per_class, "READERS", len(places))
     monkeypatch.setattr(np, "load", last_first)
     found = gathered(tmp_path)
     assert order == [3, 2, 1, 0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ablations.errors import DiskFull
-from ablations.files import replacing, write_text
+from ablations.storage.atomic import replacing, write_text
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,13 +23,17 @@ from made_records import (
 )
 from scipy import stats as scipy_stats
 
-from ablations import findings, report
-from ablations.document import Items
+from ablations.analysis.analyse import Analysis, analyse
 from ablations.errors import ConfigError
-from ablations.plan import Plan
-from ablations.record import DiagnosedEpoch
-from ablations.report import Analysis
-from ablations.run_folder import RunFolder
+from ablations.records.record import DiagnosedEpoch
+from ablations.records.run_folder import RunFolder
+from ablations.report.document import Items
+from ablations.report.sections.comparisons import verdict_section, verdict_table
+from ablations.report.sections.headline import headline_section
+from ablations.report.sections.per_class import evidence_section
+from ablations.report.sections.selection_bias import selection_bias_section
+from ablations.report.write import write_report
+from ablations.suites.plan import Plan
 
 # Of 10,000 images, seeds 1 to 4: better, worse, within the margin of half a point, and too scattered to say.
 WRONG = {
@@ -52,7 +56,7 @@ def saved(
 
 def analysed(suite_dir: Path, wrong: Mapping[str, Sequence[int]] = WRONG, *, seeds: int = 4) -> Analysis:
     saved(suite_dir, wrong, seeds=seeds)
-    return report.analyse(suite_dir)
+    return analyse(suite_dir)
 
 
 def one_seed(suite_dir: Path) -> Analysis:
@@ -61,12 +65,12 @@ def one_seed(suite_dir: Path) -> Analysis:
     wrong = {"reduced": np.arange(800), "short": np.arange(10, 813)}
     for config in plan.runs:
         save_predictions(RunFolder(suite_dir / "runs", config), wrong=wrong[config.architecture.name])
-    return report.analyse(suite_dir)
+    return analyse(suite_dir)
 
 
 def test_a_complete_suite_sorts_its_variants_by_verdict(tmp_path: Path) -> None:
     found = analysed(tmp_path)
-    section = findings.headline_section(found.results, found.verdicts)
+    section = headline_section(found.results, found.verdicts)
     (items,) = [block.items for block in section.blocks if isinstance(block, Items)]
     starts = {
         "short": "**Less top-1 error than reduced:** short -2.00 [",
@@ -84,15 +88,15 @@ def test_a_complete_suite_sorts_its_variants_by_verdict(tmp_path: Path) -> None:
 
 def test_the_published_conclusions_stand_beside_the_headline(tmp_path: Path) -> None:
     found = analysed(tmp_path)
-    section = findings.headline_section(found.results, found.verdicts)
+    section = headline_section(found.results, found.verdicts)
     rows = tables_of(section)["conclusions"]
     assert [row["these runs"] for row in rows] == ["agree", "agree"]
     assert list(rows[0]) == ["published conclusion", "these runs", "evidence"]
     assert "held against these runs:" in texts_of(section)[-1]
     saved(tmp_path / "digits", {name: WRONG[name] for name in ("reduced", "naive")}, suite="digits")
-    other = report.analyse(tmp_path / "digits")
+    other = analyse(tmp_path / "digits")
     caveat = "held against these runs, which have other data or another recipe:"
-    assert caveat in texts_of(findings.headline_section(other.results, other.verdicts))[-1]
+    assert caveat in texts_of(headline_section(other.results, other.verdicts))[-1]
 
 
 def test_an_incomplete_suite_has_no_headline_but_the_command_that_completes_it(tmp_path: Path) -> None:
@@ -100,14 +104,14 @@ def test_an_incomplete_suite_has_no_headline_but_the_command_that_completes_it(t
     records = [make_record(run, wrong=WRONG[run.architecture.name][run.seed - 1]) for run in plan.runs[:-1]]
     records[3] = failed(records[3], status="oom", message="CUDA out of memory")
     save(tmp_path, plan, records)
-    found = report.analyse(tmp_path)
-    section = findings.headline_section(found.results, found.verdicts)
+    found = analyse(tmp_path)
+    section = headline_section(found.results, found.verdicts)
     why = "2 of 20 planned runs are not done; run the suite again to finish them"
     said = f"No headline: {why}: `python run_all.py --suite cifar10`"
     assert texts_of(section)[0] == said
     assert not [block for block in section.blocks if isinstance(block, Items)]
     assert [row["these runs"] for row in tables_of(section)["conclusions"]] == ["agree", "cannot say"]
-    verdicts = findings.verdict_section(found.results, found.verdicts)
+    verdicts = verdict_section(found.results, found.verdicts)
     assert not tables_of(verdicts)
     assert texts_of(verdicts) == [f"No verdict: {why}."]
     assert found.fronts.reason == found.rankings.reason == why
@@ -115,9 +119,9 @@ def test_an_incomplete_suite_has_no_headline_but_the_command_that_completes_it(t
 
 def test_one_seed_is_compared_over_images_and_has_no_verdict(tmp_path: Path) -> None:
     found = one_seed(tmp_path)
-    section = findings.headline_section(found.results, found.verdicts)
+    section = headline_section(found.results, found.verdicts)
     assert texts_of(section) == [f"No verdict: {NO_VERDICT}."]
-    verdicts = findings.verdict_section(found.results, found.verdicts)
+    verdicts = verdict_section(found.results, found.verdicts)
     p = 2 * scipy_stats.binom.cdf(10, 23, 0.5)
     (row,) = tables_of(verdicts)["verdicts"]
     assert list(row.values()) == ["short", "13", "10", f"{p:.4f}"]
@@ -127,10 +131,10 @@ def test_one_seed_is_compared_over_images_and_has_no_verdict(tmp_path: Path) -> 
 
 def test_one_seed_without_predictions_says_which_file_cannot_be_read(tmp_path: Path) -> None:
     found = analysed(tmp_path, {"reduced": [800], "short": [803]}, seeds=1)
-    (said,) = texts_of(findings.verdict_section(found.results, found.verdicts))
+    (said,) = texts_of(verdict_section(found.results, found.verdicts))
     assert said.startswith("No verdict: ") and "predictions.npz is missing" in said
     assert "--fresh trains the run again" in said
-    notes = texts_of(findings.evidence_section(found.results, found.evidence))
+    notes = texts_of(evidence_section(found.results, found.evidence))
     assert len(notes) == 2 and all("predictions.npz is missing" in note for note in notes)
 
 
@@ -143,31 +147,29 @@ def test_one_seed_without_predictions_says_which_file_cannot_be_read(tmp_path: P
 )
 def test_what_a_verdict_lacks_is_said_with_the_remedy(tmp_path: Path, variants: tuple[str, ...], said: str) -> None:
     found = analysed(tmp_path, {name: WRONG[name] for name in variants})
-    assert texts_of(findings.headline_section(found.results, found.verdicts))[0] == said
-    assert texts_of(findings.verdict_section(found.results, found.verdicts)) == [said]
+    assert texts_of(headline_section(found.results, found.verdicts))[0] == said
+    assert texts_of(verdict_section(found.results, found.verdicts)) == [said]
 
 
 def test_an_inconclusive_verdict_says_how_many_seeds_would_settle_it(tmp_path: Path) -> None:
     found = analysed(tmp_path)
-    rows = {
-        row["variant"]: row for row in tables_of(findings.verdict_section(found.results, found.verdicts))["verdicts"]
-    }
+    rows = {row["variant"]: row for row in tables_of(verdict_section(found.results, found.verdicts))["verdicts"]}
     assert [rows[name]["verdict"] for name in ("short", "naive", "long")] == [
         *("**better**", "**worse**", "**equivalent**")
     ]
     (open_one,) = [comparison for comparison in found.verdicts.comparisons if comparison.variant == "short2"]
     assert rows["short2"]["verdict"] == f"inconclusive; about {open_one.seeds_needed} seeds would settle it"
     hopeless = replace(found.verdicts, comparisons=(replace(open_one, seeds_needed=None),))
-    (row,) = findings.verdict_table(hopeless)
+    (row,) = verdict_table(hopeless)
     assert row["verdict"] == "inconclusive; more than 1,000 seeds would be needed"
 
 
 def test_the_smallest_p_of_the_signs_is_named(tmp_path: Path) -> None:
     found = analysed(tmp_path)
-    notes = " ".join(texts_of(findings.verdict_section(found.results, found.verdicts)))
+    notes = " ".join(texts_of(verdict_section(found.results, found.verdicts)))
     assert "with 4 seeds its p cannot go below 0.1250" in notes  # 2 of the 16 ways to flip four signs
     assert "A bootstrap interval is given from 8 seeds on" in notes
-    assert "bootstrap 95 %" not in tables_of(findings.verdict_section(found.results, found.verdicts))["verdicts"][0]
+    assert "bootstrap 95 %" not in tables_of(verdict_section(found.results, found.verdicts))["verdicts"][0]
 
 
 def test_checks_that_disagree_are_pointed_out(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_checks_that_disagree_are_pointed_out(tmp_path: Path) -> None:
     by_t_test: Any = scipy_stats.ttest_1samp(shifts, 0)
     assert by_t_test.pvalue > 0.05
     found = analysed(tmp_path, wrong, seeds=7)
-    notes = texts_of(findings.verdict_section(found.results, found.verdicts))
+    notes = texts_of(verdict_section(found.results, found.verdicts))
     assert notes[-1].startswith("For short the t test and an assumption-free check disagree")
 
 
@@ -186,15 +188,15 @@ def test_a_suite_is_not_compared_with_itself_or_with_nothing(tmp_path: Path) -> 
     saved(tmp_path / "cifar10", {"reduced": [800], "short": [700]}, seeds=1)
     for same in (tmp_path / "cifar10", tmp_path / "cifar10" / ".." / "cifar10"):
         with pytest.raises(ConfigError, match="--compare-with cifar10 is the suite itself; name another one"):
-            report.write(tmp_path / "cifar10", compare_with=same)
+            write_report(tmp_path / "cifar10", compare_with=same)
     with pytest.raises(ConfigError, match=r"absent/plan\.json is not there.*run the suite first"):
-        report.write(tmp_path / "cifar10", compare_with=tmp_path / "absent")
+        write_report(tmp_path / "cifar10", compare_with=tmp_path / "absent")
     assert not (tmp_path / "cifar10" / "report.md").exists()
 
 
 def test_flattery_is_shown_only_with_the_diagnostic(tmp_path: Path) -> None:
     plan = saved(tmp_path, {"reduced": [1000, 1200], "short": [1100, 1150]}, seeds=2)
-    assert findings.selection_section(report.analyse(tmp_path).results) is None
+    assert selection_bias_section(analyse(tmp_path).results) is None
     for run in plan.runs:
         last = {"reduced": [1000, 1200], "short": [1100, 1150]}[run.architecture.name][run.seed - 1]
         # Epoch 9 is better than the last by 100 images for reduced's first seed and by 60 for its second.
@@ -203,7 +205,7 @@ def test_flattery_is_shown_only_with_the_diagnostic(tmp_path: Path) -> None:
             wrong = {9: best, 14: last}.get(epoch, 5000)
             entry = DiagnosedEpoch(epoch=epoch, images=TEST_IMAGES, top1_wrong=wrong)
             RunFolder(tmp_path / "runs", run).diagnosed.append(entry)
-    section = findings.selection_section(report.analyse(tmp_path).results)
+    section = selection_bias_section(analyse(tmp_path).results)
     first, second = tables_of(section)["selection"]
     # The mean of 1 and 0.6 points, and their standard deviation 0.4 / sqrt(2).
     assert list(first.values()) == ["reduced", "2", "11.00", "10.20", "0.80 ± 0.28", "9.0"]
@@ -212,7 +214,7 @@ def test_flattery_is_shown_only_with_the_diagnostic(tmp_path: Path) -> None:
 
 def test_predictions_give_calibration_and_the_classes_that_are_lost(tmp_path: Path) -> None:
     found = one_seed(tmp_path)
-    section = findings.evidence_section(found.results, found.evidence)
+    section = evidence_section(found.results, found.evidence)
     (reduced, short) = tables_of(section)["calibration"]
     # Every confidence is one half, and 92 % are right.
     assert list(reduced.values()) == ["reduced", "1", "42.00", "50.00", "92.00"]
@@ -227,7 +229,7 @@ def test_a_record_of_a_newer_version_is_refused_with_the_remedy(tmp_path: Path) 
     path = RunFolder(tmp_path / "runs", plan.runs[1]).path / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"schema": 99}), encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
-        report.analyse(tmp_path)
+        analyse(tmp_path)
     assert raised.value.exit_status == 2
     for said in (str(path), "schema 99", "reads schema 3", "--fresh moves the run aside", "the version that wrote it"):
         assert said in str(raised.value)
@@ -236,5 +238,5 @@ def test_a_record_of_a_newer_version_is_refused_with_the_remedy(tmp_path: Path) 
 def test_a_reason_in_the_evidence_does_not_break_the_table(tmp_path: Path) -> None:
     found = analysed(tmp_path, {"reduced": [800], "naive": [803]}, seeds=1)
     odd = replace(found.verdicts, reason="a|b *c*")
-    rows = tables_of(findings.headline_section(found.results, odd))["conclusions"]
+    rows = tables_of(headline_section(found.results, odd))["conclusions"]
     assert "a\\|b \\*c\\*" in rows[1]["evidence"]

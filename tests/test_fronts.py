@@ -14,9 +14,9 @@ import pytest
 from made_records import make_plan, make_results, save_suite
 from numpy.typing import NDArray
 
-from ablations import fronts, tables
-from ablations.fronts import COLUMNS, COSTS, Fronts
-from ablations.tables import Results
+from ablations.analysis.costs import COSTS
+from ablations.analysis.pareto import COLUMNS, ParetoFronts, find_fronts, on_front
+from ablations.analysis.results import Results, load_results
 
 # Seeds are rows: four variants whose order changes from seed to seed.
 ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
@@ -26,8 +26,8 @@ NAMES = ["a", "b", "c", "d"]
 RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
 
 
-def found(results: Results) -> Fronts:
-    return fronts.find(results, random_source=np.random.default_rng(7))
+def found(results: Results) -> ParetoFronts:
+    return find_fronts(results, rng=np.random.default_rng(7))
 
 
 def row(frame: pd.DataFrame, **where: object) -> Any:
@@ -56,14 +56,14 @@ def test_the_front_of_a_small_case_worked_by_hand() -> None:
     #                   a    b    c    d      e (as b in both: neither beats the other)
     costs = np.array([[1.0, 2.0, 3.0, 2.5, 2.0]])
     errors = np.array([[0.5, 0.3, 0.2, 0.4, 0.3]])
-    assert fronts.on_front(costs, errors).tolist() == [[True, True, True, False, True]]
+    assert on_front(costs, errors).tolist() == [[True, True, True, False, True]]
 
 
 def test_the_fronts_of_many_draws_are_those_of_the_definition() -> None:
-    random_source = np.random.default_rng(3)
-    costs, errors = random_source.integers(0, 6, size=(2, 200, 9)).astype(float)  # with many ties
+    rng = np.random.default_rng(3)
+    costs, errors = rng.integers(0, 6, size=(2, 200, 9)).astype(float)  # with many ties
     expected = [by_definition(list(cost), list(error)) for cost, error in zip(costs, errors, strict=True)]
-    np.testing.assert_array_equal(fronts.on_front(costs, errors), expected)
+    np.testing.assert_array_equal(on_front(costs, errors), expected)
 
 
 def test_the_front_holds_what_no_other_variant_beats_in_both() -> None:
@@ -143,7 +143,7 @@ def test_one_seed_has_a_front_and_nothing_to_say_of_how_sure_it_is() -> None:
 def test_records_on_disk_have_fronts_of_every_cost(tmp_path: Path) -> None:
     wrong = {"reduced": [1000, 1010], "short": [1020, 1030], "short2": [900, 1100]}
     save_suite(tmp_path, make_plan("cifar10", seeds=2, variants=tuple(wrong)), wrong=wrong)
-    results = tables.load(tmp_path)
+    results = load_results(tmp_path)
     one = found(results)
     for cost in COSTS:
         assert list(one.of(cost).index) == list(wrong)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import devices, hardware
 from ablations.errors import ConfigError
+from ablations.hardware import probe
+from ablations.hardware.device import resolve_device
 
 # From CUDA's cuda.h.
 SUCCESS, NOT_INITIALIZED, NO_DEVICE, INVALID_DEVICE, INVALID_VALUE = 0, 3, 100, 101, 1
@@ -98,14 +99,14 @@ def test_a_gpu_has_bf16_from_compute_capability_8_on(
     install: Install, device: str, capability: tuple[int, int], precision: str
 ) -> None:
     install(FakeDriver(capability))
-    assert hardware.gpu_capability() == capability
-    assert hardware.native_precision(device) == precision
+    assert probe.gpu_capability() == capability
+    assert probe.native_precision(device) == precision
 
 
 def test_the_first_gpu_counts_as_it_is_the_one_that_torch_takes(install: Install) -> None:
     install(FakeDriver((7, 5), (9, 0)))
-    assert hardware.gpu_capability() == (7, 5)
-    assert hardware.native_precision("auto") == "fp32"
+    assert probe.gpu_capability() == (7, 5)
+    assert probe.native_precision("auto") == "fp32"
 
 
 @pytest.mark.parametrize(
@@ -126,20 +127,20 @@ def test_a_driver_that_shows_no_gpu_means_single_precision(
     install: Install, device: str, driver: FakeDriver | OSError
 ) -> None:
     install(driver)
-    assert hardware.gpu_capability() is None
-    assert hardware.native_precision(device) == "fp32"
+    assert probe.gpu_capability() is None
+    assert probe.native_precision(device) == "fp32"
 
 
 @pytest.mark.usefixtures("no_question")
 def test_for_the_cpu_the_driver_is_not_asked() -> None:
-    assert hardware.native_precision("cpu") == "fp32"
-    assert devices.resolve("cpu") == torch.device("cpu")
+    assert probe.native_precision("cpu") == "fp32"
+    assert resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.usefixtures("no_question")
 def test_a_gpu_that_torch_can_use_is_taken_without_asking_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert devices.resolve("auto") == torch.device("cuda")
+    assert resolve_device("auto") == torch.device("cuda")
 
 
 def test_auto_refuses_to_leave_a_gpu_that_torch_cannot_use_aside(
@@ -149,9 +150,9 @@ def test_auto_refuses_to_leave_a_gpu_that_torch_cannot_use_aside(
     install(FakeDriver((9, 0)))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"torch.*--device cpu") as raised:
-        devices.resolve("auto")
+        resolve_device("auto")
     assert raised.value.exit_status == 2
-    assert devices.resolve("cpu") == torch.device("cpu")
+    assert resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("driver", [OSError("no such file"), FakeDriver()], ids=["no-driver", "no-gpu"])
@@ -160,7 +161,7 @@ def test_auto_takes_the_cpu_where_the_driver_shows_no_gpu(
 ) -> None:
     install(driver)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert devices.resolve("auto") == torch.device("cpu")
+    assert resolve_device("auto") == torch.device("cpu")
 
 
 def test_asking_does_not_load_torch() -> None:
@@ -177,14 +178,14 @@ def test_without_the_kernels_own_figure_peak_memory_is_the_system_calls_in_bytes
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, unit: int
 ) -> None:
     # getrusage(2) counts in kilobytes on Linux and in bytes on macOS.
-    monkeypatch.setattr(hardware, "_PROCESS_STATUS", tmp_path / "missing")
-    monkeypatch.setattr(hardware.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=3_000))
+    monkeypatch.setattr(probe, "_PROCESS_STATUS", tmp_path / "missing")
+    monkeypatch.setattr(probe.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=3_000))
     monkeypatch.setattr(sys, "platform", system)
-    assert hardware.peak_resident_bytes() == 3_000 * unit
+    assert probe.peak_resident_bytes() == 3_000 * unit
 
 
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_driver_and_torch_agree() -> None:
-    assert hardware.gpu_capability() == torch.cuda.get_device_capability(0)
-    assert (hardware.native_precision("auto") == "bf16") == (torch.cuda.get_device_capability(0) >= (8, 0))
+    assert probe.gpu_capability() == torch.cuda.get_device_capability(0)
+    assert (probe.native_precision("auto") == "bf16") == (torch.cuda.get_device_capability(0) >= (8, 0))

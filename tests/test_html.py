@@ -12,9 +12,9 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from ablations import html
-from ablations.cells import Cell, is_numeric
-from ablations.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.formats import html
+from ablations.report.formatting import Cell, is_numeric
 
 ROOT = Path(__file__).resolve().parent.parent
 VOID = {"meta", "br", "hr", "img", "link", "input"}

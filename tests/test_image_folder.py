@@ -15,9 +15,10 @@ import torchvision
 from numpy.typing import NDArray
 from PIL import Image
 
-from ablations import datasets, image_folder
+from ablations.data import image_folder
+from ablations.data.dataset import Dataset
+from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError, DataError, DataMissing
-from ablations.splits import Dataset
 
 CLASSES = ("ant", "bee", "cat")
 PER_CLASS = 10
@@ -71,7 +72,7 @@ def decode_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_is_read_as_torchvisions_image_folder(tree: Path) -> None:
-    dataset = datasets.load("folder", tree)
+    dataset = load_dataset("folder", tree)
     assert_is_image_folder(dataset, tree)
     assert len(dataset.train) == len(dataset.test) == len(CLASSES) * PER_CLASS
     assert (dataset.name, dataset.num_classes, dataset.image_size) == ("folder", 3, 32)
@@ -84,14 +85,14 @@ def test_a_folder_within_a_class_is_read_as_torchvisions_image_folder(tree: Path
         nested = tree / "train" / "bee" / f"{name}.d"
         nested.mkdir()
         random_image(source).save(nested / "a.png")
-    assert_is_image_folder(datasets.load("folder", tree), tree)
+    assert_is_image_folder(load_dataset("folder", tree), tree)
 
 
 def test_classes_are_ordered_as_torchvision_orders_them(tree: Path) -> None:
     for split in ("train", "test"):
         for old, new in (("ant", "b"), ("bee", "b-2"), ("cat", "B10")):
             (tree / split / old).rename(tree / split / new)
-    dataset = datasets.load("folder", tree)
+    dataset = load_dataset("folder", tree)
     assert dataset.class_names == ("B10", "b", "b-2")
     assert_is_image_folder(dataset, tree)
 
@@ -99,7 +100,7 @@ def test_classes_are_ordered_as_torchvision_orders_them(tree: Path) -> None:
 def test_links_are_followed(tree: Path, tmp_path: Path) -> None:
     (tree / "train" / "cat").rename(tmp_path / "cats")
     (tree / "train" / "cat").symlink_to(tmp_path / "cats")
-    dataset = datasets.load("folder", tree)
+    dataset = load_dataset("folder", tree)
     assert_is_image_folder(dataset, tree)
     assert len(dataset.train) == len(CLASSES) * PER_CLASS
 
@@ -108,13 +109,13 @@ def test_a_file_name_need_not_be_utf8(tree: Path) -> None:
     path = os.fsencode(tree / "train" / "bee") + b"/caf\xe9.png"  # Latin-1, as old archives have it
     random_image(np.random.default_rng(1)).save(tree / "train" / "bee" / "new.png")
     os.rename(tree / "train" / "bee" / "new.png", path)
-    assert_is_image_folder(datasets.load("folder", tree), tree)
+    assert_is_image_folder(load_dataset("folder", tree), tree)
 
 
 def test_all_images_are_resized(tree: Path) -> None:
     random_image(np.random.default_rng(1), size=47).save(tree / "train" / "ant" / "0.png")
     Image.new("RGB", (20, 60), "red").save(tree / "test" / "cat" / "0.png")
-    dataset = datasets.load("folder", tree, image_size=16)
+    dataset = load_dataset("folder", tree, image_size=16)
     assert dataset.image_size == 16
     assert_is_image_folder(dataset, tree, transform=torchvision.transforms.Resize((16, 16)))
 
@@ -123,7 +124,7 @@ def test_an_image_of_another_size_needs_an_image_size(tree: Path) -> None:
     odd = tree / "test" / "bee" / "7.bmp"
     Image.new("RGB", (32, 31)).save(odd)
     with pytest.raises(DataError, match=r"32x31.*--image-size") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(odd) in str(caught.value)
     assert caught.value.exit_status == 4
 
@@ -133,12 +134,12 @@ def test_an_image_of_another_size_needs_an_image_size(tree: Path) -> None:
 )
 def test_an_impossible_image_size_is_refused(tree: Path, size: int, allowed: str) -> None:
     with pytest.raises(ConfigError, match=f"--image-size is {size}; it must be a whole number of {allowed}$"):
-        datasets.load("folder", tree, image_size=size)
+        load_dataset("folder", tree, image_size=size)
 
 
 def test_the_largest_image_size_is_not_refused(tmp_path: Path) -> None:
     with pytest.raises(DataMissing):
-        datasets.load("folder", tmp_path, image_size=1024)
+        load_dataset("folder", tmp_path, image_size=1024)
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
@@ -165,7 +166,7 @@ def test_a_broken_image_is_named(tree: Path, damage: Callable[[bytes], bytes]) -
     broken = tree / "train" / "cat" / "0.png"
     broken.write_bytes(damage(broken.read_bytes()))
     with pytest.raises(DataError) as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(broken) in str(caught.value)
     assert caught.value.exit_status == 4
     assert [path for path in tree.iterdir() if path.is_file()] == []
@@ -175,27 +176,27 @@ def test_a_dangling_link_is_named(tree: Path) -> None:
     broken = tree / "train" / "cat" / "new.png"
     broken.symlink_to(tree / "nowhere.png")
     with pytest.raises(DataError) as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(broken) in str(caught.value)
 
 
 def test_the_second_load_decodes_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = datasets.load("folder", tree)
+    first = load_dataset("folder", tree)
     decode_nothing(monkeypatch)
-    second = datasets.load("folder", tree)
+    second = load_dataset("folder", tree)
     assert second.fingerprint == first.fingerprint
     assert second.class_names == first.class_names
     assert np.array_equal(second.train.images, first.train.images)
     with pytest.raises(DataError, match="decoded"):  # each size has its own cache
-        datasets.load("folder", tree, image_size=16)
+        load_dataset("folder", tree, image_size=16)
 
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_cache_serves_a_relative_path_too(tree: Path, inside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = datasets.load("folder", tree)
+    first = load_dataset("folder", tree)
     monkeypatch.chdir(tree if inside else tree.parent)
     decode_nothing(monkeypatch)
-    second = datasets.load("folder", Path("." if inside else tree.name))
+    second = load_dataset("folder", Path("." if inside else tree.name))
     assert (second.fingerprint, second.title) == (first.fingerprint, first.title)
 
 
@@ -225,9 +226,9 @@ def rename_class(root: Path) -> None:
 
 @pytest.mark.parametrize("change", [change_file, add_file, remove_file, move_file, rename_class])
 def test_a_change_in_the_folder_is_noticed(tree: Path, change: Callable[[Path], None]) -> None:
-    before = datasets.load("folder", tree)
+    before = load_dataset("folder", tree)
     change(tree)
-    after = datasets.load("folder", tree)
+    after = load_dataset("folder", tree)
     assert_is_image_folder(after, tree)
     assert after.fingerprint != before.fingerprint
 
@@ -250,27 +251,27 @@ def test_a_change_in_the_folder_is_noticed(tree: Path, change: Callable[[Path], 
 def test_a_cache_of_other_arrays_is_decoded_anew(
     tree: Path, name: str, alter: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> None:
-    first = datasets.load("folder", tree)
+    first = load_dataset("folder", tree)
     (cache,) = tree.glob(".decoded-*.npz")
     with np.load(cache, allow_pickle=False) as stored:
         arrays = dict(stored)
     before = arrays[name]
     with cache.open("wb") as file:
         np.savez(file, allow_pickle=False, **(arrays | {name: alter(before)}))
-    assert datasets.load("folder", tree).fingerprint == first.fingerprint
+    assert load_dataset("folder", tree).fingerprint == first.fingerprint
     after = np.load(cache, allow_pickle=False)[name]
     assert after.dtype == before.dtype and np.array_equal(after, before)
 
 
 def test_a_pipe_in_the_caches_place_is_not_opened(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = datasets.load("folder", tree)
+    first = load_dataset("folder", tree)
     (cache,) = tree.glob(".decoded-*.npz")
     cache.unlink()
     os.mkfifo(cache)
     other_end = os.open(cache, os.O_RDWR)  # lest whoever opens it waits
     monkeypatch.setattr(np, "load", lambda *given, **options: pytest.fail("opened"))
     try:
-        assert datasets.load("folder", tree).fingerprint == first.fingerprint
+        assert load_dataset("folder", tree).fingerprint == first.fingerprint
     finally:
         os.close(other_end)
     assert cache.is_file()
@@ -306,13 +307,13 @@ def flip_byte(path: Path, *, after: bytes, offset: int) -> None:
 def test_a_damaged_cache_is_replaced(
     tree: Path, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = datasets.load("folder", tree)
+    first = load_dataset("folder", tree)
     caches = [path for path in tree.iterdir() if path.is_file()]
     assert len(caches) == 1
     damage(caches[0])
-    assert datasets.load("folder", tree).fingerprint == first.fingerprint
+    assert load_dataset("folder", tree).fingerprint == first.fingerprint
     decode_nothing(monkeypatch)
-    assert datasets.load("folder", tree).fingerprint == first.fingerprint
+    assert load_dataset("folder", tree).fingerprint == first.fingerprint
 
 
 def test_a_folder_that_cannot_be_written_still_loads(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +323,7 @@ def test_a_folder_that_cannot_be_written_still_loads(tree: Path, monkeypatch: py
 
     monkeypatch.setattr(image_folder, "replacing", refuse)
     with pytest.warns(UserWarning, match="cannot be written .*Permission denied"):
-        dataset = datasets.load("folder", tree)
+        dataset = load_dataset("folder", tree)
     assert_is_image_folder(dataset, tree)
 
 
@@ -343,7 +344,7 @@ def test_a_missing_folder_is_named(tree: Path, remove: Callable[[Path], None]) -
     remove(tree)
     absent = tree / ("test" if remove is remove_test else "train")
     with pytest.raises(DataMissing, match=r"train/<class>/\* and test/<class>/\*.*--data-dir") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value).startswith(str(absent))
     assert caught.value.exit_status == 4
 
@@ -385,7 +386,7 @@ def leave_no_class(root: Path) -> None:
 def test_unusable_classes_are_refused(tree: Path, spoil: Callable[[Path], None], message: str) -> None:
     spoil(tree)
     with pytest.raises(DataError, match=message) as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(tree) in str(caught.value)
     assert caught.value.exit_status == 4
 
@@ -395,7 +396,7 @@ def test_a_pipe_among_the_images_is_named_and_not_opened(tree: Path, monkeypatch
     os.mkfifo(pipe)
     decode_nothing(monkeypatch)
     with pytest.raises(DataError) as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value) == f"{pipe} is no regular file; replace or remove it"
 
 
@@ -404,7 +405,7 @@ def test_a_link_to_itself_is_named(tree: Path, link: str) -> None:
     path = tree / link
     path.symlink_to(path.name)
     with pytest.raises(DataError, match=r"cannot be read \(.*\); correct its name, permissions or link") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value).startswith(str(path))
 
 
@@ -412,7 +413,7 @@ def test_a_split_that_is_a_link_to_itself_is_named(tree: Path) -> None:
     shutil.rmtree(tree / "train")
     (tree / "train").symlink_to("train")
     with pytest.raises(DataError, match="cannot be read") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value).startswith(str(tree / "train"))
 
 
@@ -422,7 +423,7 @@ def test_a_link_to_a_folder_that_its_class_has_already_is_named(tree: Path, targ
     link = tree / "train" / "ant" / "loop"
     link.symlink_to(target)
     with pytest.raises(DataError, match="are one folder, whose images would count twice; remove the link") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(link) in str(caught.value) and str(link.resolve()) in str(caught.value)
 
 
@@ -438,7 +439,7 @@ def test_a_folder_that_may_not_be_read_is_named(tree: Path, folder: str, monkeyp
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError) as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     said = "cannot be read (Permission denied); correct its name, permissions or link, or remove it"
     assert (str(caught.value), caught.value.exit_status) == (f"{tree / folder} {said}", 4)
 
@@ -446,7 +447,7 @@ def test_a_folder_that_may_not_be_read_is_named(tree: Path, folder: str, monkeyp
 @pytest.mark.parametrize("name", ["folder", "cifar10"])
 def test_a_data_dir_whose_name_is_too_long_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="File name too long") as caught:
-        datasets.load(name, tmp_path / ("x" * 300))
+        load_dataset(name, tmp_path / ("x" * 300))
     assert "x" * 300 in str(caught.value)
 
 
@@ -462,7 +463,7 @@ def rename_ant(tree: Path, name: bytes) -> None:
 def test_a_class_name_that_no_report_can_hold_is_refused(tree: Path, name: bytes, escaped: str) -> None:
     rename_ant(tree, name)
     with pytest.raises(DataError, match="control character in its name, or bytes that are not UTF-8") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert f"{tree}/train/{escaped}" in str(caught.value)
     assert str(caught.value).isprintable()
 
@@ -471,24 +472,24 @@ def test_a_class_name_that_no_report_can_hold_is_refused(tree: Path, name: bytes
 def test_a_class_name_that_a_spreadsheet_computes_is_refused(tree: Path, name: str) -> None:
     rename_ant(tree, name.encode())
     with pytest.raises(DataError, match="a spreadsheet computes as a formula; .* rename the folder") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value).startswith(f"{tree}/train/{name}")
 
 
 @pytest.mark.parametrize("name", ["-1", "+1", "+ (positive)", "-not-a-bee", "a=b", "f(x)", "caf\u00e9", "\u8682\u8681"])
 def test_a_class_name_that_harms_nobody_is_kept(tree: Path, name: str) -> None:
     rename_ant(tree, name.encode())
-    assert name in datasets.load("folder", tree).class_names
+    assert name in load_dataset("folder", tree).class_names
 
 
 def test_an_error_shows_no_control_character_of_an_image_s_name(tree: Path) -> None:
     (tree / "train" / "bee" / "\x1b[2J\n.png").write_text("no image")
     with pytest.raises(DataError, match="cannot be read as an image") as caught:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(caught.value).isprintable() and r"\x1b[2J\n.png" in str(caught.value)
 
 
 def test_the_title_of_a_folder_whose_name_is_not_utf8_can_be_written(tree: Path) -> None:
     root = Path(os.fsdecode(os.fsencode(tree.parent) + b"/caf\xe9"))
     tree.rename(root)
-    assert datasets.load("folder", root).title.encode("utf-8") == rb"image folder 'caf\udce9'"
+    assert load_dataset("folder", root).title.encode("utf-8") == rb"image folder 'caf\udce9'"

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ablations import train
-from ablations.config import RunConfig
+from ablations.suites.run_config import RunConfig
+from ablations.training import train
 from googlenet import AXES
 
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations import latex
-from ablations.cells import Cell
-from ablations.document import Table
+from ablations.report.document import Table
+from ablations.report.formats import latex
+from ablations.report.formatting import Cell
 
 # What TeX sets for each piece of source; any other use of a sign that is special to it or to its fonts is a fault.
 SOURCES = {

@@ -11,9 +11,9 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import functional as transforms_functional
 
-from ablations.config import DIGITS, Recipe
-from ablations.loader import EVAL_BATCH, Loader
-from ablations.splits import Dataset, Split
+from ablations.data.dataset import Dataset, Split
+from ablations.suites.recipe import DIGITS, Recipe
+from ablations.training.loader import EVAL_BATCH, Loader
 
 CPU = torch.device("cpu")
 FLIPPING = replace(DIGITS, flip=0.5)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations import devices
-from ablations.config import DIGITS
-from ablations.loader import EVAL_BATCH, Loader
-from ablations.splits import Split
+from ablations.data.dataset import Split
+from ablations.hardware import device
+from ablations.suites.recipe import DIGITS
+from ablations.training.loader import EVAL_BATCH, Loader
 
 META = torch.device("meta")  # shapes without numbers: a device that is not the host and is there on every machine
 COUNT, HEIGHT, WIDTH = 300, 4, 6
@@ -27,7 +27,7 @@ SetFree = Callable[[int], None]
 @pytest.fixture
 def set_free_memory(monkeypatch: pytest.MonkeyPatch) -> SetFree:
     """Makes every device say that it has so many bytes free."""
-    return lambda free: monkeypatch.setattr(devices, "free_memory_bytes", lambda device: free)
+    return lambda free: monkeypatch.setattr(device, "free_memory_bytes", lambda device: free)
 
 
 @pytest.fixture

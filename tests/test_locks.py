@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations import locks
 from ablations.errors import ConfigError, HeldElsewhere
-from ablations.locks import Locks
+from ablations.records import locks
+from ablations.records.locks import Locks
 
 HOLDER = """
 import pathlib, sys

@@ -10,10 +10,12 @@ from made_records import make_plan, make_record, save
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ablations import markdown, report
-from ablations.cells import NONE, Cell
-from ablations.document import Document, Items, Picture, Section, Table, Text
-from ablations.markdown import code, commands, escape
+from ablations.analysis.analyse import analyse
+from ablations.report.contents import compose
+from ablations.report.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.formats import markdown
+from ablations.report.formats.markdown import code, commands, escape
+from ablations.report.formatting import NONE, Cell
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 HOSTILE = [
@@ -135,7 +137,7 @@ def test_a_document_ends_with_one_newline_and_has_no_blank_lines_in_a_row() -> N
 def test_a_whole_report_has_as_many_cells_in_every_row(tmp_path: Path) -> None:
     plan = make_plan("cifar100", seeds=3, variants=("reduced", "short", "short2", "short3", "short4", "naive"))
     save(tmp_path, plan, [make_record(run, wrong=3000 + 7 * place) for place, run in enumerate(plan.runs)])
-    document = report.compose(report.analyse(tmp_path), {})
+    document = compose(analyse(tmp_path), {})
     tokens = parse(document)
     tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
     assert sum(token.type == "table_open" for token in tokens) == len(tables) >= 6

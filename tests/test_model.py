@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from googlenet import REFERENCES, VARIANTS, Architecture, Auxiliary, GoogLeNet, Output, build
-from googlenet.arch import Stem
-from googlenet.variants import ARCHITECTURES
+from googlenet.architecture import Stem
+from googlenet.registry import ARCHITECTURES
 
 REDUCED = VARIANTS["reduced"]
 SMALL = {name: replace(arch, width=0.25, image_size=8) for name, arch in VARIANTS.items()}
@@ -75,7 +75,7 @@ def assert_maps_are_as_said(arch: Architecture) -> None:
         convolutions = record_maps(model.stem, lambda name: name.split(".")[-1] == "conv")
         model(random_images(arch, count=1))
     found = [(name.split(".inception")[1], *maps[name].shape[1:]) for name in maps]
-    said = [(place.label, place.out_channels, place.map_size, place.map_size) for place in arch.places()]
+    said = [(place.label, place.out_channels, place.map_size, place.map_size) for place in arch.modules()]
     assert found == said
     assert tuple(output.shape[-1] for output in convolutions.values()) == arch.stem_map_sizes()
 

@@ -9,10 +9,10 @@ import pytest
 from made_records import make_results, tables_of, texts_of
 from scipy.stats import kendalltau
 
-from ablations import ordering, rankings
-from ablations.document import Section
-from ablations.rankings import Agreement, Rankings
-from ablations.tables import Results
+from ablations.analysis.rankings import RankCorrelation, Rankings, correlate_rankings, rank_variants
+from ablations.analysis.results import Results
+from ablations.report.document import Section
+from ablations.report.sections.rankings import rankings_section
 
 # Seeds are rows.
 ERRORS = np.array([[0.20, 0.13, 0.10, 0.40], [0.21, 0.12, 0.10, 0.41], [0.19, 0.11, 0.10, 0.42]])
@@ -20,15 +20,15 @@ NAMES = ["c", "b", "a", "d"]
 
 
 def ranked(results: Results) -> Rankings:
-    return rankings.rank(results, random_source=np.random.default_rng(7))
+    return rank_variants(results, rng=np.random.default_rng(7))
 
 
-def section_of(results: Results, agreement: Agreement | None = None) -> Section | None:
-    return ordering.order_section(ranked(results), agreement)
+def section_of(results: Results, agreement: RankCorrelation | None = None) -> Section | None:
+    return rankings_section(ranked(results), agreement)
 
 
-def agreement_of(first: Results, second: Results) -> Agreement:
-    return rankings.compare(first, second, random_source=np.random.default_rng(7))
+def agreement_of(first: Results, second: Results) -> RankCorrelation:
+    return correlate_rankings(first, second, rng=np.random.default_rng(7))
 
 
 def of(section: Section | None, start: str) -> list[str]:

@@ -15,13 +15,18 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from ablations import devices, parallel, runner
-from ablations.config import RunConfig
+from ablations.data.dataset import Dataset
 from ablations.errors import DataError
-from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
-from ablations.record import RunRecord, Times
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.execution import job, processes
+from ablations.execution.job import train
+from ablations.execution.processes import _Dead, _stop, _train, _train_all, _Work, _Worker, run_in_processes
+from ablations.execution.serial import run_serially
+from ablations.hardware import device
+from ablations.hardware.device import clock
+from ablations.records.record import RunRecord, Times
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 
 CPU = torch.device("cpu")
 IMAGES, EPOCHS = 100, 2
@@ -53,9 +58,9 @@ def suite(
         make_config(epochs=EPOCHS, limit_train=IMAGES, optimizer="sgd", learning_rate=1e20, schedule="constant"),
         make_config(epochs=EPOCHS, limit_train=IMAGES, variant="short3"),
     ]
-    runner.run(configs[:1], dataset=tiny_digits, device=CPU, suite_dir=folder)
+    run_serially(configs[:1], dataset=tiny_digits, device=CPU, suite_dir=folder)
     events: list[Event] = []
-    records = parallel.run(
+    records = run_in_processes(
         configs, dataset=tiny_digits, device=CPU, suite_dir=folder, workers=2, on_event=events.append
     )
     assert multiprocessing.active_children() == []
@@ -66,7 +71,7 @@ def suite(
 def one_by_one(suite: Suite, tiny_digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Suite:
     """The same runs, one after the other in this process."""
     folder, events = tmp_path_factory.mktemp("one-by-one"), list[Event]()
-    records = runner.run(suite.configs, dataset=tiny_digits, device=CPU, suite_dir=folder, on_event=events.append)
+    records = run_serially(suite.configs, dataset=tiny_digits, device=CPU, suite_dir=folder, on_event=events.append)
     return Suite(suite.configs, folder, records, events)
 
 
@@ -158,7 +163,9 @@ def test_a_worker_that_is_killed_leaves_a_record_and_another_takes_its_place(
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGKILL)
 
-    killed, other = parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1, on_event=kill)
+    killed, other = run_in_processes(
+        configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1, on_event=kill
+    )
     assert (killed.status, other.status) == ("failed", "done")
     assert f"exit code {-signal.SIGKILL}" in killed.message
     assert killed.epochs and killed.epochs == folder_of(configs[0], tmp_path).epochs.read()
@@ -181,7 +188,7 @@ def test_an_interrupt_stops_all_workers_and_keeps_what_they_did(
         stop(event)
 
     with pytest.raises(KeyboardInterrupt):
-        parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=2, on_event=on_event)
+        run_in_processes(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=2, on_event=on_event)
     assert len(workers) == 2
     assert multiprocessing.active_children() == []
     for worker in workers:
@@ -246,7 +253,7 @@ def test_a_signal_while_workers_start_stops_the_suite_and_leaves_no_traceback(
     configs = [make_config(epochs=ENDLESS, seed=seed) for seed in (1, 2)]
     try:
         with pytest.raises(KeyboardInterrupt):
-            parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=2)
+            run_in_processes(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=2)
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -266,13 +273,15 @@ def test_ctrl_c_that_reaches_only_a_worker_that_starts_is_ignored(
     at_spawn: Callable[[Callable[[int], None]], list[BaseProcess]],
 ) -> None:
     at_spawn(lambda born: os.kill(born, signal.SIGINT))
-    (record,) = parallel.run([make_config(epochs=1)], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1)
+    (record,) = run_in_processes(
+        [make_config(epochs=1)], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1
+    )
     assert record.status == "done"
 
 
 def test_a_worker_is_told_to_stop_once() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, parallel._stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
@@ -285,8 +294,8 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_trained_by_a_worke
     suite: Suite, tiny_digits: Dataset
 ) -> None:
     pipe: tuple[Any, Any] = multiprocessing.Pipe()
-    work = parallel._Work(tiny_digits, CPU, suite.folder, "eager", False, False, torch.get_num_threads())
-    assert parallel._train(suite.configs[0], work, pipe[1]) == suite.records[0]
+    work = _Work(tiny_digits, CPU, suite.folder, "eager", False, False, torch.get_num_threads())
+    assert _train(suite.configs[0], work, pipe[1]) == suite.records[0]
     assert not pipe[0].poll(), "no event of a training"
 
 
@@ -295,7 +304,7 @@ def test_what_the_user_must_mend_stops_the_suite(
 ) -> None:
     other = replace(tiny_digits, fingerprint="another")
     with pytest.raises(DataError, match="fingerprint is another") as raised:
-        parallel.run([make_config()], dataset=other, device=CPU, suite_dir=tmp_path, workers=2)
+        run_in_processes([make_config()], dataset=other, device=CPU, suite_dir=tmp_path, workers=2)
     assert raised.value.exit_status == 4
     assert multiprocessing.active_children() == []
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
@@ -306,7 +315,7 @@ def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset
         assert multiprocessing.active_children() == []
 
     done = [config for config, record in zip(suite.configs, suite.records, strict=True) if record.status == "done"]
-    records = parallel.run(
+    records = run_in_processes(
         done, dataset=tiny_digits, device=CPU, suite_dir=suite.folder, workers=2, on_event=no_children
     )
     assert records == [record for record in suite.records if record.status == "done"]
@@ -318,7 +327,7 @@ def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset
 @pytest.fixture
 def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Makes the run of that name lose the device, which is found again by putting `devices.clock` back."""
-    clock, train = devices.clock, runner.train
+    clock, train = clock, train
 
     def lost(device: torch.device) -> float:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
@@ -326,11 +335,11 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def lose(run_id: str) -> None:
         def train_or_lose(config: RunConfig, **named: Any) -> RunRecord:
             if config.run_id == run_id:
-                monkeypatch.setattr(devices, "clock", lost)
+                monkeypatch.setattr(device, "clock", lost)
             return train(config, **named)
 
-        monkeypatch.setattr(devices, "clock", clock)
-        monkeypatch.setattr(runner, "train", train_or_lose)
+        monkeypatch.setattr(device, "clock", clock)
+        monkeypatch.setattr(job, "train", train_or_lose)
 
     return lose
 
@@ -349,11 +358,11 @@ def test_a_worker_that_lost_the_device_ends_after_its_record(
     ours, theirs = pipe
     for config in configs:
         ours.send(config)
-    work = parallel._Work(tiny_digits, CPU, tmp_path, "eager", False, False, torch.get_num_threads())
-    parallel._train_all(theirs, work)
+    work = _Work(tiny_digits, CPU, tmp_path, "eager", False, False, torch.get_num_threads())
+    _train_all(theirs, work)
     (outcome,) = [ours.recv() for _ in iter(ours.poll, False)]
     record = folder_of(configs[0], tmp_path).read_result()
-    assert outcome == parallel._Dead(record) and record is not None and record.status == "failed"
+    assert outcome == _Dead(record) and record is not None and record.status == "failed"
     assert "illegal memory access" in record.message
     assert folder_of(configs[1], tmp_path).read_result() is None
 
@@ -366,12 +375,12 @@ def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_
     losing: Callable[[str], None],
 ) -> None:
     configs = [make_config(epochs=1, seed=seed) for seed in (1, 2, 3)]
-    hired: list[parallel._Worker] = []
+    hired: list[_Worker] = []
 
-    class InThisProcess(parallel._Worker):
+    class InThisProcess(_Worker):
         """A worker that trains at once; each begins with a device that works."""
 
-        def __init__(self, work: parallel._Work) -> None:
+        def __init__(self, work: _Work) -> None:
             self.work = work
             pipe: tuple[Any, Any] = multiprocessing.Pipe()
             self.connection, self.theirs = pipe
@@ -383,9 +392,9 @@ def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_
             hired.append(self)
 
         def give(self, config: RunConfig) -> None:
-            self.theirs.send(parallel._train(config, self.work, self.theirs))
+            self.theirs.send(_train(config, self.work, self.theirs))
 
-    monkeypatch.setattr(parallel, "_Worker", InThisProcess)
-    records = parallel.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1)
+    monkeypatch.setattr(processes, "_Worker", InThisProcess)
+    records = run_in_processes(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, workers=1)
     assert [record.status for record in records] == ["failed", "done", "done"]
     assert len(hired) == 2

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from ablations import datasets, plan
-from ablations.config import PUBLISHED
-from ablations.plan import DataSummary, Plan
-from ablations.schema import from_plain, to_plain
-from ablations.suites import SUITES, Suite, select
+from ablations.data.registry import load_dataset
+from ablations.data.summary import DataSummary
+from ablations.storage.serialization import from_plain, to_plain
+from ablations.suites.builtin import SUITES
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.recipe import PUBLISHED
+from ablations.suites.suite import Suite, select
 from googlenet import REFERENCES, VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,7 @@ PAIR = select(SUITES["folder"], variants=("reduced", "short"))
 
 
 def make(suite: Suite, *, data: DataSummary = DATA) -> Plan:
-    return plan.make(suite, data=data, command="python run_all.py")
+    return make_plan(suite, data=data, command="python run_all.py")
 
 
 def runs_of(planned: Plan) -> list[tuple[int, str]]:
@@ -44,7 +46,7 @@ def sizes_of(planned: Plan) -> list[str]:
 
 @pytest.fixture(scope="module")
 def digits_plan() -> Plan:
-    data = DataSummary.of(datasets.load("digits", Path("data")))
+    data = DataSummary.of(load_dataset("digits", Path("data")))
     return make(select(SUITES["digits"], seeds=3), data=data)
 
 

@@ -20,11 +20,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
 
-from ablations import fronts, plots, rankings, tables
-from ablations.drawings import Drawing, to_svg, write
-from ablations.fronts import COSTS, Cost, Fronts
-from ablations.rankings import Rankings
-from ablations.tables import Results
+from ablations.analysis.costs import COSTS, Cost
+from ablations.analysis.pareto import ParetoFronts, find_fronts
+from ablations.analysis.rankings import EPOCH_COLUMNS, RANK_COLUMNS, SEED_COLUMNS, Rankings, rank_variants
+from ablations.analysis.results import Results, load_results
+from ablations.report.figures import draw_figures, error_against, error_bars, learning_curves, rank_stability, ranks
+from ablations.report.svg import Drawing, to_svg, write_drawings
 
 # Top-1 error, parameters, MACs, seconds: about what CIFAR-10 gives.
 KNOWN = {
@@ -42,14 +43,14 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 
 def made(suite_dir: Path, *, seeds: int) -> Results:
     """A complete suite of seven variants with intervals of half a point about its errors, none for one seed."""
-    random_source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     plan = make_plan("cifar10", seeds=seeds)
     records = []
     for config in plan.runs:
         error, params, macs, seconds = KNOWN[config.architecture.name]
-        wrong = round(1e4 * (error + 0.0015 * random_source.standard_normal()))
+        wrong = round(1e4 * (error + 0.0015 * rng.standard_normal()))
         record = make_record(config, wrong=wrong, seconds=seconds)
-        noise = random_source.uniform(0.9, 1.1, size=(len(record.epochs), 2))
+        noise = rng.uniform(0.9, 1.1, size=(len(record.epochs), 2))
         epochs = tuple(
             replace(epoch, train_loss=epoch.train_loss * loss, train_error=error + epoch.train_error * share)
             for epoch, (loss, share) in zip(record.epochs, noise, strict=True)
@@ -58,7 +59,7 @@ def made(suite_dir: Path, *, seeds: int) -> Results:
         costs = replace(record.costs, params=params, macs=macs, peak_memory_bytes=1_200_000_000 + macs)
         records.append(replace(record, epochs=epochs, costs=costs))
     save(suite_dir, plan, records)
-    results = tables.load(suite_dir)
+    results = load_results(suite_dir)
     for kind in ("top1_error", "top5_error"):
         reach = 0.005 if seeds > 1 else math.nan
         results.summary[f"{kind}_low"] = results.summary[f"{kind}_mean"] - reach
@@ -66,13 +67,13 @@ def made(suite_dir: Path, *, seeds: int) -> Results:
     return results
 
 
-def fronts_of(results: Results) -> Fronts:
-    return fronts.find(results, random_source=np.random.default_rng(0))
+def fronts_of(results: Results) -> ParetoFronts:
+    return find_fronts(results, rng=np.random.default_rng(0))
 
 
 def drawn(results: Results) -> dict[str, Drawing]:
-    ranked = rankings.rank(results, random_source=np.random.default_rng(0))
-    return plots.figures(results, fronts=fronts_of(results), rankings=ranked)
+    ranked = rank_variants(results, rng=np.random.default_rng(0))
+    return draw_figures(results, fronts=fronts_of(results), rankings=ranked)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def summary_row(**changes: object) -> dict[str, Any]:
 )
 def test_a_point_stands_at_its_cost_and_error_and_says_so(cost: str, said: str, x: float) -> None:
     (chosen,) = (known for known in COSTS if known.column == cost)
-    drawing = plots.error_against(pd.DataFrame([summary_row()]), chosen, fronts=Fronts())
+    drawing = error_against(pd.DataFrame([summary_row()]), chosen, fronts=ParetoFronts())
     ((gid, tip),) = drawing.tips.items()
     assert tip == f"short3: top-1 error 5.21 % [4.90, 5.52], n = 5, {said}"
     assert marker(drawing.figure, gid) == pytest.approx((x, 5.21))
@@ -162,7 +163,7 @@ def test_a_point_stands_at_its_cost_and_error_and_says_so(cost: str, said: str, 
 
 
 def test_error_bars_of_points_are_the_intervals_and_not_the_standard_deviation() -> None:
-    drawing = plots.error_against(pd.DataFrame([summary_row()]), COSTS[0], fronts=Fronts())
+    drawing = error_against(pd.DataFrame([summary_row()]), COSTS[0], fronts=ParetoFronts())
     (bar,) = segments(drawing.figure)
     assert bar == pytest.approx(np.array([[1.89297, 4.90], [1.89297, 5.52]]))
 
@@ -173,10 +174,10 @@ def test_without_an_interval_a_point_has_no_error_bar(absent: bool) -> None:
     summary = pd.DataFrame([summary_row(n=1, top1_error_std=math.nan, **ends)])
     if absent:
         summary = summary.drop(columns=list(ends))
-    drawing = plots.error_against(summary, COSTS[0], fronts=Fronts())
+    drawing = error_against(summary, COSTS[0], fronts=ParetoFronts())
     assert segments(drawing.figure) == []
     assert list(drawing.tips.values()) == ["short3: top-1 error 5.21 %, n = 1, 1,892,970 parameters"]
-    bars = plots.error_bars(summary)
+    bars = error_bars(summary)
     assert segments(bars.figure) == []
     assert list(bars.tips.values()) == ["short3: top-1 error 5.21 %, n = 1"]
 
@@ -225,7 +226,7 @@ def test_an_incomplete_suite_is_drawn_without_a_front(tmp_path: Path) -> None:
     # Of reduced one seed is missing, so a front would compare other seeds.
     plan = make_plan("cifar10", seeds=2, variants=("reduced", "short", "long"))
     save_suite(tmp_path, plan, wrong={"reduced": [1000], "short": [900, 910], "long": [1100, 1120]})
-    found = drawn(tables.load(tmp_path))
+    found = drawn(load_results(tmp_path))
     for cost in COSTS:
         assert len(found[cost.file_name].tips) == 3
         assert_no_front(found[cost.file_name])
@@ -236,7 +237,7 @@ def test_memory_of_runs_on_a_cpu_and_on_a_gpu_is_not_drawn(tmp_path: Path) -> No
     first, second = (make_record(run, wrong=1000) for run in plan.runs)
     cpu = replace(ENVIRONMENT, device_kind="cpu", device="Some CPU")
     save(tmp_path, plan, [first, replace(second, environment=cpu)])
-    found = drawn(tables.load(tmp_path))
+    found = drawn(load_results(tmp_path))
     assert {name for name in found if "_vs_" in name} == {"error_vs_params", "error_vs_macs"}
 
 
@@ -246,7 +247,7 @@ def test_times_of_which_some_are_not_valid_are_drawn_without_a_front(tmp_path: P
     times = records[0].times
     assert times is not None
     save(tmp_path, plan, [replace(records[0], times=replace(times, timing_valid=False)), *records[1:]])
-    found = drawn(tables.load(tmp_path))
+    found = drawn(load_results(tmp_path))
     assert len(found["error_vs_seconds"].tips) == 2
     assert_no_front(found["error_vs_seconds"])
     assert filled(found["error_vs_params"])
@@ -264,7 +265,7 @@ def test_a_front_of_memory_is_that_of_the_means_of_the_table(tmp_path: Path) -> 
         costs = replace(record.costs, peak_memory_bytes=peaks[name, run.seed] * 10**8)
         records.append(replace(record, costs=costs))
     save(tmp_path, plan, records)
-    results = tables.load(tmp_path)
+    results = load_results(tmp_path)
     drawing = drawn(results)["error_vs_memory"]
     assert marker(drawing.figure, place_of(drawing, "short")) == pytest.approx((1.6, 11.015))
     assert filled(drawing) == set(drawing.tips)
@@ -294,7 +295,7 @@ def test_labels_stand_apart_inside_the_axes(cost: Cost, seeds: str, request: pyt
 @pytest.mark.parametrize(("factor", "scale"), [(1.3, "linear"), (1.0, "linear"), (40.0, "log")])
 def test_an_axis_has_ticks_to_read_however_far_apart_costs_are(factor: float, scale: str) -> None:
     rows = [summary_row(), summary_row(variant="big", top1_error_mean=0.05, params=int(factor * 1_892_970))]
-    figure = plots.error_against(pd.DataFrame(rows), COSTS[0], fronts=Fronts()).figure
+    figure = error_against(pd.DataFrame(rows), COSTS[0], fronts=ParetoFronts()).figure
     (axes,) = figure.axes
     low, high = axes.get_xlim()
     seen = [tick for tick in axes.xaxis.get_ticklabels() if tick.get_text() and low <= tick.get_position()[0] <= high]
@@ -304,7 +305,7 @@ def test_an_axis_has_ticks_to_read_however_far_apart_costs_are(factor: float, sc
 
 
 def test_learning_curves_are_means_within_the_range_over_seeds(five: Results) -> None:
-    drawing = plots.learning_curves(five.epochs)
+    drawing = learning_curves(five.epochs)
     loss, error = drawing.figure.axes
     for axes, column, scale in ((loss, "train_loss", 1), (error, "train_error", 100)):
         bands = axes.findobj(PolyCollection)
@@ -321,7 +322,7 @@ def test_learning_curves_are_means_within_the_range_over_seeds(five: Results) ->
 
 
 def test_bars_have_the_intervals_of_both_errors(five: Results) -> None:
-    drawing = plots.error_bars(five.summary)
+    drawing = error_bars(five.summary)
     summary = five.summary.set_index("variant")
     bars: dict[str, Any] = {str(bar.get_gid()): bar for bar in drawing.figure.axes[0].patches}
     drawn = {round(float(bar[0, 0]), 6): bar[:, 1] for bar in segments(drawing.figure)}
@@ -338,9 +339,9 @@ def test_bars_have_the_intervals_of_both_errors(five: Results) -> None:
 def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
     frame = pd.DataFrame(
         [("b", 5, 0.2, 2.5, 1, 3, 0.25), ("a", 5, 0.1, 1, 1, 1.5, 0.75), ("c", 5, 0.2, 2.5, 2, 3, 0.0)],
-        columns=list(rankings.RANK_COLUMNS),
+        columns=list(RANK_COLUMNS),
     )
-    drawing = plots.ranks(Rankings(ranks=frame))
+    drawing = ranks(Rankings(ranks=frame))
     (axes,) = drawing.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert axes.yaxis_inverted()
@@ -356,10 +357,10 @@ def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
 
 
 def test_stability_has_a_panel_for_seeds_and_one_for_epochs_where_there_is_data() -> None:
-    by_seeds = pd.DataFrame([(1, 0.5, -0.25, 0.75, 0.5)], columns=list(rankings.SEED_COLUMNS))
+    by_seeds = pd.DataFrame([(1, 0.5, -0.25, 0.75, 0.5)], columns=list(SEED_COLUMNS))
     taus = [(1, "train_error", 0.25, 0, 0.5), (2, "train_error", 0.95, 0.5, 1), (3, "train_error", 1.0, 0.75, 1)]
-    by_epoch = pd.DataFrame(taus, columns=list(rankings.EPOCH_COLUMNS))
-    both = plots.rank_stability(Rankings(by_seeds=by_seeds, by_epoch=by_epoch))
+    by_epoch = pd.DataFrame(taus, columns=list(EPOCH_COLUMNS))
+    both = rank_stability(Rankings(by_seeds=by_seeds, by_epoch=by_epoch))
     seeds, epochs = both.figure.axes
     assert ("seeds" in seeds.get_xlabel(), "training error" in epochs.get_xlabel()) == (True, True)
     assert list(both.tips.values()) == [
@@ -375,7 +376,7 @@ def test_stability_has_a_panel_for_seeds_and_one_for_epochs_where_there_is_data(
     legend = epochs.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["at least 0.9 from epoch 2 on"]
-    only = plots.rank_stability(Rankings(by_epoch=by_epoch))
+    only = rank_stability(Rankings(by_epoch=by_epoch))
     assert len(only.figure.axes) == 1 and len(only.tips) == 3
 
 
@@ -391,21 +392,21 @@ def test_figures_without_data_are_left_out(one: Results, single: Mapping[str, Dr
     assert "ranks" not in single and "error_bars" in single
     assert len(single["rank_stability"].figure.axes) == 1
     untimed = replace(one, summary=one.summary.assign(train_seconds_mean=math.nan, peak_memory_bytes_mean=None))
-    costs = {name for name in plots.figures(untimed, fronts=Fronts(), rankings=Rankings()) if "_vs_" in name}
+    costs = {name for name in draw_figures(untimed, fronts=ParetoFronts(), rankings=Rankings()) if "_vs_" in name}
     assert costs == {"error_vs_params", "error_vs_macs"}
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
     bad = failed(make_record(plan.runs[0], wrong=1), status="oom", message="CUDA out of memory")
     save(tmp_path, plan, [bad])
-    nothing = tables.load(tmp_path)
+    nothing = load_results(tmp_path)
     assert list(drawn(nothing)) == ["learning_curves"]
     assert drawn(replace(nothing, epochs=pd.DataFrame())) == {}
 
 
 def test_functions_called_without_data_draw_empty_axes(tmp_path: Path) -> None:
     summary = pd.DataFrame([summary_row(top1_error_mean=math.nan)])
-    points = plots.error_against(summary, COSTS[0], fronts=Fronts())
-    empty = (points, plots.error_bars(summary), plots.learning_curves(pd.DataFrame()))
-    for drawing in (*empty, plots.ranks(Rankings()), plots.rank_stability(Rankings())):
+    points = error_against(summary, COSTS[0], fronts=ParetoFronts())
+    empty = (points, error_bars(summary), learning_curves(pd.DataFrame()))
+    for drawing in (*empty, ranks(Rankings()), rank_stability(Rankings())):
         assert drawing.tips == {}
         assert ElementTree.fromstring(to_svg(drawing, prefix="")).tag.endswith("svg")
 
@@ -458,8 +459,8 @@ def test_files_are_small_and_the_same_for_the_same_data(
 ) -> None:
     folders = [tmp_path / "first", tmp_path / "second"]
     to_svg(drawings["error_vs_params"], prefix="p")  # whatever was made of a drawing before
-    write(drawings, folder=folders[0])
-    write(drawn(five), folder=folders[1])
+    write_drawings(drawings, folder=folders[0])
+    write_drawings(drawn(five), folder=folders[1])
     names = sorted(path.name for path in folders[0].iterdir())
     assert len(names) == 16
     for name in names:

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.power import TTestPower
 
-from ablations.power import seeds_for_difference, seeds_for_equivalence
+from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 
 MARGIN = 0.005
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import top_k_accuracy_score
 
-from ablations import predictions
 from ablations.errors import ConfigError
-from ablations.predictions import Predictions
+from ablations.records import predictions
+from ablations.records.predictions import Predictions
 
 ARRAYS = ("classes", "logits", "confidence", "true_probability", "labels")
 
@@ -39,15 +39,15 @@ def test_what_is_wrong_in_a_case_made_by_hand() -> None:
     single = np.zeros(3, np.float32)
     found = Predictions(classes, np.zeros((3, 5), np.float32), single, single, np.array([0, 2, 5]))
     assert found.wrong.tolist() == [False, True, True]
-    assert found.wrong_in_top5 is not None and found.wrong_in_top5.tolist() == [False, False, True]
+    assert found.top5_wrong is not None and found.top5_wrong.tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("images", [1, 7, 501])
 @pytest.mark.parametrize("classes", [6, 10, 100])
 def test_counts_are_those_of_scikit_learn(images: int, classes: int) -> None:
     case = made(images=images, classes=classes, seed=images + classes)
-    assert case.found.wrong_in_top5 is not None
-    for wrong, k in ((case.found.wrong, 1), (case.found.wrong_in_top5, 5)):
+    assert case.found.top5_wrong is not None
+    for wrong, k in ((case.found.wrong, 1), (case.found.top5_wrong, 5)):
         right = top_k_accuracy_score(case.found.labels, case.scores, k=k, normalize=False, labels=np.arange(classes))
         assert wrong.shape == (images,) and wrong.sum() == images - right
 
@@ -55,13 +55,13 @@ def test_counts_are_those_of_scikit_learn(images: int, classes: int) -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_there_is_no_top5_with_fewer_than_five_classes(classes: int) -> None:
     found = made(classes=classes).found
-    assert found.wrong_in_top5 is None
+    assert found.top5_wrong is None
     assert found.wrong.any()
 
 
-def test_of_five_classes_none_is_wrong_in_top5() -> None:
+def test_of_five_classes_none_is_top5_wrong() -> None:
     found = made(classes=5).found
-    assert found.wrong_in_top5 is not None and not found.wrong_in_top5.any() and found.wrong.any()
+    assert found.top5_wrong is not None and not found.top5_wrong.any() and found.wrong.any()
 
 
 @pytest.mark.parametrize(("classes", "narrow"), [(10, np.uint8), (256, np.uint8), (257, np.uint16)])

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from made_records import ENVIRONMENT, make_plan, make_record, save
 
-from ablations import plan_file
-from ablations.config import RunConfig
 from ablations.errors import ConfigError, HeldElsewhere
-from ablations.locks import Locks
-from ablations.plan import Plan
-from ablations.preparation import prepare, set_aside
-from ablations.run_folder import RunFolder
+from ablations.execution.prepare import prepare
+from ablations.records import suite_folder
+from ablations.records.locks import Locks
+from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import archive_runs
+from ablations.suites.plan import Plan
+from ablations.suites.run_config import RunConfig
 
 
 @pytest.fixture
@@ -57,14 +58,14 @@ def run_ids(plan: Plan) -> set[str]:
 def test_a_first_plan_is_saved(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=2)
     assert prepare(plan, suite_dir=tmp_path, environment=ENVIRONMENT) == []
-    assert plan_file.read_plan(tmp_path) == plan
+    assert suite_folder.read_plan(tmp_path) == plan
 
 
 def test_a_plan_of_more_seeds_and_variants_joins_the_earlier_one(tmp_path: Path) -> None:
     train(make_plan("cifar10", seeds=2, variants=("reduced", "long")), tmp_path)
     more = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
     assert prepare(more, suite_dir=tmp_path, environment=ENVIRONMENT, resume=True) == []
-    reported = plan_file.read_plan(tmp_path)
+    reported = suite_folder.read_plan(tmp_path)
     assert {(config.architecture.name, config.seed) for config in reported.runs} == {
         *(("reduced", seed) for seed in (1, 2, 3)),
         *(("short", seed) for seed in (1, 2, 3)),
@@ -77,7 +78,7 @@ def test_a_plan_of_another_recipe_replaces_the_earlier_one_and_its_runs_stay(tmp
     before = contents(tmp_path / "runs")
     other = make_plan("cifar10", seeds=1, recipe="fast")
     assert prepare(other, suite_dir=tmp_path, environment=ENVIRONMENT) == []
-    assert plan_file.read_plan(tmp_path) == other
+    assert suite_folder.read_plan(tmp_path) == other
     assert contents(tmp_path / "runs") == before
 
 
@@ -103,7 +104,7 @@ def test_a_fresh_start_of_other_settings_moves_the_earlier_runs_too(tmp_path: Pa
     train(earlier, tmp_path)
     moved = prepare(now, suite_dir=tmp_path, environment=ENVIRONMENT, fresh=True)
     assert names(moved) == run_ids(earlier)
-    assert plan_file.read_plan(tmp_path) == now and not any((tmp_path / "runs").iterdir())
+    assert suite_folder.read_plan(tmp_path) == now and not any((tmp_path / "runs").iterdir())
 
 
 def test_a_fresh_start_of_some_runs_leaves_the_others(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refu
     content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = make_plan("cifar10", seeds=1)
-    path = tmp_path / plan_file.PLAN_FILE
+    path = tmp_path / suite_folder.PLAN_FILE
     path.write_text(content)
     with pytest.raises(ConfigError, match=r"--resume: the earlier plan cannot be read.*--fresh") as raised:
         prepare(plan, suite_dir=tmp_path, environment=ENVIRONMENT, resume=True)
@@ -175,7 +176,7 @@ def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refu
     ((name, level, message),) = caplog.record_tuples
     assert (name, level) == ("ablations.plan_file", logging.WARNING)
     assert str(path) in message and "is replaced" in message
-    assert plan_file.read_plan(tmp_path) == plan
+    assert suite_folder.read_plan(tmp_path) == plan
 
 
 # Moving aside
@@ -185,7 +186,7 @@ def test_setting_aside_moves_the_planned_runs_and_deletes_nothing(configs: list[
     for config in configs:
         fill(config, tmp_path, config.run_id)
     before = contents(tmp_path)
-    moved = set_aside([configs[0], configs[2]], suite_dir=tmp_path)
+    moved = archive_runs([configs[0], configs[2]], suite_dir=tmp_path)
     assert [path.name for path in moved] == [configs[0].run_id, configs[2].run_id]
     assert {path.parent.parent for path in moved} == {tmp_path / "superseded"}
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [configs[1].run_id]
@@ -199,12 +200,12 @@ def test_setting_aside_again_at_once_keeps_every_earlier_one(configs: list[RunCo
     moved = []
     for number in range(3):
         fill(configs[0], tmp_path, f"number {number}")
-        moved += set_aside(configs, suite_dir=tmp_path)
+        moved += archive_runs(configs, suite_dir=tmp_path)
     assert [(path / "result.json").read_text() for path in moved] == ["number 0", "number 1", "number 2"]
 
 
 def test_there_may_be_nothing_to_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
-    assert set_aside(configs, suite_dir=tmp_path) == []
+    assert archive_runs(configs, suite_dir=tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,6 +214,6 @@ def test_where_one_run_is_being_trained_none_is_set_aside(configs: list[RunConfi
         fill(config, tmp_path, config.run_id)
     before = contents(tmp_path)
     with Locks(tmp_path).run(configs[1].run_id), pytest.raises(HeldElsewhere, match=configs[1].run_id) as raised:
-        set_aside(configs, suite_dir=tmp_path)
+        archive_runs(configs, suite_dir=tmp_path)
     assert contents(tmp_path) == before
     assert raised.value.exit_status == 5

@@ -16,9 +16,17 @@ from made_records import make_results
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
-from ablations import rankings
-from ablations.rankings import Agreement, Rankings
-from ablations.tables import Results
+from ablations.analysis.rankings import (
+    EPOCH_COLUMNS,
+    RANK_COLUMNS,
+    RankCorrelation,
+    Rankings,
+    _subsets,
+    correlate_rankings,
+    first_stable_epoch,
+    rank_variants,
+)
+from ablations.analysis.results import Results
 
 Values = NDArray[np.float64]
 PLACES = ["ranks", "by_seeds", "by_epoch"]
@@ -31,7 +39,7 @@ RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
 
 
 def ranked(results: Results) -> Rankings:
-    return rankings.rank(results, random_source=np.random.default_rng(7))
+    return rank_variants(results, rng=np.random.default_rng(7))
 
 
 def row(frame: pd.DataFrame, **where: object) -> Any:
@@ -86,9 +94,9 @@ def test_variants_that_tie_share_their_rank_and_being_best() -> None:
 
 
 def test_means_that_are_equal_but_for_rounding_tie() -> None:
-    random_source = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     values = np.array([0.0817, 0.0793, 0.0829, 0.0801, 0.0809, 0.0811, 0.0799])
-    errors = np.stack([random_source.permutation(values) for _ in range(20)], axis=1)
+    errors = np.stack([rng.permutation(values) for _ in range(20)], axis=1)
     assert len(set(errors.mean(axis=0))) > 1, "these errors show nothing"
     assert set(ranked(make_results(errors, names=[f"v{place}" for place in range(20)])).ranks["rank"]) == {10.5}
 
@@ -108,21 +116,21 @@ def test_the_order_by_fewer_seeds_is_compared_with_that_by_all() -> None:
 
 
 def test_many_subsets_of_seeds_are_sampled_at_no_more_than_twenty_sizes() -> None:
-    random_source = np.random.default_rng(5)
-    errors = (1000 + 10 * np.arange(6) + random_source.integers(-60, 60, size=(40, 6))) / 1e4
+    rng = np.random.default_rng(5)
+    errors = (1000 + 10 * np.arange(6) + rng.integers(-60, 60, size=(40, 6))) / 1e4
     by_seeds = ranked(make_results(errors, names=list("abcdef"))).by_seeds
     assert len(by_seeds) == 20
     assert (by_seeds["seeds"].iloc[0], by_seeds["seeds"].iloc[-1]) == (1, 39)
     for found in rows(by_seeds.iloc[[0, 9, 15]]):
         taus = []
         for _ in range(400):
-            chosen = random_source.choice(40, size=found.seeds, replace=False)
+            chosen = rng.choice(40, size=found.seeds, replace=False)
             taus.append(tau_b(errors[chosen].mean(axis=0), errors.mean(axis=0)).statistic)
         assert found.tau == pytest.approx(np.mean(taus), abs=5 * np.std(taus) * np.sqrt(1 / 500 + 1 / 400))
 
 
 def test_sampled_subsets_have_their_size_and_no_favourite_seed() -> None:
-    drawn = np.array(list(rankings._subsets(40, 10, np.random.default_rng(0))))
+    drawn = np.array(list(_subsets(40, 10, np.random.default_rng(0))))
     assert drawn.shape == (500, 40)
     assert set(drawn.sum(axis=1)) == {10} and set(drawn.ravel()) == {0, 1}
     assert len(np.unique(drawn, axis=0)) > 490
@@ -171,7 +179,7 @@ def test_the_best_measure_that_every_epoch_has_is_used(broken: list[str], expect
 def test_epochs_that_not_all_runs_have_give_no_order_by_epoch() -> None:
     results = make_results(ERRORS, names=NAMES, epochs={"train_error": np.stack([ERRORS, ERRORS])})
     found = ranked(replace(results, epochs=results.epochs.iloc[:-1]))
-    assert found.by_epoch.empty and list(found.by_epoch.columns) == list(rankings.EPOCH_COLUMNS)
+    assert found.by_epoch.empty and list(found.by_epoch.columns) == list(EPOCH_COLUMNS)
     assert len(found.ranks) == 4 and found.reason == ""
 
 
@@ -187,8 +195,8 @@ def test_epochs_that_not_all_runs_have_give_no_order_by_epoch() -> None:
 )
 def test_the_order_has_settled_where_it_agrees_from_then_on(taus: list[float], expected: int | None) -> None:
     by_epoch = pd.DataFrame({"epoch": range(1, len(taus) + 1), "tau": taus})
-    assert rankings.settled_epoch(by_epoch) == expected
-    assert rankings.settled_epoch(by_epoch, tau=1.01) is None
+    assert first_stable_epoch(by_epoch) == expected
+    assert first_stable_epoch(by_epoch, tau=1.01) is None
 
 
 def test_what_gives_no_figures_is_said_with_the_remedy() -> None:
@@ -202,7 +210,7 @@ def test_what_gives_no_figures_is_said_with_the_remedy() -> None:
         found = ranked(results)
         assert said in found.reason and "\n" not in found.reason
         assert all(getattr(found, place).empty for place in PLACES)
-        assert list(found.ranks.columns) == list(rankings.RANK_COLUMNS)
+        assert list(found.ranks.columns) == list(RANK_COLUMNS)
 
 
 def test_one_seed_has_an_order_and_nothing_to_say_of_how_sure_it_is() -> None:
@@ -224,10 +232,10 @@ def test_the_same_results_give_the_same_figures() -> None:
 
 
 def test_a_hundred_variants_by_a_hundred_seeds_are_quick_and_small() -> None:
-    random_source = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     names = [f"v{number}" for number in range(100)]
-    errors = 0.1 + 0.001 * np.arange(100) + 0.01 * random_source.standard_normal((100, 100))
-    epochs = {"train_error": random_source.uniform(size=(14, 100, 100))}
+    errors = 0.1 + 0.001 * np.arange(100) + 0.01 * rng.standard_normal((100, 100))
+    epochs = {"train_error": rng.uniform(size=(14, 100, 100))}
     results = make_results(errors, names=names, epochs=epochs)
     tracemalloc.start()
     begun = time.process_time()
@@ -240,8 +248,8 @@ def test_a_hundred_variants_by_a_hundred_seeds_are_quick_and_small() -> None:
     assert elapsed < 15, "a second or two on a machine with nothing else to do"
 
 
-def agreement(first: Results, second: Results) -> Agreement:
-    return rankings.compare(first, second, random_source=np.random.default_rng(7))
+def agreement(first: Results, second: Results) -> RankCorrelation:
+    return correlate_rankings(first, second, rng=np.random.default_rng(7))
 
 
 def test_suites_are_compared_by_the_variants_that_both_have() -> None:

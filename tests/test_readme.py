@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import run_all
-from ablations.suite_files import read_suite_file
+from ablations.suites.suite_file import read_suite_file
 from googlenet import build
 from googlenet.variants import REDUCED, rows
 

@@ -15,8 +15,10 @@ import pytest
 from made_records import ENVIRONMENT, failed, make_plan, make_record, save, save_predictions, save_suite
 from matplotlib.image import imread
 
-from ablations import published, report
-from ablations.run_folder import RunFolder
+from ablations.analysis.analyse import analyse
+from ablations.analysis.published import load_published
+from ablations.records.run_folder import RunFolder
+from ablations.report.write import write_report
 from googlenet import VARIANTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +39,7 @@ def cifar100(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete suite with two seeds, and its report."""
     suite_dir = tmp_path_factory.mktemp("results") / "cifar100"
     save_suite(suite_dir, make_plan("cifar100", seeds=2), wrong=WRONG)
-    report.write(suite_dir)
+    write_report(suite_dir)
     return suite_dir
 
 
@@ -78,7 +80,7 @@ def test_published_stands_beside_measured_with_the_four_conclusions(cifar100: Pa
 
 def test_another_recipes_results_do_not_stand_beside_the_published_ones(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar100", seeds=2, recipe="fast"), wrong=WRONG)
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "14 of 14 planned runs done" in text and "`fast`, 12 epochs" in text
     for said in ("Published and measured", "reconstructions"):
         assert said not in text
@@ -91,14 +93,14 @@ def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
     for config in plan.runs:
         wrong = np.arange(WRONG[config.architecture.name][0])
         save_predictions(RunFolder(tmp_path / "runs", config), wrong=wrong)
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert len(re.findall(r"\| cannot say \| one seed tells nothing of the spread between seeds \|", text)) == 3
     assert "With one seed there is nothing to resample" in text
 
 
 def test_an_incomplete_grid_gets_no_headline_but_the_command_that_completes_it(tmp_path: Path) -> None:
     save_suite(tmp_path, make_plan("cifar100", seeds=2), wrong=WRONG | {"long": [3000]})
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     why = "1 of 14 planned runs are not done; run the suite again to finish them"
     assert f"No headline: {why}: `python run_all.py --suite cifar100`" in text
     assert "| long | 1 of 2 | 30.00 |" in text
@@ -157,17 +159,17 @@ def test_what_is_said_under_the_figures_is_of_those_that_are_there(cifar100: Pat
     ]
     # One seed has no ranks to draw with intervals, and made records of one seed no order by epoch.
     save_suite(tmp_path, make_plan("cifar100", seeds=1), wrong=WRONG)
-    report.write(tmp_path)
+    write_report(tmp_path)
     assert "ranks" not in figures_text(tmp_path) and "rank stability" not in figures_text(tmp_path)
     assert "Bars of errors" in figures_text(tmp_path)
 
 
 def test_another_suites_order_is_part_of_the_report(cifar100: Path, tmp_path: Path) -> None:
     save_suite(tmp_path / "cifar10", make_plan("cifar10", seeds=2), wrong=WRONG)
-    analysis = report.analyse(tmp_path / "cifar10", compare_with=cifar100)
+    analysis = analyse(tmp_path / "cifar10", compare_with=cifar100)
     assert analysis.agreement is not None
     assert (analysis.agreement.other, analysis.agreement.seeds) == ("cifar100", (2, 2))
-    text = report.write(tmp_path / "cifar10", compare_with=cifar100).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path / "cifar10", compare_with=cifar100).path.read_text(encoding="utf-8")
     # The same errors in both, so the orders are one.
     assert "orders of 7 variants in this suite and in cifar100: +1.00, 95 % interval [" in text
 
@@ -176,7 +178,7 @@ def test_failed_and_missing_runs_are_listed_by_name(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3", "short4"))
     bad = failed(make_record(plan.runs[1], wrong=1), status="oom", message="CUDA out of memory")
     save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000), bad])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert f"`{plan.runs[1].run_id}` oom after 1 of 14 epochs: CUDA out of memory" in text
     assert f"`{plan.runs[2].run_id}` missing after 0 of 14 epochs" in text
     assert "**Incomplete.**" in text
@@ -190,7 +192,7 @@ def test_an_unfinished_run_is_listed_with_its_epochs(tmp_path: Path) -> None:
     folder.claim()
     for epoch in make_record(plan.runs[1], wrong=1).epochs[:3]:
         folder.epochs.append(epoch)
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert f"`{plan.runs[1].run_id}` unfinished after 3 of 14 epochs" in text
 
 
@@ -199,19 +201,19 @@ def test_a_joined_report_names_every_command_and_what_it_leaves_out(tmp_path: Pa
         plan = make_plan("cifar10", seeds=1, variants=(variant,))
         save(tmp_path, replace(plan, commands=(f"python run_all.py --variants {variant}",)), [])
         save(tmp_path, plan, [make_record(plan.runs[0], wrong=1000)])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "`python run_all.py --variants short3`, then" in text and "`python run_all.py --variants reduced`" in text
     assert "2 of 2 planned runs done" in text and "Other runs" not in text
     other = make_plan("cifar10", seeds=1, variants=("reduced",), limit_train=500)
     save(tmp_path, other, [make_record(other.runs[0], wrong=1000)])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "runs/ holds 2 more" in text and "1 of 1 planned runs done" in text
 
 
 def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced",))
     save(tmp_path, plan, [failed(make_record(plan.runs[0], wrong=1), status="failed", message="OSError: no")])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "0 of 1 planned runs done" in text
     assert "No headline: 1 of 1 planned runs are not done" in text
     shown = set(re.findall(r"\(figures/(\w+)\.png\)", text))
@@ -220,14 +222,14 @@ def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None
 
 def test_subsets_scaled_suites_and_other_recipes_are_marked(tmp_path: Path) -> None:
     save_suite(tmp_path / "a", make_plan("folder", seeds=1, limit_train=2000), wrong=WRONG)
-    text = report.write(tmp_path / "a").path.read_text(encoding="utf-8")
+    text = write_report(tmp_path / "a").path.read_text(encoding="utf-8")
     assert "stratified subset of 2,000 of 50,000" in text
     assert "Published and measured" not in text, "a folder is not the official archive"
     save_suite(tmp_path / "b", make_plan("digits", seeds=1), wrong=WRONG)
-    text = report.write(tmp_path / "b").path.read_text(encoding="utf-8")
+    text = write_report(tmp_path / "b").path.read_text(encoding="utf-8")
     assert "0.5 times its width on 8x8 images" in text
     # The full-size counts at 10 classes are the published ones.
-    for params in published.load("cifar10")["params"]:
+    for params in load_published("cifar10")["params"]:
         assert f"{params:,}" in text
 
 
@@ -236,7 +238,7 @@ def test_times_are_withheld_where_they_do_not_compare(tmp_path: Path, change: di
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, **change))])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "different hardware or with different engines" in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text
 
@@ -246,7 +248,7 @@ def test_times_of_a_run_that_shared_its_device_are_withheld(tmp_path: Path) -> N
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
     assert second.times is not None
     save(tmp_path, plan, [first, replace(second, times=replace(second.times, timing_valid=False))])
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert f"runs that went on after a stop or shared the device with others: {second.run_id}." in text
     assert "| reduced | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | 100.0 |" in text
     assert "| short3 | 1 | 10.00 | 3.33 | 6,258,500 | 1.522 G | 3.044 G | – |" in text

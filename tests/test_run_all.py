@@ -21,9 +21,9 @@ from torch import Tensor
 from torchvision.datasets import utils as torchvision_downloads
 
 import run_all
-from ablations import archives
-from ablations.archives import ARCHIVES
-from ablations.engine import StepResult, Trainer
+from ablations.data import download
+from ablations.data.archives import ARCHIVES
+from ablations.training.step import StepResult, TrainStep
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--variants", "short3,short4", "--limit-train", "150", "--epochs", "2")
@@ -291,7 +291,7 @@ def test_missing_archive_and_no_network(
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(torchvision_downloads, "download_url", no_network)
-    monkeypatch.setattr(archives, "WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(download, "WAITS_SECONDS", (0.0, 0.0))
     data_dir = tmp_path / "data"
     status, _, err = main("--suite", "cifar100", "--data-dir", str(data_dir))
     assert status == 4
@@ -315,14 +315,14 @@ def test_a_damaged_archive_is_refused(main: Callable[..., tuple[int, str, str]],
 def test_a_failed_run_is_reported_and_the_others_finish(
     main: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_step = Trainer.step
+    real_step = TrainStep.step
 
-    def step(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def step(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         if trainer.model.arch.name == "short3":
             raise torch.OutOfMemoryError("out of memory on purpose")
         return real_step(trainer, images, labels)
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(TrainStep, "step", step)
     status, out, _ = main(*SMALL)
     assert status == 3
     assert "oom: out of memory on purpose" in out

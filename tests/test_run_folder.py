@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablations import record
-from ablations.config import RunConfig
-from ablations.environment import Environment
 from ablations.errors import ConfigError
-from ablations.predictions import Predictions
-from ablations.record import Epoch, RunRecord
-from ablations.run_folder import RunFolder, read_record
+from ablations.hardware.environment import Environment
+from ablations.records.predictions import Predictions
+from ablations.records.record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunRecord, TestResult, Times
+from ablations.records.run_folder import RunFolder, read_record
+from ablations.suites.run_config import RunConfig
 
 
 @pytest.fixture
@@ -30,17 +29,17 @@ def folder(tmp_path: Path, make_config: Callable[..., RunConfig]) -> RunFolder:
 def done(folder: RunFolder) -> RunRecord:
     """A record with every value that a finished run has."""
     return RunRecord(
-        schema=record.SCHEMA,
+        schema=SCHEMA,
         run_id=folder.config.run_id,
         config=folder.config,
         status="done",
         message="",
         epochs=(made_epoch(1), replace(made_epoch(2), validation_error=0.1 + 0.2), made_epoch(3)),
         train_images=150,
-        test=record.TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
+        test=TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
         test_accesses=1,
-        costs=record.Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=2**40),
-        times=record.Times(
+        costs=Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=2**40),
+        times=Times(
             startup_seconds=1e-9, compile_seconds=2 / 7, train_seconds=1 / 3, eval_seconds=0.0, timing_valid=False
         ),
         environment=Environment(
@@ -222,7 +221,7 @@ def test_rewinding_keeps_exactly_the_given_epochs(folder: RunFolder, kept: int) 
     epochs = tuple(made_epoch(number) for number in (1, 2, 3))
     for epoch in epochs:
         folder.epochs.append(epoch)
-        folder.diagnosed.append(record.DiagnosedEpoch(epoch=epoch.epoch, images=60, top1_wrong=9))
+        folder.diagnosed.append(DiagnosedEpoch(epoch=epoch.epoch, images=60, top1_wrong=9))
     folder.rewind(epochs=kept, finished=False)
     assert folder.epochs.read() == epochs[:kept]
     assert [entry.epoch for entry in folder.diagnosed.read()] == list(range(1, kept + 1))

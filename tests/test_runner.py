@@ -12,15 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations import checkpoint, devices, runner
-from ablations.config import RunConfig
-from ablations.engine import StepResult, Trainer
+from ablations.data.dataset import Dataset
 from ablations.errors import ConfigError, DataError, DeviceLost
-from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted, to_all
-from ablations.locks import Locks
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.execution.job import finished, train_to_record, unfinished_record
+from ablations.execution.serial import run_serially
+from ablations.hardware import device
+from ablations.hardware.device import clock, describe_environment
+from ablations.records.locks import Locks
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted, to_all
+from ablations.training.step import StepResult, TrainStep
 
 CPU = torch.device("cpu")
 NAMES = ("short4", "short3", "short2")
@@ -40,7 +44,7 @@ def run_suite(tiny_digits: Dataset, tmp_path: Path) -> Callable[..., list[RunRec
     """Runs these configurations in ``tmp_path``."""
 
     def run(configs: list[RunConfig], **named: Any) -> list[RunRecord]:
-        return runner.run(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, **named)
+        return run_serially(configs, dataset=tiny_digits, device=CPU, suite_dir=tmp_path, **named)
 
     return run
 
@@ -48,9 +52,9 @@ def run_suite(tiny_digits: Dataset, tmp_path: Path) -> Callable[..., list[RunRec
 @contextmanager
 def raising(error: BaseException, *, variant: str, at_step: int = 1) -> Iterator[list[tuple[str, int]]]:
     """Let one variant's training die at that step; gives the variant and batch size of every step that was begun."""
-    step, steps = Trainer.step, list[tuple[str, int]]()
+    step, steps = TrainStep.step, list[tuple[str, int]]()
 
-    def failing(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def failing(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         name = trainer.model.arch.name
         steps.append((name, len(images)))
         if [begun for begun, _ in steps].count(variant) == at_step and name == variant:
@@ -58,7 +62,7 @@ def raising(error: BaseException, *, variant: str, at_step: int = 1) -> Iterator
         return step(trainer, images, labels)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Trainer, "step", failing)
+        patched.setattr(TrainStep, "step", failing)
         yield steps
 
 
@@ -100,7 +104,7 @@ def test_only_a_done_run_is_finished(
     with raising(RuntimeError("died"), variant="short3"):
         done, died = run_suite(configs[:2])
     assert (done.status, died.status) == ("done", "failed")
-    assert [runner.finished(folder_of(config, tmp_path)) for config in configs] == [done, None, None]
+    assert [finished(folder_of(config, tmp_path)) for config in configs] == [done, None, None]
 
 
 def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained(
@@ -109,10 +113,10 @@ def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained
     with pytest.raises(KeyboardInterrupt):
         run_suite(configs[:1], on_event=stop_at(StepDone, 4 + 1))  # the first of the second epoch
     folder = folder_of(configs[0], tmp_path)
-    record = runner.unfinished_record(
+    record = unfinished_record(
         configs[0],
         folder=folder,
-        environment=devices.environment(CPU, engine="compile"),
+        environment=describe_environment(CPU, engine="compile"),
         test_accesses=0,
         status="failed",
         message="gone",
@@ -125,7 +129,7 @@ def test_an_unfinished_record_holds_the_epochs_and_how_the_run_was_to_be_trained
     )
     assert record.epochs == folder.epochs.read() and len(record.epochs) == 1
     assert (record.train_images, record.test, record.costs, record.times) == (None, None, None, None)
-    assert record.environment == devices.environment(CPU, engine="compile")
+    assert record.environment == describe_environment(CPU, engine="compile")
 
 
 @pytest.mark.parametrize("shares_device", [False, True])
@@ -133,7 +137,7 @@ def test_a_run_alone_is_trained_to_its_record(
     configs: list[RunConfig], tiny_digits: Dataset, tmp_path: Path, shares_device: bool
 ) -> None:
     folder, events = folder_of(configs[0], tmp_path), list[Event]()
-    record = runner.train_to_record(
+    record = train_to_record(
         configs[0],
         dataset=tiny_digits,
         device=CPU,
@@ -234,11 +238,11 @@ def test_a_suite_stops_where_the_device_is_lost_and_goes_on_at_the_next_start(
     def lost(device: torch.device) -> float:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nand more")
 
-    clock, illegal = devices.clock, RuntimeError("CUDA error: an illegal memory access was encountered")
+    clock, illegal = clock, RuntimeError("CUDA error: an illegal memory access was encountered")
 
     def lose(event: Event) -> None:
         if isinstance(event, StepDone):
-            monkeypatch.setattr(devices, "clock", lost)
+            monkeypatch.setattr(device, "clock", lost)
             raise illegal
 
     with pytest.raises(DeviceLost, match=f"{configs[0].run_id}: RuntimeError: CUDA error.*start again") as raised:
@@ -246,7 +250,7 @@ def test_a_suite_stops_where_the_device_is_lost_and_goes_on_at_the_next_start(
     assert raised.value.exit_status == 3
     found = [folder_of(config, tmp_path).read_result() for config in configs]
     assert [record and record.status for record in found] == ["failed", None, None]
-    monkeypatch.setattr(devices, "clock", clock)
+    monkeypatch.setattr(device, "clock", clock)
     assert [record.status for record in run_suite(configs)] == ["done"] * 3
 
 
@@ -265,7 +269,7 @@ def test_a_run_that_failed_goes_on_at_the_next_start_to_the_undisturbed_result(
     assert [event.skipped for event in events if isinstance(event, RunEnded)] == [True, False]
     assert TrainingStarted(run_id=configs[1].run_id, finished_epochs=1, train_images=100) in events
     undisturbed = tmp_path / "undisturbed"
-    expected = runner.run(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    expected = run_serially(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
     assert records[1].test == expected[0].test
     ours, theirs = (outcome_of(folder_of(configs[1], folder)) for folder in (tmp_path, undisturbed))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
@@ -305,7 +309,7 @@ def test_an_interrupt_is_recorded_and_passed_on_and_the_next_start_goes_on_to_th
     assert [event.finished_epochs for event in events if isinstance(event, TrainingStarted)] == [1, 0]
     assert [record.times and record.times.timing_valid for record in records] == [True, False, True]
     undisturbed = tmp_path / "undisturbed"
-    runner.run(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    run_serially(configs[1:2], dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
     ours, theirs = (outcome_of(folder_of(configs[1], folder)) for folder in (tmp_path, undisturbed))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
@@ -327,7 +331,7 @@ def test_what_the_user_must_mend_stops_the_suite(
 ) -> None:
     other = replace(tiny_digits, fingerprint="another")
     with pytest.raises(DataError, match="fingerprint"):
-        runner.run(configs, dataset=other, device=CPU, suite_dir=tmp_path)
+        run_serially(configs, dataset=other, device=CPU, suite_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from ablations.config import PUBLISHED, RECIPES, Recipe, RunConfig
 from ablations.errors import ConfigError
-from ablations.schema import check_keys, from_plain, to_plain
-from googlenet.arch import Architecture
-from googlenet.variants import ARCHITECTURES, REFERENCES
+from ablations.storage.serialization import check_keys, from_plain, to_plain
+from ablations.suites.recipe import PUBLISHED, RECIPES, Recipe
+from ablations.suites.run_config import RunConfig
+from googlenet.architecture import Architecture
+from googlenet.references import REFERENCES
+from googlenet.registry import ARCHITECTURES
 
 RECIPE = PUBLISHED.at_precision("fp32")
 

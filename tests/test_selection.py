@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from made_records import TEST_IMAGES, failed, make_plan, make_record, save, save_suite
 
-from ablations import selection, tables
-from ablations.plan import Plan
-from ablations.record import DiagnosedEpoch
-from ablations.run_folder import RunFolder
+from ablations.analysis.results import load_results
+from ablations.analysis.selection_bias import measure_selection_bias
+from ablations.records.record import DiagnosedEpoch
+from ablations.records.run_folder import RunFolder
+from ablations.suites.plan import Plan
 
 # Wrong images after each of three epochs, by variant and seed; the last epoch's are the run's result.
 NOTED = {
@@ -40,7 +41,7 @@ def note(suite_dir: Path, plan: Plan, noted: Mapping[str, Sequence[Sequence[int]
 
 
 def flattery(suite_dir: Path) -> pd.DataFrame:
-    return selection.flattery(tables.load(suite_dir))
+    return measure_selection_bias(load_results(suite_dir))
 
 
 def test_flattery_is_the_reported_error_less_the_least_over_epochs(tmp_path: Path) -> None:

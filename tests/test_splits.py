@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ablations import splits
+from ablations.data.dataset import Dataset, SealedTest, Split
+from ablations.data.subsets import hold_out, limit
 from ablations.errors import ConfigError, SealBroken
-from ablations.splits import Dataset, SealedTest, Split
 
 
 def balanced(*, classes: int = 10, per_class: int = 20) -> Split:
@@ -23,16 +23,16 @@ def positions(split: Split) -> list[int]:
 @pytest.mark.parametrize("count", [10, 11, 57, 100, 190])
 def test_a_subset_is_exact_and_stratified(count: int) -> None:
     whole = balanced()
-    subset = splits.limit(whole, count)
+    subset = limit(whole, count)
     per_class = np.bincount(subset.labels, minlength=10)
     assert len(subset) == len(subset.images) == len(set(positions(subset))) == count
     assert per_class.max() - per_class.min() <= 1
     assert subset.labels.tolist() == [whole.labels[position] for position in positions(subset)]
-    assert positions(splits.limit(whole, count)) == positions(subset)
+    assert positions(limit(whole, count)) == positions(subset)
 
 
 def test_a_subset_of_digits_keeps_the_shares_of_the_classes(digits: Dataset) -> None:
-    subset = splits.limit(digits.train, 500)
+    subset = limit(digits.train, 500)
     shares = np.bincount(digits.train.labels) * 500 / len(digits.train)
     assert len(subset) == 500
     assert np.abs(np.bincount(subset.labels) - shares).max() < 1
@@ -41,12 +41,12 @@ def test_a_subset_of_digits_keeps_the_shares_of_the_classes(digits: Dataset) -> 
 @pytest.mark.parametrize("count", [None, 200])
 def test_no_limit_is_everything(count: int | None) -> None:
     whole = balanced()
-    assert positions(splits.limit(whole, count)) == positions(whole)
+    assert positions(limit(whole, count)) == positions(whole)
 
 
 @pytest.mark.parametrize("count", [191, 199])
 def test_a_subset_may_leave_out_fewer_images_than_there_are_classes(count: int) -> None:
-    subset = splits.limit(balanced(), count)
+    subset = limit(balanced(), count)
     per_class = np.bincount(subset.labels, minlength=10)
     assert len(subset) == len(set(positions(subset))) == count
     assert per_class.max() - per_class.min() <= 1
@@ -55,13 +55,13 @@ def test_a_subset_may_leave_out_fewer_images_than_there_are_classes(count: int) 
 @pytest.mark.parametrize("count", [-1, 0, 9, 201])
 def test_an_impossible_subset_is_refused(count: int) -> None:
     with pytest.raises(ConfigError, match=f"--limit-train {count}: use at least 10.* at most 200"):
-        splits.limit(balanced(), count)
+        limit(balanced(), count)
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.33, 0.5])
 def test_a_held_out_part_is_stratified_and_apart(fraction: float) -> None:
     whole = balanced()
-    kept, held = splits.hold_out(whole, fraction=fraction, seed=1)
+    kept, held = hold_out(whole, fraction=fraction, seed=1)
     assert held is not None
     assert len(held) == round(200 * fraction)
     assert sorted(positions(kept) + positions(held)) == positions(whole)
@@ -72,14 +72,14 @@ def test_a_held_out_part_is_stratified_and_apart(fraction: float) -> None:
 
 
 def test_the_held_out_part_belongs_to_the_seed() -> None:
-    held = [splits.hold_out(balanced(), fraction=0.2, seed=seed)[1] for seed in (1, 1, 2, 2**31 - 1)]
+    held = [hold_out(balanced(), fraction=0.2, seed=seed)[1] for seed in (1, 1, 2, 2**31 - 1)]
     first, again, second, largest = (positions(part) for part in held if part is not None)
     assert first == again
     assert len({tuple(first), tuple(second), tuple(largest)}) == 3
 
 
 def test_nothing_is_held_out_by_default() -> None:
-    kept, held = splits.hold_out(balanced(), fraction=0.0, seed=1)
+    kept, held = hold_out(balanced(), fraction=0.0, seed=1)
     assert positions(kept) == positions(balanced())
     assert held is None
 

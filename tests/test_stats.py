@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.weightstats import ttost_paired
 
-from ablations import stats
-from ablations.power import seeds_for_difference, seeds_for_equivalence
-from ablations.stats import Comparison, compare_all, mcnemar
+from ablations.analysis import bootstrap, paired_tests
+from ablations.analysis.bootstrap import resample_seeds, weighted_means
+from ablations.analysis.intervals import mean_interval
+from ablations.analysis.paired_tests import Comparison, __file__, compare_all, mcnemar
+from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 
 Array = NDArray[np.float64]
 
@@ -42,11 +44,11 @@ def _small_heap() -> Iterator[None]:
 
 def leave_out_checks(monkeypatch: pytest.MonkeyPatch, p_signs: float = 1.0, *, planning: bool = True) -> None:
     """Spare simulations what takes longest and verdicts do not depend on."""
-    monkeypatch.setattr(stats, "_sign_flip_p", lambda *_: p_signs)
-    monkeypatch.setattr(stats, "_bootstrap", lambda *_: None)
+    monkeypatch.setattr(paired_tests, "_sign_flip_p", lambda *_: p_signs)
+    monkeypatch.setattr(bootstrap, "bca_interval", lambda *_: None)
     if not planning:
-        monkeypatch.setattr(stats, "seeds_for_difference", lambda *_, **__: None)
-        monkeypatch.setattr(stats, "seeds_for_equivalence", lambda *_, **__: None)
+        monkeypatch.setattr(paired_tests, "seeds_for_difference", lambda *_, **__: None)
+        monkeypatch.setattr(paired_tests, "seeds_for_equivalence", lambda *_, **__: None)
 
 
 def compare_wrong(
@@ -55,7 +57,7 @@ def compare_wrong(
     """Compare by numbers of wrong images, (variants, seeds), of which the first row is the baseline's."""
     errors: dict[str, list[float]] = {str(row): (images / test_images).tolist() for row, images in enumerate(wrong)}
     rng = np.random.default_rng(seed)
-    return compare_all(errors, baseline="0", test_images=test_images, margin=margin, random_source=rng)
+    return compare_all(errors, baseline="0", test_images=test_images, margin=margin, rng=rng)
 
 
 def compare(*differences: Sequence[float], test_images: int = IMAGES, seed: int = 0) -> list[Comparison]:
@@ -84,7 +86,7 @@ def differences_of(errors: Mapping[str, Sequence[float]], variant: str) -> Array
 def test_p_and_interval_are_those_of_the_paired_t_test(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     errors = made_suite(rng, seeds=seeds)
-    for found in compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, random_source=rng):
+    for found in compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, rng=rng):
         expected: Any = scipy.stats.ttest_rel(errors[found.variant], errors["0"])
         assert found.n == seeds
         assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
@@ -98,7 +100,7 @@ def test_equivalence_p_is_that_of_two_one_sided_tests(seeds: int, margin: float)
     rng = np.random.default_rng(seeds)
     errors = made_suite(rng, seeds=seeds, variants=20)
     signs = set()
-    for found in compare_all(errors, baseline="0", test_images=MANY, margin=margin, random_source=rng):
+    for found in compare_all(errors, baseline="0", test_images=MANY, margin=margin, rng=rng):
         expected = ttost_paired(np.array(errors[found.variant]), np.array(errors["0"]), -margin, margin)[0]
         assert found.p_equivalent == pytest.approx(expected, rel=1e-9)
         signs.add(found.difference < 0)
@@ -136,7 +138,7 @@ def share_of_signs(differences: Array) -> float:
 def test_sign_flip_p_is_the_share_of_all_signs(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     errors = made_suite(rng, seeds=seeds)
-    for found in compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, random_source=rng):
+    for found in compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, rng=rng):
         assert found.p_signs == pytest.approx(share_of_signs(differences_of(errors, found.variant)))
 
 
@@ -162,7 +164,7 @@ def test_differences_of_one_sign_reach_the_smallest_p(seeds: int) -> None:
 def test_bootstrap_interval_is_scipys(seeds: int) -> None:
     errors = made_suite(np.random.default_rng(seeds), seeds=seeds, variants=2)
     rng, same = np.random.default_rng(1), np.random.default_rng(1)
-    (found,) = compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, random_source=rng)
+    (found,) = compare_all(errors, baseline="0", test_images=MANY, margin=MARGIN, rng=rng)
     expected = scipy.stats.bootstrap(
         (differences_of(errors, "1"),), np.mean, confidence_level=0.95, n_resamples=9999, method="BCa", rng=same
     ).confidence_interval
@@ -274,7 +276,7 @@ def test_seeds_are_paired() -> None:
 def test_comparisons_are_of_every_variant_in_order_with_the_baseline() -> None:
     errors = {"plain": [0.1, 0.11], "base": [0.2, 0.22], "deep": [0.3, 0.33]}
     rng = np.random.default_rng(1)
-    found = compare_all(errors, baseline="base", test_images=100, margin=0.01, random_source=rng)
+    found = compare_all(errors, baseline="base", test_images=100, margin=0.01, rng=rng)
     assert [(each.variant, each.baseline, each.n, each.margin) for each in found] == [
         ("plain", "base", 2, 0.01),
         ("deep", "base", 2, 0.01),
@@ -469,7 +471,7 @@ def digits_population() -> Population:
 
 def published_population() -> Population:
     # In whole percents, as of 100 images. CIFAR-10's are no spread of seeds: 10 or 11 % of five and 15 % of two.
-    runs = pd.read_csv(Path(stats.__file__).with_name("published.csv"))
+    runs = pd.read_csv(Path(__file__).with_name("published.csv"))
     percents = (100 * runs[runs["dataset"] == "cifar100"]["top1_error"]).round().tolist()
     return population_of(percents, test_images=100, margin=4)
 
@@ -525,7 +527,7 @@ def check(
     errors: Mapping[str, Sequence[float]], *, baseline: str = "base", margin: float = MARGIN, test_images: int = IMAGES
 ) -> None:
     rng = np.random.default_rng(1)
-    compare_all(errors, baseline=baseline, test_images=test_images, margin=margin, random_source=rng)
+    compare_all(errors, baseline=baseline, test_images=test_images, margin=margin, rng=rng)
 
 
 GOOD = {"base": [0.1, 0.2], "deep": [0.1, 0.3]}
@@ -570,31 +572,31 @@ def test_unusable_numbers_of_test_images_are_errors(test_images: int) -> None:
 
 def test_the_interval_of_a_mean_is_students() -> None:
     values = np.random.default_rng(3).normal(0.3, 0.01, size=5)
-    found = stats.mean_interval(values.tolist())
+    found = mean_interval(values.tolist())
     expected: Any = scipy.stats.ttest_1samp(values, 0.0).confidence_interval()
     assert found == pytest.approx((expected.low, expected.high))
-    assert stats.mean_interval([0.3]) is None and stats.mean_interval([]) is None
+    assert mean_interval([0.3]) is None and mean_interval([]) is None
 
 
 def test_a_resample_of_seeds_has_as_many_as_there_are_each_as_likely() -> None:
-    drawn = stats.resamples(4, np.random.default_rng(0))
+    drawn = resample_seeds(4, np.random.default_rng(0))
     assert drawn.shape == (2000, 4) and set(drawn.sum(axis=1)) == {4}
     # By chance a seed is left out of (3/4)^4 of the resamples; five standard errors are 5.2 points.
     assert np.abs((drawn == 0).mean(axis=0) - 0.75**4).max() < 0.052
-    assert stats.resamples(1, np.random.default_rng(0)).shape == (0, 1)
+    assert resample_seeds(1, np.random.default_rng(0)).shape == (0, 1)
 
 
 def test_means_of_a_draw_are_weighted_by_its_seeds() -> None:
     grid = np.array([[0.1, 0.2], [0.3, 0.6], [0.5, 0.1]])
     draws = np.array([[3, 0, 0], [1, 2, 0], [0, 1, 1]], dtype=float)
     expected = [np.average(grid, axis=0, weights=draw) for draw in draws]
-    np.testing.assert_allclose(stats.means(grid, draws), expected)
-    np.testing.assert_allclose(stats.means(grid), [grid.mean(axis=0)])
+    np.testing.assert_allclose(weighted_means(grid, draws), expected)
+    np.testing.assert_allclose(weighted_means(grid), [grid.mean(axis=0)])
 
 
 def test_means_of_the_same_values_in_another_order_are_equal() -> None:
     values = np.array([0.0817, 0.0793, 0.0829, 0.0801, 0.0809, 0.0811, 0.0799])
-    random_source = np.random.default_rng(1)
-    grid = np.stack([random_source.permutation(values) for _ in range(20)], axis=1)
+    rng = np.random.default_rng(1)
+    grid = np.stack([rng.permutation(values) for _ in range(20)], axis=1)
     assert len(set(grid.mean(axis=0))) > 1, "these values show nothing"
-    assert len(set(stats.means(grid)[0])) == 1
+    assert len(set(weighted_means(grid)[0])) == 1

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from ablations import stopping
-from ablations.config import RunConfig
 from ablations.errors import Terminated
-from ablations.events import EpochDone, RunStarted, StepDone, TrainingStarted
-from ablations.record import Epoch
-from ablations.stopping import Stopper
+from ablations.execution import signals
+from ablations.execution.signals import Stopper
+from ablations.records.record import Epoch
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import EpochDone, RunStarted, StepDone, TrainingStarted
 
 
 def send(number: int) -> None:
@@ -76,7 +76,7 @@ def test_outside_of_training_a_signal_stops_at_once(config: RunConfig) -> None:
 
 
 def test_a_step_that_takes_too_long_is_not_waited_for(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(signals, "PATIENCE_SECONDS", 0.05)
     with Stopper() as stopper:
         begin_training(stopper, config)
         send(signal.SIGTERM)

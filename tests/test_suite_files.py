@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ablations.config import DIGITS, FAST, PUBLISHED
 from ablations.errors import ConfigError
-from ablations.suite_files import find, read_suite_file
-from ablations.suites import SUITES, select
+from ablations.suites.builtin import SUITES
+from ablations.suites.recipe import DIGITS, FAST, PUBLISHED
+from ablations.suites.suite import select
+from ablations.suites.suite_file import find_suite, read_suite_file
 from googlenet import REFERENCES, VARIANTS, Auxiliary
 from googlenet.variants import ROWS
 
@@ -72,13 +73,13 @@ def write(folder: Path, text: str) -> Path:
 )
 def test_an_unknown_suite_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        find(name)
+        find_suite(name)
     assert caught.value.exit_status == 2
     assert ".toml" in str(caught.value)
 
 
 def test_a_suite_file(tmp_path: Path) -> None:
-    suite = find(str(write(tmp_path, FULL_FILE)))
+    suite = find_suite(str(write(tmp_path, FULL_FILE)))
     assert (suite.name, suite.axis, suite.dataset) == ("branches", "the third branch", "cifar10")
     assert (suite.baseline, suite.seeds, suite.width, suite.limit_train) == ("reduced", 3, 0.25, 5_000)
     assert suite.margin == 0.02
@@ -213,35 +214,35 @@ FILE_ERRORS = [
 def test_a_suite_file_error_names_the_file_and_the_key(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError, match=message) as caught:
-        find(str(path))
+        find_suite(str(path))
     assert str(caught.value).startswith(f"suite file {path}: ")
     assert caught.value.exit_status == 2
 
 
 def test_a_missing_suite_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file") as caught:
-        find(str(tmp_path / "absent.toml"))
+        find_suite(str(tmp_path / "absent.toml"))
     assert str(caught.value).startswith(f"suite file {tmp_path / 'absent.toml'}: ")
 
 
 def test_a_folder_is_no_suite_file(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(ConfigError, match="directory"):
-        find(str(tmp_path / "folder.toml"))
+        find_suite(str(tmp_path / "folder.toml"))
 
 
 def test_a_suite_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "latin1.toml"
     path.write_bytes(HEAD.replace("b", "größe").encode("latin1"))
     with pytest.raises(ConfigError, match="utf-8") as caught:
-        find(str(path))
+        find_suite(str(path))
     assert str(path) in str(caught.value)
 
 
 def test_a_variant_cannot_be_renamed_by_its_table(tmp_path: Path) -> None:
     # The heading is the name; another one inside would be silently without effect.
     with pytest.raises(ConfigError, match="variant own: .*'name'"):
-        find(str(write(tmp_path, HEAD + '[variant.own]\nname = "other"')))
+        find_suite(str(write(tmp_path, HEAD + '[variant.own]\nname = "other"')))
 
 
 def test_a_variants_own_values_are_laid_over_the_suites_recipe(tmp_path: Path) -> None:
@@ -249,7 +250,7 @@ def test_a_variants_own_values_are_laid_over_the_suites_recipe(tmp_path: Path) -
         'variants = ["naive", "own"]\n[recipe]\nbase = "fast"\nepochs = 3\n'
         "[variant.own]\nwidth = 0.5\n[variant.own.recipe]\nlearning_rate = 1\nbatch_size = 32\n"
     )
-    suite = find(str(write(tmp_path, HEAD + text)))
+    suite = find_suite(str(write(tmp_path, HEAD + text)))
     shared = dataclasses.replace(FAST, name="custom", epochs=3)
     assert suite.recipe_of("naive") == suite.recipe == shared
     assert suite.recipe_of("own") == dataclasses.replace(shared, learning_rate=1.0, batch_size=32)
@@ -257,7 +258,7 @@ def test_a_variants_own_values_are_laid_over_the_suites_recipe(tmp_path: Path) -
 
 
 def test_a_variants_own_values_are_laid_over_the_recipe_that_a_user_chose(tmp_path: Path) -> None:
-    suite = find(str(write(tmp_path, HEAD + "[variant.own.recipe]\nlearning_rate = 0.5\n")))
+    suite = find_suite(str(write(tmp_path, HEAD + "[variant.own.recipe]\nlearning_rate = 0.5\n")))
     chosen = select(suite, recipe="digits", epochs=2, precision="bf16")
     assert chosen.recipe_of("own") == dataclasses.replace(DIGITS, epochs=2, precision="bf16", learning_rate=0.5)
 
@@ -265,12 +266,12 @@ def test_a_variants_own_values_are_laid_over_the_recipe_that_a_user_chose(tmp_pa
 @pytest.mark.parametrize("key", ["name", "precision"])
 def test_a_variant_has_no_name_or_precision_of_its_own_for_the_recipe(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown key '{key}'; allowed: epochs, "):
-        find(str(write(tmp_path, HEAD + f'[variant.own.recipe]\n{key} = "fp32"\n')))
+        find_suite(str(write(tmp_path, HEAD + f'[variant.own.recipe]\n{key} = "fp32"\n')))
 
 
 @pytest.mark.parametrize("margin", ["0", "-0.01", "0.6", "nan", "inf"])
 def test_a_margin_out_of_range_is_named_with_what_is_allowed(tmp_path: Path, margin: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        find(str(write(tmp_path, f'{HEAD}variants = ["naive"]\nmargin = {margin}\n')))
+        find_suite(str(write(tmp_path, f'{HEAD}variants = ["naive"]\nmargin = {margin}\n')))
     value = float(margin)
     assert f"suite a: margin is {value!r}; it must be a number in (0, 0.5]" in str(caught.value)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from ablations.config import DIGITS, FAST, PUBLISHED, Precision, Recipe
-from ablations.suite_files import find
-from ablations.suites import SUITES, Suite, select
+from ablations.suites.builtin import SUITES
+from ablations.suites.recipe import DIGITS, FAST, PUBLISHED, Precision, Recipe
+from ablations.suites.suite import Suite, select
+from ablations.suites.suite_file import find_suite
 from googlenet import REFERENCES, VARIANTS
-from googlenet.variants import AXES
+from googlenet.axes import AXES
 
 # The seven variants of the 2020 CIFAR ablation, in the order of its table.
 PUBLISHED_VARIANTS = ("naive", "reduced", "long", "short", "short2", "short3", "short4")
@@ -22,7 +23,7 @@ def names(suite: Suite) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "folder"])
 def test_a_built_in_suite_compares_the_seven_variants(name: str) -> None:
-    suite = find(name)
+    suite = find_suite(name)
     assert suite is SUITES[name]
     assert (suite.name, suite.dataset, suite.baseline) == (name, name, "reduced")
     assert suite.architectures == tuple(VARIANTS.values())

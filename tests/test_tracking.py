@@ -14,9 +14,9 @@ import pytest
 from made_records import failed, make_plan, make_record
 
 from ablations.errors import ConfigError
-from ablations.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
-from ablations.record import RunRecord
-from ablations.tracking import TensorBoard
+from ablations.observers.tensorboard import TensorBoard
+from ablations.records.record import RunRecord
+from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
 FIRST, SECOND = (config.run_id for config in PLAN.runs)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from made_records import make_results, tables_of, texts_of
 
-from ablations import fronts, tradeoffs
-from ablations.document import Section
-from ablations.tables import Results
+from ablations.analysis.pareto import find_fronts
+from ablations.analysis.results import Results
+from ablations.report.document import Section
+from ablations.report.sections.pareto import pareto_section
 
 # Seeds are rows. Of the 4 resamples of two seeds the dear one is better than the cheap one in 3, the worst in none.
 ERRORS = np.array([[0.10, 0.05, 0.3], [0.10, 0.12, 0.3]])
@@ -18,7 +19,7 @@ NAMES = ["cheap", "dear", "worst"]
 
 
 def section_of(results: Results) -> Section:
-    return tradeoffs.tradeoff_section(fronts.find(results, random_source=np.random.default_rng(7)))
+    return pareto_section(find_fronts(results, rng=np.random.default_rng(7)))
 
 
 def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:

@@ -13,16 +13,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations import checkpoint, devices
-from ablations.config import Precision, RunConfig
-from ablations.engine import Engine, StepResult, Trainer
+from ablations.data.dataset import Dataset, Split
 from ablations.errors import DataError, Diverged
-from ablations.evaluation import Predictions, predict
-from ablations.events import EpochDone, Event, StepDone, TrainingStarted
-from ablations.record import RunRecord
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset, Split
-from ablations.train import load_trained, train
+from ablations.hardware import device
+from ablations.hardware.device import describe_environment, peak_memory_bytes, reset_peak_memory, resolve_device
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.suites.recipe import Precision
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.evaluation import Predictions, predict
+from ablations.training.events import EpochDone, Event, StepDone, TrainingStarted
+from ablations.training.step import Engine, StepResult, TrainStep
+from ablations.training.train import load_trained, train
 from googlenet import GoogLeNet, build
 
 CPU = torch.device("cpu")
@@ -120,7 +123,7 @@ def test_a_run_learns_and_its_record_agrees_with_its_predictions_and_weights(lea
 @pytest.mark.gpu
 @needs_gpu
 def test_a_run_learns_on_a_gpu(make_config: Callable[..., RunConfig], digits: Dataset, tmp_path: Path) -> None:
-    run = learn_digits(make_config, digits, tmp_path, device=devices.resolve("cuda"))
+    run = learn_digits(make_config, digits, tmp_path, device=resolve_device("cuda"))
     assert_learned(run, digits)
     assert run.record.environment.device_kind == "cuda"
     assert run.record.costs is not None and run.record.costs.peak_memory_bytes is not None
@@ -154,7 +157,7 @@ def test_memory_that_a_captured_step_uses_is_released_before_there_is_one(
     def release(device: torch.device) -> None:
         released.append(len(list(tmp_path.rglob("metrics.jsonl"))))
 
-    monkeypatch.setattr(devices, "release_cached_memory", release)
+    monkeypatch.setattr(device, "release_cached_memory", release)
     config = make_config(validation_fraction=0.2)
     folder = RunFolder(tmp_path, config)
     train(config, dataset=tiny_digits, device=CPU, folder=folder, measure_selection_bias=True)
@@ -172,7 +175,7 @@ def test_on_a_gpu_a_second_run_takes_as_much_memory_as_the_first(
     for seed in (1, 2):
         config = make_config(seed=seed, width=0.5)
         folder = RunFolder(tmp_path, config)
-        record = train(config, dataset=tiny_digits, device=devices.resolve("cuda"), folder=folder, engine=engine)
+        record = train(config, dataset=tiny_digits, device=resolve_device("cuda"), folder=folder, engine=engine)
         assert record.costs is not None
         peaks.append(record.costs.peak_memory_bytes)
     assert peaks[1] == pytest.approx(peaks[0], rel=0.02)
@@ -183,7 +186,7 @@ def test_on_a_gpu_a_second_run_takes_as_much_memory_as_the_first(
 def test_a_run_resumes_on_a_gpu(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, stop_at: StopAt
 ) -> None:
-    config, cuda = make_config(), devices.resolve("cuda")
+    config, cuda = make_config(), resolve_device("cuda")
     with pytest.raises(KeyboardInterrupt):
         train(
             config,
@@ -219,7 +222,7 @@ def test_the_record_of_a_finished_run_says_everything(undisturbed: Run) -> None:
     assert record.train_images == 120
     assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3]
     assert folder.epochs.read() == record.epochs
-    assert record.environment == devices.environment(CPU, engine="eager")
+    assert record.environment == describe_environment(CPU, engine="eager")
     assert record.costs is not None and record.times is not None
     assert record.costs.params == sum(p.numel() for p in rebuilt(config, folder).parameters())
     assert record.costs.flops == 2 * record.costs.macs > 0
@@ -241,14 +244,14 @@ def test_an_epochs_loss_and_error_are_means_over_its_images(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[float, int, int]] = []
-    step = Trainer.step
+    step = TrainStep.step
 
-    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         result = step(trainer, images, labels)
         steps.append((float(result.loss), int(result.wrong), len(labels)))
         return result
 
-    monkeypatch.setattr(Trainer, "step", noting)
+    monkeypatch.setattr(TrainStep, "step", noting)
     config = make_config(epochs=2)
     record = train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config))
     for epoch, its_steps in zip(record.epochs, (steps[:5], steps[5:]), strict=True):
@@ -331,9 +334,9 @@ def test_training_never_sees_the_images_that_validate(
     undisturbed: Run, tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[Counter[bytes]] = []
-    step = Trainer.step
+    step = TrainStep.step
 
-    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         trained_on[-1].update(image.contiguous().numpy().tobytes() for image in images)
         return step(trainer, images, labels)
 
@@ -341,7 +344,7 @@ def test_training_never_sees_the_images_that_validate(
         if isinstance(event, TrainingStarted | EpochDone):
             trained_on.append(Counter())
 
-    monkeypatch.setattr(Trainer, "step", noting)
+    monkeypatch.setattr(TrainStep, "step", noting)
     unchanged = replace(undisturbed.config.recipe, flip=0.0, crop_padding=0, cutout=0)
     config = replace(undisturbed.config, recipe=unchanged)
     folder = RunFolder(tmp_path, config)
@@ -398,10 +401,10 @@ def test_peak_memory_is_that_of_training_and_not_of_evaluation(
         assert np.ones(300 * 2**20, dtype=np.uint8)[-1] == 1
         return predict(model, batches, precision=precision)
 
-    monkeypatch.setattr("ablations.assessment.predict", hungry)
+    monkeypatch.setattr("ablations.training.evaluation.predict", hungry)
     config = make_config(epochs=2, validation_fraction=fraction)
-    devices.reset_peak_memory(CPU)
-    before = devices.peak_memory_bytes(CPU)
+    reset_peak_memory(CPU)
+    before = peak_memory_bytes(CPU)
     record = train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config))
     assert record.costs is not None and record.costs.peak_memory_bytes is not None
     # A network this small trains in a few MiB.
@@ -431,7 +434,7 @@ def test_the_test_images_are_seen_once_after_the_last_epoch(
         if isinstance(event, EpochDone):
             seen.append("epoch")
 
-    monkeypatch.setattr("ablations.assessment.predict", noting)
+    monkeypatch.setattr("ablations.training.evaluation.predict", noting)
     config = make_config(validation_fraction=fraction)
     train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config), on_event=on_event)
     assert seen.count("validation") == passes
@@ -442,13 +445,13 @@ def test_learning_rates_are_those_of_the_recipe(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[float] = []
-    step = Trainer.step
+    step = TrainStep.step
 
-    def noting(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         rates.append(trainer.optimizer.param_groups[0]["lr"])
         return step(trainer, images, labels)
 
-    monkeypatch.setattr(Trainer, "step", noting)
+    monkeypatch.setattr(TrainStep, "step", noting)
     config = make_config(optimizer="adadelta", learning_rate=1.0, schedule="step", step_gamma=0.7)
     train(config, dataset=tiny_digits, device=CPU, folder=RunFolder(tmp_path, config))
     # As torch.optim.lr_scheduler.StepLR(step_size=1, gamma=0.7) has it.
@@ -488,15 +491,15 @@ def test_weights_that_the_last_step_ruined_are_no_result(
 def test_a_later_epoch_that_diverges_is_named_and_the_earlier_ones_stay(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, steps = Trainer.step, 0
+    step, steps = TrainStep.step, 0
 
-    def diverging(trainer: Trainer, images: Tensor, labels: Tensor) -> StepResult:
+    def diverging(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         nonlocal steps
         steps += 1
         result = step(trainer, images, labels)
         return result._replace(loss=result.loss * torch.inf) if steps == 7 else result
 
-    monkeypatch.setattr(Trainer, "step", diverging)
+    monkeypatch.setattr(TrainStep, "step", diverging)
     config = make_config()
     folder = RunFolder(tmp_path, config)
     with pytest.raises(Diverged, match="epoch 2 of 3"):

@@ -14,7 +14,9 @@ from torch import nn
 import googlenet
 from googlenet import AXES, REFERENCES, VARIANTS, Architecture, build
 from googlenet.counts import count_params
-from googlenet.variants import ARCHITECTURES, REFERENCE_CLASSES, ROWS, architecture, rows
+from googlenet.references import REFERENCE_CLASSES
+from googlenet.registry import ARCHITECTURES, architecture
+from googlenet.variants import ROWS, rows
 
 ROOT = Path(__file__).parents[1]
 CLASSES = {"cifar10": 10, "cifar100": 100}
@@ -112,7 +114,7 @@ def test_naive_channels_grow_to_4944() -> None:
     # Table 1 without the pool projection: each module adds its 1x1, 3x3 and 5x5 columns to its input.
     added = [64 + 128 + 32, 128 + 192 + 96, 192 + 208 + 48, 160 + 224 + 64, 128 + 256 + 64, 112 + 288 + 64]
     added += [256 + 320 + 128, 256 + 320 + 128, 384 + 384 + 128]
-    assert [place.out_channels - place.in_channels for place in naive.places()] == added
+    assert [place.out_channels - place.in_channels for place in naive.modules()] == added
     assert naive.feature_channels() == 192 + sum(added) == 4944
     with torch.device("meta"):
         features = build(naive, num_classes=10).trunk[0](torch.empty(1, 192, 32, 32))
@@ -122,9 +124,9 @@ def test_naive_channels_grow_to_4944() -> None:
 def test_reduced_has_the_output_channels_of_table_1() -> None:
     # arXiv:1409.4842 Table 1, column "output size".
     outputs = [256, 480, 512, 512, 512, 528, 832, 832, 1024]
-    assert [place.out_channels for place in REDUCED.places()] == outputs
-    assert [place.label for place in REDUCED.places()] == list(ROWS)
-    assert [place.in_channels for place in REDUCED.places()] == [192, *outputs[:-1]]
+    assert [place.out_channels for place in REDUCED.modules()] == outputs
+    assert [place.label for place in REDUCED.modules()] == list(ROWS)
+    assert [place.in_channels for place in REDUCED.modules()] == [192, *outputs[:-1]]
 
 
 @pytest.mark.parametrize(("name", "heads", "params"), REFERENCE_COUNTS)

@@ -13,11 +13,12 @@ from made_records import make_plan, make_record, save, save_predictions, save_su
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from ablations import report, tables, verdicts
-from ablations.plan import Plan
-from ablations.run_folder import RunFolder
-from ablations.stats import ImageTest
-from ablations.verdicts import Verdicts
+from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis.paired_tests import ImageTest
+from ablations.analysis.results import load_results
+from ablations.records.run_folder import RunFolder
+from ablations.report.write import write_report
+from ablations.suites.plan import Plan
 
 # Of 10,000 images, seeds 1 to 4: clearly worse than reduced, hardly different, and too scattered to say.
 WRONG = {
@@ -28,8 +29,8 @@ WRONG = {
 }
 
 
-def judged(suite_dir: Path) -> Verdicts:
-    return verdicts.judge(tables.load(suite_dir), suite_dir, random_source=np.random.default_rng(0))
+def judged(suite_dir: Path) -> Comparisons:
+    return compare_with_baseline(load_results(suite_dir), suite_dir, rng=np.random.default_rng(0))
 
 
 def saved(suite_dir: Path, wrong: dict[str, list[int]], *, seeds: int) -> Plan:
@@ -72,7 +73,7 @@ def test_an_incomplete_suite_gets_no_verdict(tmp_path: Path) -> None:
     found = judged(tmp_path)
     assert not found.comparisons
     assert "2 of 16 planned runs are not done" in found.reason
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert f"No verdict: {found.reason}" in text
 
 
@@ -96,7 +97,7 @@ def test_one_seed_is_tested_over_images_and_says_nothing_of_architectures(tmp_pa
     # Twice the binomial probability of at most 10 of 23.
     p = 2 * scipy_stats.binom.cdf(10, 23, 0.5)
     assert found.image_tests == {"short": pytest.approx((13, 10, p))}
-    text = report.write(tmp_path).path.read_text(encoding="utf-8")
+    text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert f"| short | 13 | 10 | {p:.4f} |" in text
     assert "With one seed there is no verdict on architectures" in text
 
@@ -113,7 +114,7 @@ def test_only_runs_of_the_table_are_tested_over_images(tmp_path: Path) -> None:
             save_predictions(RunFolder(tmp_path / "runs", config), wrong=images)
         records = [make_record(run, wrong=wrong[run.architecture.name, run.seed]) for run in plan.runs]
         save(tmp_path, plan, records)
-    assert len(tables.load(tmp_path).left_out) == 1
+    assert len(load_results(tmp_path).left_out) == 1
     assert judged(tmp_path).image_tests == {"short": ImageTest(0, 0, 1.0)}
 
 
@@ -141,7 +142,7 @@ def test_predictions_that_the_report_cannot_use_stop_neither_it_nor_make_a_verdi
             save_predictions(theirs, wrong=np.arange(803))
             arrays: dict[str, Any] = theirs.read_predictions()._asdict() | damage
             np.savez(theirs.path / "predictions.npz", **arrays)
-        written = report.write(suite_dir)
+        written = write_report(suite_dir)
         assert written.verdicts.image_tests is None and "predictions.npz" in written.verdicts.reason
         texts.append(written.path.read_text(encoding="utf-8"))
     # What it says does not depend on where the suite lies.
@@ -150,7 +151,7 @@ def test_predictions_that_the_report_cannot_use_stop_neither_it_nor_make_a_verdi
 
 def test_the_report_shows_intervals_adjusted_p_and_what_would_settle_it(tmp_path: Path) -> None:
     saved(tmp_path, WRONG, seeds=4)
-    written = report.write(tmp_path)
+    written = write_report(tmp_path)
     text = written.path.read_text(encoding="utf-8")
     for comparison in written.verdicts.comparisons:
         low, high = (100 * bound for bound in comparison.interval)
@@ -165,7 +166,7 @@ def test_the_report_shows_intervals_adjusted_p_and_what_would_settle_it(tmp_path
 def test_the_same_records_give_the_same_verdicts_in_csv(tmp_path: Path) -> None:
     wrong = {name: [count + shift for shift in (0, 3, 7) for count in counts] for name, counts in WRONG.items()}
     saved(tmp_path, wrong, seeds=12)  # enough for the bootstrap, which draws at random
-    files = [report.write(tmp_path).path.with_name("verdicts.csv").read_bytes() for _ in range(2)]
+    files = [write_report(tmp_path).path.with_name("verdicts.csv").read_bytes() for _ in range(2)]
     assert files[0] == files[1]
     frame = pd.read_csv(tmp_path / "verdicts.csv")
     assert list(frame["variant"]) == ["naive", "short", "short2"]
@@ -175,6 +176,6 @@ def test_the_same_records_give_the_same_verdicts_in_csv(tmp_path: Path) -> None:
 def test_without_verdicts_the_csv_has_its_columns_and_no_row(tmp_path: Path) -> None:
     saved(tmp_path / "one", {"reduced": WRONG["reduced"]}, seeds=4)
     saved(tmp_path / "four", WRONG, seeds=4)
-    none, some = (pd.read_csv(report.write(tmp_path / name).path.with_name("verdicts.csv")) for name in ("one", "four"))
+    none, some = (pd.read_csv(write_report(tmp_path / name).path.with_name("verdicts.csv")) for name in ("one", "four"))
     assert none.empty
     assert list(none.columns) == list(some.columns)

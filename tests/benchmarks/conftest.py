@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
 from benchmarks import gpu_figures, peaks, throughput
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ablations.config import PUBLISHED
+from ablations.suites.recipe import PUBLISHED
 from benchmarks.contestants import Contest
 
 RECIPE = replace(PUBLISHED, batch_size=16).at_precision("fp32")

@@ -11,13 +11,11 @@ import pytest
 import torch
 from small_contests import CONTEST, RECIPE, table_cells
 
-from ablations import augmentation
-from ablations.config import Recipe
-from ablations.engine import Trainer
-from ablations.loader import Loader
-from benchmarks import (
-    agreement,
-)
+from ablations.suites.recipe import Recipe
+from ablations.training import transforms
+from ablations.training.loader import Loader
+from ablations.training.step import TrainStep
+from benchmarks import agreement
 
 CPU = torch.device("cpu")
 
@@ -37,12 +35,12 @@ def test_eager_is_the_reference_loop_in_single_precision_at_a_small_rate() -> No
 
 
 def never_flipping(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(augmentation, "flip", lambda images, flipped: images)
+    patched.setattr(transforms, "flip", lambda images, flipped: images)
 
 
 def a_thousandth_faster(patched: pytest.MonkeyPatch) -> None:
-    def make(model: Any, recipe: Recipe, **named: Any) -> Trainer:
-        return Trainer(model, replace(recipe, learning_rate=1.001 * recipe.learning_rate), **named)
+    def make(model: Any, recipe: Recipe, **named: Any) -> TrainStep:
+        return TrainStep(model, replace(recipe, learning_rate=1.001 * recipe.learning_rate), **named)
 
     patched.setattr(agreement, "Trainer", make)
 

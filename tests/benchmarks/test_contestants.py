@@ -14,11 +14,8 @@ import torch
 from small_contests import RECIPE, TINY
 from torch import Tensor
 
-from ablations.engine import Trainer
-from benchmarks import (
-    contestants,
-    reference_loop,
-)
+from ablations.training.step import TrainStep
+from benchmarks import contestants, reference_loop
 from benchmarks.contestants import Contestant
 from googlenet import VARIANTS
 
@@ -58,7 +55,7 @@ def test_a_contestants_speed_is_all_of_its_images_over_its_seconds(
     monkeypatch: pytest.MonkeyPatch, kind: contestants.Kind
 ) -> None:
     seen: list[int] = []
-    for trainer in (Trainer, reference_loop.ReferenceTrainer):
+    for trainer in (TrainStep, reference_loop.ReferenceTrainer):
         step = trainer.step
 
         def noting(loop: Any, images: Tensor, labels: Tensor, *, step: Callable[..., Any] = step) -> Any:

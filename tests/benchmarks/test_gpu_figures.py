@@ -9,14 +9,10 @@ import pytest
 import torch
 from made_records import make_record
 
-from ablations.config import Recipe, RunConfig
-from ablations.record import RunRecord
-from benchmarks import (
-    agreement,
-    gpu_figures,
-    overhead,
-    throughput,
-)
+from ablations.records.record import RunRecord
+from ablations.suites.recipe import Recipe
+from ablations.suites.run_config import RunConfig
+from benchmarks import agreement, gpu_figures, overhead, throughput
 from benchmarks.contestants import Contest
 from googlenet import VARIANTS
 

@@ -13,10 +13,7 @@ from rich.console import Console
 from small_contests import Printed, table_cells
 
 from ablations.errors import ConfigError
-from benchmarks import (
-    gpu_figures,
-    gpu_report,
-)
+from benchmarks import gpu_figures, gpu_report
 
 MakeScale = Callable[..., gpu_figures.Scale]
 

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import devices
-from benchmarks import (
-    peaks,
-)
+from ablations.hardware import device
+from benchmarks import peaks
 from benchmarks.peaks import Peaks
 
 CPU = torch.device("cpu")
@@ -33,7 +31,7 @@ def test_peaks_are_operations_and_bytes_over_the_fastest_seconds(
     times = itertools.accumulate(
         itertools.chain.from_iterable((100.0, seconds) for seconds in itertools.cycle((4, 2, 3)))
     )
-    monkeypatch.setattr(devices, "clock", lambda device: next(times))
+    monkeypatch.setattr(device, "clock", lambda device: next(times))
     # A copy of 2^16 bytes reads and writes them.
     assert peaks.measure(CPU, "fp32") == Peaks(2 * multiply_adds / 2, 2 * 2**16 / 2)
 

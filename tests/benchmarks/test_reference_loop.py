@@ -12,10 +12,8 @@ import torch
 from small_contests import TINY
 from torch.nn import functional
 
-from ablations.splits import Split
-from benchmarks import (
-    reference_loop,
-)
+from ablations.data.dataset import Split
+from benchmarks import reference_loop
 from googlenet import build
 
 CPU = torch.device("cpu")

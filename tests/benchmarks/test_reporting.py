@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablations import report
-from benchmarks import (
-    reporting,
-)
+from ablations.analysis.analyse import analyse
+from benchmarks import reporting
 
 
 def test_reporting_makes_a_complete_suite_and_says_what_its_report_took(tmp_path: Path) -> None:
@@ -19,6 +17,6 @@ def test_reporting_makes_a_complete_suite_and_says_what_its_report_took(tmp_path
     assert 50e6 < table["peak_bytes"].iloc[0] < 2e9, "pandas and matplotlib alone take more than 50 MB"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "reporting.csv"), table, check_dtype=False)
     plan = reporting.make_records(tmp_path / "suite", seeds=1)
-    analysis = report.analyse(tmp_path / "suite")
+    analysis = analyse(tmp_path / "suite")
     assert analysis.results.complete and len(plan.runs) == 20
     assert int(analysis.evidence.calibration["n"].sum()) == 20, "the predictions are those of the records"

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ablations.config import FAST, PUBLISHED, Recipe
-from ablations.engine import make_optimizer
+from ablations.suites.recipe import FAST, PUBLISHED, Recipe
+from ablations.training.optimizer import make_optimizer
 from benchmarks.roofline import Kernel, shortest_seconds, training_kernels
 from googlenet import REFERENCES, VARIANTS, Architecture, InceptionRow, build
 

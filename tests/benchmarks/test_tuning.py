@@ -9,10 +9,8 @@ from typing import cast
 import pandas as pd
 import pytest
 
-from ablations.splits import Dataset, Split
-from benchmarks import (
-    tuning,
-)
+from ablations.data.dataset import Dataset, Split
+from benchmarks import tuning
 
 
 def test_tuning_measures_held_out_images_and_never_reads_the_test_images(

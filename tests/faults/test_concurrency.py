@@ -18,11 +18,11 @@ import pytest
 import torch
 
 import run_all
-from ablations import runner
-from ablations.config import RunConfig
-from ablations.events import Event, RunEnded
-from ablations.locks import Locks
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
+from ablations.execution.serial import run_serially
+from ablations.records.locks import Locks
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import Event, RunEnded
 
 CPU = torch.device("cpu")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -157,7 +157,7 @@ def test_a_run_that_another_process_finishes_between_the_look_and_the_lock_is_no
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, lock = make_config(epochs=1), Locks.run
-    (theirs,) = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "theirs")
+    (theirs,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "theirs")
 
     @contextmanager
     def finished_before_locked(locks: Locks, run_id: str) -> Iterator[bool]:
@@ -167,7 +167,9 @@ def test_a_run_that_another_process_finishes_between_the_look_and_the_lock_is_no
 
     monkeypatch.setattr(Locks, "run", finished_before_locked)
     events: list[Event] = []
-    records = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "ours", on_event=events.append)
+    records = run_serially(
+        [config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "ours", on_event=events.append
+    )
     assert records == [theirs]
     assert events == [RunEnded(record=theirs, position=1, total=1, skipped=True)]
 

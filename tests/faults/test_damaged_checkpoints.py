@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import checkpoint, runner
-from ablations.config import RunConfig
-from ablations.events import EpochDone, Event, TrainingStarted
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
+from ablations.execution.serial import run_serially
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.events import EpochDone, Event, TrainingStarted
 
 CPU = torch.device("cpu")
 LOGGER = "ablations.checkpoint"
@@ -105,7 +106,7 @@ def test_a_run_whose_newest_state_is_damaged_ends_like_one_that_was_never_stoppe
     config = make_config(epochs=4)
 
     def run(suite_dir: Path, on_event: Callable[[Event], None]) -> None:
-        runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=suite_dir, on_event=on_event)
+        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=suite_dir, on_event=on_event)
 
     def outcome(suite_dir: Path) -> dict[str, Any]:
         return outcome_of(RunFolder(suite_dir / "runs", config))

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 import run_all
-from ablations import archives, datasets
+from ablations.data.archives import ARCHIVES
+from ablations.data.cifar import pickle
+from ablations.data.registry import load_dataset
 from ablations.errors import DataError
 
 NAME = "cifar10"
-ARCHIVE = archives.ARCHIVES[NAME]
+ARCHIVE = ARCHIVES[NAME]
 BATCH = ARCHIVE.train_members[2]
 Contents = dict[str, Any]
 
@@ -67,7 +69,7 @@ def trusted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
 
     def put(content: bytes) -> Path:
         md5 = hashlib.md5(content).hexdigest()
-        monkeypatch.setitem(archives.ARCHIVES, NAME, ARCHIVE._replace(md5=md5, size_bytes=len(content)))
+        monkeypatch.setitem(ARCHIVES, NAME, ARCHIVE._replace(md5=md5, size_bytes=len(content)))
         path = data_dir / ARCHIVE.file_name
         path.write_bytes(content)
         return path
@@ -116,7 +118,7 @@ def test_a_damaged_archive_ends_with_4_and_both_checksums_and_is_not_unpickled(
     def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("unpickled")
 
-    monkeypatch.setattr(archives.pickle, "loads", fail)
+    monkeypatch.setattr(pickle, "loads", fail)
     monkeypatch.setattr(tarfile, "open", fail)
     status, err = main()
     assert status == 4
@@ -144,7 +146,7 @@ def test_hostile_members_beside_the_data_write_nothing(
     hostile: Callable[[tarfile.TarFile], None], trusted: Callable[[bytes], Path], data_dir: Path, tmp_path: Path
 ) -> None:
     path = trusted(pack(sound(), hostile=hostile))
-    assert len(datasets.load(NAME, data_dir).train) == 10
+    assert len(load_dataset(NAME, data_dir).train) == 10
     assert files_below(tmp_path) == [path]
     assert not Path("/tmp/escaped-from-an-archive").exists()
 
@@ -165,7 +167,7 @@ def test_a_member_that_is_no_file_is_refused(
     del contents[BATCH]
     path = trusted(pack(contents, hostile=lambda tar: add_special(tar, BATCH, kind, target=target)))
     with pytest.raises(DataError, match=f"the member {BATCH} is a link, a folder or a device, not a file") as raised:
-        datasets.load(NAME, data_dir)
+        load_dataset(NAME, data_dir)
     assert str(path) in str(raised.value)
     assert files_below(tmp_path) == [path]
 
@@ -210,7 +212,7 @@ def test_a_member_that_does_not_hold_the_data_is_named(
         contents[member] = content
     path = trusted(pack(contents))
     with pytest.raises(DataError, match=said) as raised:
-        datasets.load(NAME, path.parent)
+        load_dataset(NAME, path.parent)
     assert str(path) in str(raised.value) and member in str(raised.value)
     assert main() == (4, f"error: {raised.value}\n")
 

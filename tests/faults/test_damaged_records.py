@@ -13,14 +13,16 @@ import torch
 from made_records import make_plan, make_record, save
 
 import run_all
-from ablations import checkpoint, runner
-from ablations.config import RunConfig
+from ablations.analysis.results import load_results
+from ablations.data.dataset import Dataset
 from ablations.errors import ConfigError
-from ablations.events import EpochDone, Event, TrainingStarted
-from ablations.plan_file import read_plan
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
-from ablations.tables import load
+from ablations.execution.job import finished
+from ablations.execution.serial import run_serially
+from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import read_plan
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
+from ablations.training.events import EpochDone, Event, TrainingStarted
 
 CPU = torch.device("cpu")
 Main = Callable[..., tuple[int, str, str]]
@@ -44,7 +46,7 @@ def main(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Main:
 def finished(tmp_path: Path) -> RunFolder:
     """A suite whose runs are done, of which the test spoils the first."""
     save(tmp_path, PLAN, [make_record(config, wrong=1_000) for config in PLAN.runs])
-    assert load(tmp_path).complete
+    assert load_results(tmp_path).complete
     return RunFolder(tmp_path / "runs", PLAN.runs[0])
 
 
@@ -117,7 +119,7 @@ def test_a_record_that_cannot_be_this_runs_is_refused(
 ) -> None:
     path = finished.path / "result.json"
     edit(path, place, value)
-    for read in (finished.read_result, lambda: runner.finished(finished), lambda: load(tmp_path)):
+    for read in (finished.read_result, lambda: finished(finished), lambda: load_results(tmp_path)):
         with pytest.raises(ConfigError) as raised:
             read()
         message = str(raised.value)
@@ -165,13 +167,13 @@ def test_metrics_out_of_order_are_refused_with_their_line(
 ) -> None:
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
-        runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
+        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
     metrics = RunFolder(tmp_path / "runs", config).path / "metrics.jsonl"
     lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
     spoilt = "".join(lines[number] for number in order)
     metrics.write_text(spoilt, encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
-        runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
     assert f"{metrics}, line {line} " in str(raised.value) and "--fresh" in str(raised.value)
     assert metrics.read_text(encoding="utf-8") == spoilt, "left as it was"
 
@@ -186,7 +188,7 @@ def test_a_state_newer_than_the_recorded_epochs_is_not_used(
     config = make_config()
 
     def run(name: str, on_event: Callable[[Event], None]) -> RunFolder:
-        runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / name, on_event=on_event)
+        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / name, on_event=on_event)
         return RunFolder(tmp_path / name / "runs", config)
 
     with pytest.raises(KeyboardInterrupt):
@@ -216,12 +218,12 @@ def test_a_state_without_one_of_its_parts_is_moved_aside_and_the_run_goes_on(
 ) -> None:
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
-        runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
+        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
     folder = RunFolder(tmp_path / "runs", config)
     found = checkpoint.load_newest(folder.checkpoints, at_most=2)
     assert found is not None
     checkpoint.save(folder.checkpoints, {name: part for name, part in found[1].items() if name != key}, epoch=2)
-    (record,) = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
     assert record.status == "done"
     (message,) = caplog.messages
     assert f"{key} is missing" in message and "the state after epoch 1 is taken" in message
@@ -253,7 +255,7 @@ def test_a_plan_that_cannot_be_is_refused(
     assert finished.path.is_dir()
     edit(tmp_path / "plan.json", place, value)
     with pytest.raises(ConfigError) as raised:
-        load(tmp_path)
+        load_results(tmp_path)
     message = str(raised.value)
     assert str(tmp_path / "plan.json") in message and said in message
     assert len(message) < 1_000 and "\n" not in message

@@ -18,13 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablations import archives, datasets
+from ablations.data import download
+from ablations.data.archives import ARCHIVES
+from ablations.data.cifar import time
+from ablations.data.download import WAITS_SECONDS
+from ablations.data.registry import load_dataset
 from ablations.errors import DataError, DataMissing
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "cifar100"
-ARCHIVE = archives.ARCHIVES[NAME]
-WAITS_SECONDS = archives.WAITS_SECONDS
+ARCHIVE = ARCHIVES[NAME]
+WAITS_SECONDS = WAITS_SECONDS
 
 
 def small_archive() -> bytes:
@@ -99,8 +103,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     changed = ARCHIVE._replace(url=server.url, md5=hashlib.md5(CONTENT).hexdigest(), size_bytes=len(CONTENT))
-    monkeypatch.setitem(archives.ARCHIVES, NAME, changed)
-    monkeypatch.setattr(archives, "WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setitem(ARCHIVES, NAME, changed)
+    monkeypatch.setattr(download, "WAITS_SECONDS", (0.0, 0.0))
     yield server
     server.may_go_on.set()
     server.shutdown()
@@ -116,7 +120,7 @@ def test_a_download_is_tried_again_after_each_kind_of_failure(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers = ["half", "error", "all"]
-    assert len(datasets.load(NAME, tmp_path).train) == 20
+    assert len(load_dataset(NAME, tmp_path).train) == 20
     assert server.downloads == 3
     assert names(tmp_path) == [ARCHIVE.file_name]
     assert (tmp_path / ARCHIVE.file_name).read_bytes() == CONTENT
@@ -149,10 +153,10 @@ def test_the_third_failure_is_the_last_and_leaves_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(archives, "STALL_SECONDS", 0.2 if answer == "stall" else 60.0)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.2 if answer == "stall" else 60.0)
     server.answers = [answer]
     with pytest.raises(error, match=said) as raised:
-        datasets.load(NAME, tmp_path)
+        load_dataset(NAME, tmp_path)
     assert type(raised.value) is error and raised.value.exit_status == 4
     assert server.downloads == 3
     assert names(tmp_path) == []
@@ -160,19 +164,19 @@ def test_the_third_failure_is_the_last_and_leaves_nothing(
 
 
 def test_the_waits_between_attempts_grow(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "WAITS_SECONDS", WAITS_SECONDS)
+    monkeypatch.setattr(download, "WAITS_SECONDS", WAITS_SECONDS)
     waited: list[float] = []
-    monkeypatch.setattr(archives.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     server.answers = ["error"]
     with pytest.raises(DataMissing):
-        datasets.load(NAME, tmp_path)
+        load_dataset(NAME, tmp_path)
     assert len(waited) == 2
     assert 0 < waited[0] < waited[1] <= 10
 
 
 def test_while_it_downloads_no_file_looks_complete(server: Server, tmp_path: Path) -> None:
     server.may_go_on.clear()
-    loading = threading.Thread(target=lambda: datasets.load(NAME, tmp_path))
+    loading = threading.Thread(target=lambda: load_dataset(NAME, tmp_path))
     loading.start()
     assert server.begun.wait(timeout=60)
     assert not (tmp_path / ARCHIVE.file_name).exists()

@@ -18,11 +18,11 @@ import pytest
 import torch
 
 import run_all
-from ablations import checkpoint
 from ablations.errors import DiskFull
-from ablations.files import replacing, write_text
-from ablations.lines import Lines
-from ablations.record import Epoch
+from ablations.records.record import Epoch
+from ablations.storage.atomic import replacing, write_text
+from ablations.storage.jsonl import JsonLines
+from ablations.training import checkpoint
 
 DISK_BYTES = 2**20
 MESSAGE = re.compile(r"(.+) cannot be written \((.+)\): it needs at least ([\d,]+) bytes and ([\d,]+) are free\. ")
@@ -92,7 +92,7 @@ def test_weights_and_texts_that_do_not_fit_leave_the_ones_before_them(small_disk
 
 
 def test_a_line_that_does_not_fit_is_dropped_and_those_before_it_stay(small_disk: Path) -> None:
-    lines = Lines(small_disk / "metrics.jsonl", Epoch)
+    lines = JsonLines(small_disk / "metrics.jsonl", Epoch)
     epoch = Epoch(epoch=1, train_loss=0.5, train_error=0.1, validation_error=None, train_seconds=1.0, eval_seconds=0.0)
     lines.append(epoch)
     (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free))

@@ -13,17 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablations import plan, record
-from ablations.environment import Environment
+from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError
-from ablations.lines import Lines
-from ablations.plan import DataSummary
-from ablations.plan_file import PLAN_FILE, read_plan
-from ablations.record import Costs, Epoch, RunRecord, Times
-from ablations.run_folder import read_record
-from ablations.schema import from_plain, parse_json, to_plain
-from ablations.suite_files import read_suite_file
-from ablations.suites import SUITES, select
+from ablations.hardware.environment import Environment
+from ablations.records.record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
+from ablations.records.run_folder import read_record
+from ablations.records.suite_folder import PLAN_FILE, read_plan
+from ablations.storage.jsonl import JsonLines
+from ablations.storage.serialization import from_plain, parse_json, to_plain
+from ablations.suites.builtin import SUITES
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.suite import select
+from ablations.suites.suite_file import read_suite_file
 
 SLOW_CASES = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 DELETE = object()
@@ -37,7 +38,7 @@ MARKERS = {
     "NAN": "NaN",
 }
 
-PLAN = plan.make(
+PLAN = make_plan(
     select(SUITES["digits"], seeds=1, variants=("reduced", "torchvision"), limit_train=500),
     data=DataSummary(
         name="digits",
@@ -53,14 +54,14 @@ PLAN = plan.make(
 )
 EPOCH = Epoch(epoch=1, train_loss=0.5, train_error=0.25, validation_error=0.1, train_seconds=12.5, eval_seconds=0.0)
 RECORD = RunRecord(
-    schema=record.SCHEMA,
+    schema=SCHEMA,
     run_id=PLAN.runs[1].run_id,
     config=PLAN.runs[1],
     status="done",
     message="",
     epochs=tuple(replace(EPOCH, epoch=number) for number in range(1, PLAN.runs[1].recipe.epochs + 1)),
     train_images=500,
-    test=record.TestResult(epoch=2, images=360, top1_wrong=12, top5_wrong=3),
+    test=TestResult(epoch=2, images=360, top1_wrong=12, top5_wrong=3),
     test_accesses=1,
     costs=Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=None),
     times=Times(startup_seconds=1.0, compile_seconds=0.0, train_seconds=25.0, eval_seconds=2.0, timing_valid=True),
@@ -136,7 +137,7 @@ VALUES = st.recursive(
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def modules(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values inside plain data."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, item in inner for found in places(item, (*path, key)))]
@@ -256,7 +257,7 @@ def parse_record(path: Path) -> object:
 
 
 def parse_lines(path: Path) -> object:
-    return Lines(path, Epoch).read()
+    return JsonLines(path, Epoch).read()
 
 
 def parse_plan(path: Path) -> object:
@@ -393,5 +394,5 @@ def test_what_is_mutated_is_valid(parser: str, content: bytes, tmp_path: Path) -
     name, parse, _ = PARSERS[parser]
     (tmp_path / name).write_bytes(content)
     assert parse(tmp_path / name)
-    for kind, value in ((RunRecord, RECORD), (plan.Plan, PLAN), (Epoch, EPOCH)):
+    for kind, value in ((RunRecord, RECORD), (Plan, PLAN), (Epoch, EPOCH)):
         assert from_plain(kind, to_plain(value), where="made") == value

@@ -16,10 +16,11 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from ablations import checkpoint, datasets
-from ablations.config import RunConfig
+from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError, DataError
-from ablations.run_folder import RunFolder
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,11 +118,11 @@ def test_a_hostile_cache_of_decoded_images_is_replaced(
     for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
         (tree / name).mkdir(parents=True)
         Image.new("RGB", (32, 32), "red").save(tree / name / "0.png")
-    expected = datasets.load("folder", tree).fingerprint
+    expected = load_dataset("folder", tree).fingerprint
     (cache,) = tree.glob(".decoded-*.npz")
     write(cache, marker)
     harmful = cache.read_bytes()
-    assert datasets.load("folder", tree).fingerprint == expected
+    assert load_dataset("folder", tree).fingerprint == expected
     assert not marker.exists()
     assert np.load(cache, allow_pickle=False)["train_labels"].tolist() == [0, 1]
     cache.write_bytes(harmful)
@@ -144,7 +145,7 @@ def test_postscript_named_as_an_image_reaches_no_interpreter(
     path = tmp_path / "train" / "bee" / "x.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n")
     with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(cannot identify"):
-        datasets.load("folder", tmp_path)
+        load_dataset("folder", tmp_path)
     assert not marker.exists()
     with Image.open(path) as image, suppress(OSError):  # the stand-in draws nothing
         image.load()

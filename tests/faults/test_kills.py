@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from ablations import runner
-from ablations.config import RunConfig
-from ablations.events import EpochDone, Event, StepDone
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset
+from ablations.data.dataset import Dataset
+from ablations.execution.serial import run_serially
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import EpochDone, Event, StepDone
 
 CPU = torch.device("cpu")
 EPOCHS = 4
@@ -50,7 +50,7 @@ def attempt(configs: list[RunConfig], dataset: Dataset, suite_dir: Path, *, kill
         os.close(reading)
         status = 1
         try:
-            runner.run(configs, dataset=dataset, device=CPU, suite_dir=suite_dir, on_event=_telling(writing))
+            run_serially(configs, dataset=dataset, device=CPU, suite_dir=suite_dir, on_event=_telling(writing))
             status = 0
         finally:
             os._exit(status)
@@ -110,7 +110,7 @@ def test_killed_at_random_moments_and_started_again(
     configs: list[RunConfig], tiny_digits: Dataset, tmp_path: Path, outcome_of: OutcomeOf, suites: int
 ) -> None:
     undisturbed = tmp_path / "undisturbed"
-    runner.run(configs, dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    run_serially(configs, dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
     for seed in range(suites):
         suite_dir = tmp_path / f"killed-{seed}"
         kill_until_done(configs, tiny_digits, suite_dir, seed=seed)
@@ -127,10 +127,10 @@ def test_stopped_after_every_epoch_a_variant_gives_the_same_bits(
     variant: str,
 ) -> None:
     config = make_config(variant=variant, width=0.0625, epochs=3, limit_train=64, validation_fraction=0.25)
-    runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "undisturbed")
+    run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "undisturbed")
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            runner.run(
+            run_serially(
                 [config],
                 dataset=tiny_digits,
                 device=CPU,
@@ -138,7 +138,7 @@ def test_stopped_after_every_epoch_a_variant_gives_the_same_bits(
                 on_event=stop_at(EpochDone, 1),
             )
     steps: list[Event] = []
-    runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "stopped", on_event=steps.append)
+    run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "stopped", on_event=steps.append)
     assert len([event for event in steps if isinstance(event, StepDone)]) == 2, "48 images in batches of 32, one epoch"
     ours, theirs = (RunFolder(tmp_path / name / "runs", config) for name in ("stopped", "undisturbed"))
     torch.testing.assert_close(outcome_of(ours), outcome_of(theirs), rtol=0, atol=0)

@@ -16,24 +16,25 @@ import numpy as np
 import pytest
 import torch
 
-from ablations import runner, train
-from ablations.config import RunConfig
-from ablations.engine import Trainer
+from ablations.data.dataset import Dataset, Split
 from ablations.errors import Diverged
-from ablations.evaluation import predict
-from ablations.events import EpochDone, Event
-from ablations.loader import Loader
-from ablations.run_folder import RunFolder
-from ablations.splits import Dataset, Split
+from ablations.execution.serial import run_serially
+from ablations.records.run_folder import RunFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training import train
+from ablations.training.evaluation import predict
+from ablations.training.events import EpochDone, Event
+from ablations.training.loader import Loader
+from ablations.training.step import TrainStep
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def make_trainer(config: RunConfig) -> Trainer:
+def make_trainer(config: RunConfig) -> TrainStep:
     model = train.make_model(config.architecture, num_classes=10, seed=config.seed, device=CPU)
-    return Trainer(model, config.recipe)
+    return TrainStep(model, config.recipe)
 
 
 @pytest.mark.parametrize("optimizer", ["adadelta", "adam", "sgd"])
@@ -55,7 +56,7 @@ def test_an_absurd_learning_rate_diverges_at_a_named_step_and_leaves_no_error_to
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
 ) -> None:
     config = make_config(optimizer="sgd", learning_rate=1e20, schedule="constant")
-    (record,) = runner.run([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
     assert record.status == "diverged" and record.test is None and record.test_accesses == 0
     assert record.message.startswith("the training loss stopped being finite in step 2 of epoch 1")
     folder = RunFolder(tmp_path / "runs", config)
@@ -74,9 +75,9 @@ def test_evaluation_counts_every_image_once(make_config: Callable[..., RunConfig
     # The counts of the 360 different images, each as often as it occurs.
     once = predict(model, Loader(digits.test, recipe=config.recipe, device=CPU).eval_batches())
     wrong = once.classes[:, 0] != once.labels
-    wrong_in_top5 = (once.classes != once.labels[:, None]).all(axis=1)
+    top5_wrong = (once.classes != once.labels[:, None]).all(axis=1)
     np.testing.assert_array_equal(found.wrong, wrong[repeated])
-    np.testing.assert_array_equal(found.wrong_in_top5, wrong_in_top5[repeated])
+    np.testing.assert_array_equal(found.top5_wrong, top5_wrong[repeated])
 
 
 def test_with_fewer_than_five_classes_there_is_no_top5(
@@ -87,7 +88,7 @@ def test_with_fewer_than_five_classes_there_is_no_top5(
 
     four = replace(digits, train=of_four(digits.train), test=of_four(digits.test), class_names=("0", "1", "2", "3"))
     config = replace(make_config(dataset=digits, epochs=1), num_classes=4)
-    (record,) = runner.run([config], dataset=four, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=four, device=CPU, suite_dir=tmp_path)
     assert record.test is not None and record.test.top5_wrong is None and record.test.top5_error is None
     data = json.loads((RunFolder(tmp_path / "runs", config).path / "result.json").read_text(encoding="utf-8"))
     assert data["test"]["top5_wrong"] is None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import run_all
-from ablations import datasets
+from ablations.data.registry import load_dataset, load_folder
 from ablations.errors import DataError
 
 SIZE = 32
@@ -37,7 +37,7 @@ def read(tree: Path, odd: str) -> NDArray[np.uint8]:
     """The pixels of the one image of train/ant that has this name, the sound one beside it removed."""
     (tree / "train" / "ant" / "0.png").unlink()
     assert [path.name for path in (tree / "train" / "ant").iterdir()] == [odd]
-    return datasets.load("folder", tree).train.images[0]
+    return load_dataset("folder", tree).train.images[0]
 
 
 def png(pixels: NDArray[np.uint16]) -> bytes:
@@ -140,7 +140,7 @@ def test_an_odd_image_becomes_the_declared_rgb(
 
 
 def test_the_conversions_are_declared() -> None:
-    said = " ".join(str(datasets.load_folder.__doc__).split())
+    said = " ".join(str(load_folder.__doc__).split())
     for word in ("Grey", "palette", "CMYK", "16 bits", "transparency", "animation", "32 bits"):
         assert word in said
 
@@ -203,7 +203,7 @@ def test_pixels_of_unknown_range_are_an_error(pixels: NDArray[np.generic], tree:
     with pytest.raises(
         DataError, match=r"32 bits a channel \(mode [IF]\), whose range is unknown; use 8 or 16"
     ) as raised:
-        datasets.load("folder", tree)
+        load_dataset("folder", tree)
     assert str(path) in str(raised.value)
 
 
@@ -212,16 +212,16 @@ def test_an_image_of_odd_size_is_named_with_its_size(size: tuple[int, int], tree
     path = tree / "train" / "ant" / "odd.png"
     Image.new("RGB", size).save(path)
     with pytest.raises(DataError, match=rf"odd\.png is {size[0]}x{size[1]} pixels, not 32x32; pass --image-size N"):
-        datasets.load("folder", tree)
-    assert datasets.load("folder", tree, image_size=16).train.images.shape == (3, 16, 16, 3)
+        load_dataset("folder", tree)
+    assert load_dataset("folder", tree, image_size=16).train.images.shape == (3, 16, 16, 3)
 
 
 def test_what_an_older_version_decoded_is_decoded_anew(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tree / "train" / "ant" / "16.png"
     expected = save_grey16(path)
-    monkeypatch.setattr("ablations.image_folder.DECODING", "1")
-    monkeypatch.setattr("ablations.image_folder._to_rgb", lambda image: Image.new("RGB", image.size, "white"))
-    assert datasets.load("folder", tree).train.images.min() == 255
+    monkeypatch.setattr("ablations.data.image_folder.DECODING", "1")
+    monkeypatch.setattr("ablations.data.image_folder._to_rgb", lambda image: Image.new("RGB", image.size, "white"))
+    assert load_dataset("folder", tree).train.images.min() == 255
     monkeypatch.undo()
-    found = datasets.load("folder", tree).train.images
+    found = load_dataset("folder", tree).train.images
     assert np.array_equal(found[1], np.broadcast_to(expected, found[1].shape))

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from ablations.errors import ConfigError
-from ablations.lines import Lines
-from ablations.record import Epoch
+from ablations.records.record import Epoch
+from ablations.storage.jsonl import JsonLines
 
 ROOT = Path(__file__).resolve().parents[2]
 MANY = 100_000
@@ -39,13 +39,13 @@ def text(number: int) -> str:
 
 
 @pytest.fixture
-def metrics(tmp_path: Path) -> Lines[Epoch]:
-    return Lines(tmp_path / "metrics.jsonl", Epoch)
+def metrics(tmp_path: Path) -> JsonLines[Epoch]:
+    return JsonLines(tmp_path / "metrics.jsonl", Epoch)
 
 
 @pytest.mark.parametrize("kept", [1, 40, -1], ids=["first-byte", "middle", "without-newline"])
 def test_a_torn_last_line_is_dropped_and_the_log_says_so(
-    kept: int, metrics: Lines[Epoch], caplog: pytest.LogCaptureFixture
+    kept: int, metrics: JsonLines[Epoch], caplog: pytest.LogCaptureFixture
 ) -> None:
     torn = text(3)[:kept]
     metrics.path.write_text(text(1) + text(2) + torn)
@@ -61,7 +61,7 @@ def test_a_torn_last_line_is_dropped_and_the_log_says_so(
     assert metrics.path.read_text() == text(1) + text(2) + torn, "reading changes nothing"
 
 
-def test_whole_lines_are_read_without_a_word(metrics: Lines[Epoch], caplog: pytest.LogCaptureFixture) -> None:
+def test_whole_lines_are_read_without_a_word(metrics: JsonLines[Epoch], caplog: pytest.LogCaptureFixture) -> None:
     metrics.path.write_text(text(1) + text(2))
     assert metrics.read() == (epoch(1), epoch(2))
     assert caplog.messages == []
@@ -79,7 +79,7 @@ def test_whole_lines_are_read_without_a_word(metrics: Lines[Epoch], caplog: pyte
     ],
     ids=str.split("torn blank zeros list incomplete surplus nan overflow infinity nested text"),
 )
-def test_any_other_damaged_line_is_an_error_with_its_number(damaged: str, metrics: Lines[Epoch]) -> None:
+def test_any_other_damaged_line_is_an_error_with_its_number(damaged: str, metrics: JsonLines[Epoch]) -> None:
     metrics.path.write_text(f"{text(1)}{damaged}\n{text(3)}")
     with pytest.raises(ConfigError) as raised:
         metrics.read()
@@ -89,7 +89,7 @@ def test_any_other_damaged_line_is_an_error_with_its_number(damaged: str, metric
     assert raised.value.exit_status == 2
 
 
-def test_a_hundred_thousand_lines_load_in_seconds(metrics: Lines[Epoch]) -> None:
+def test_a_hundred_thousand_lines_load_in_seconds(metrics: JsonLines[Epoch]) -> None:
     metrics.path.write_text(text(1) * MANY)
     began = time.process_time()  # of this process alone, whatever else the machine does
     entries = metrics.read()
@@ -98,7 +98,7 @@ def test_a_hundred_thousand_lines_load_in_seconds(metrics: Lines[Epoch]) -> None
     assert seconds < 10, seconds
 
 
-def test_a_line_is_appended_in_milliseconds(metrics: Lines[Epoch]) -> None:
+def test_a_line_is_appended_in_milliseconds(metrics: JsonLines[Epoch]) -> None:
     seconds = []
     for number in range(1, 401):
         began = time.perf_counter()
@@ -110,7 +110,7 @@ def test_a_line_is_appended_in_milliseconds(metrics: Lines[Epoch]) -> None:
     assert p95 < 0.005, p95
 
 
-def test_an_appended_line_outlives_the_process_that_is_killed_right_after(metrics: Lines[Epoch]) -> None:
+def test_an_appended_line_outlives_the_process_that_is_killed_right_after(metrics: JsonLines[Epoch]) -> None:
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"

@@ -1,0 +1,83 @@
+"""A suite's verdicts: what its runs show of each variant against the baseline, and why where they show nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablations.analysis.paired_tests import Comparison, ImageTest, compare_all, mcnemar
+from ablations.analysis.power import MIN_SEEDS
+from ablations.analysis.results import Results, by_seed_and_variant
+from ablations.records import predictions
+from ablations.records.suite_folder import SuiteFolder
+
+INTERVALS = ("interval", "bootstrap")  # of a comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Comparisons over seeds, or with a single seed tests over images by variant; `reason` says why there is neither.
+
+    With one seed nothing is said of architectures: McNemar's test speaks of two trained networks.
+    """
+
+    comparisons: tuple[Comparison, ...] = ()
+    image_tests: Mapping[str, ImageTest] | None = None
+    reason: str = ""
+
+    def frame(self) -> pd.DataFrame:
+        """One row a comparison over seeds; errors, differences and intervals are fractions."""
+        columns = []
+        for name in (field.name for field in fields(Comparison)):
+            columns += [f"{name}_low", f"{name}_high"] if name in INTERVALS else [name]
+        rows = []
+        for comparison in self.comparisons:
+            row: dict[str, Any] = {**asdict(comparison), "checks_disagree": comparison.checks_disagree}
+            for name in INTERVALS:
+                row[f"{name}_low"], row[f"{name}_high"] = row[name] or (None, None)
+            rows.append(row)
+        return pd.DataFrame(rows, columns=[*columns, "checks_disagree"])
+
+
+def compare_with_baseline(
+    results: Results, folder: SuiteFolder, *, unread: Sequence[str] = (), rng: np.random.Generator
+) -> Comparisons:
+    """The verdicts of a suite all of whose planned runs are done; an incomplete one gets none.
+
+    Where predictions are `unread`, for these reasons, there are no tests over images. The source is for the bootstrap
+    and for sampled permutations.
+
+    Raises:
+        ConfigError: if predictions cannot be read, and that is not known from `unread`.
+    """
+    plan, runs, variants = results.plan, results.runs, results.variants
+    if plan.baseline not in variants:
+        return Comparisons(reason=f"the baseline {plan.baseline} is not among these runs; add it to --variants")
+    if results.why_no_comparison:
+        return Comparisons(reason=results.why_no_comparison)
+    if runs["seed"].nunique() < MIN_SEEDS:
+        if unread:
+            return Comparisons(reason=unread[0])
+        return Comparisons(image_tests=_image_tests(results, folder))
+    errors = by_seed_and_variant(runs, "top1_error", variants=variants)
+    comparisons = compare_all(
+        {name: by_seed.tolist() for name, by_seed in zip(variants, errors.T, strict=True)},
+        baseline=plan.baseline,
+        test_images=plan.data.test_images,
+        margin=plan.margin,
+        rng=rng,
+    )
+    return Comparisons(comparisons=tuple(comparisons))
+
+
+def _image_tests(results: Results, folder: SuiteFolder) -> dict[str, ImageTest]:
+    wrong = {
+        variant: predictions.read(folder.run_path(run_id) / predictions.FILE_NAME, fields=("classes", "labels")).wrong
+        for variant, run_id in zip(results.runs["variant"], results.runs["run_id"], strict=True)
+    }
+    baseline = wrong.pop(results.plan.baseline)
+    return {variant: mcnemar(images, baseline) for variant, images in wrong.items()}

@@ -1,0 +1,73 @@
+"""What variants cost, and which of them no other one beats in both error and cost: fronts, and how sure they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablations.analysis.bootstrap import resample_seeds, weighted_means
+from ablations.analysis.costs import COSTS, Cost, is_comparable
+from ablations.analysis.intervals import FloatArray
+from ablations.analysis.results import Results, by_seed_and_variant
+
+COLUMNS = ("variant", "cost", "value", "error", "n", "on_front", "front_probability")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParetoFronts:
+    """The fronts of mean top-1 error and mean cost; `reason` says why there is none.
+
+    `table` has a row a variant and cost that compares: the mean cost and error (a fraction) over n seeds, whether it is
+    on the front, and the share of bootstrap resamples of the seeds in which it is, which is NaN for one seed.
+    """
+
+    table: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(COLUMNS)))
+    reason: str = ""
+
+    def of(self, cost: Cost) -> pd.DataFrame:
+        """The rows of one cost by variant; none where there is no front."""
+        return self.table[self.table["cost"] == cost.name].set_index("variant")
+
+
+def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
+    """The fronts of a suite all of whose planned runs are done; an incomplete one has none.
+
+    Seeds are resampled for all variants together, as they are paired.
+    """
+    if results.why_no_comparison:
+        return ParetoFronts(reason=results.why_no_comparison)
+    runs, variants = results.runs, results.variants
+    errors = by_seed_and_variant(runs, "top1_error", variants=variants)
+    draws = resample_seeds(len(errors), rng)
+    mean_error, drawn_errors = weighted_means(errors), weighted_means(errors, draws)
+    frames = []
+    for cost in COSTS:
+        if not is_comparable(runs, cost):
+            continue
+        costs = by_seed_and_variant(runs, cost.name, variants=variants)
+        mean_cost = weighted_means(costs)
+        drawn = on_front(weighted_means(costs, draws), drawn_errors)
+        columns = {
+            "variant": variants,
+            "cost": cost.name,
+            "value": mean_cost[0],
+            "error": mean_error[0],
+            "n": len(errors),
+            "on_front": on_front(mean_cost, mean_error)[0],
+            "front_probability": drawn.mean(axis=0) if len(draws) else np.nan,
+        }
+        frames.append(pd.DataFrame(columns, columns=list(COLUMNS)))
+    return ParetoFronts(table=pd.concat(frames, ignore_index=True))
+
+
+def on_front(costs: FloatArray, errors: FloatArray) -> NDArray[np.bool_]:
+    """Which of V points are on the front: no other one is as good in both and better in one; each (draws, V)."""
+    dominated = np.zeros(errors.shape, dtype=bool)
+    for index in range(errors.shape[1]):
+        cost, error = costs[:, index, None], errors[:, index, None]
+        dominated |= (cost <= costs) & (error <= errors) & ((cost < costs) | (error < errors))
+    return ~dominated

@@ -1,0 +1,64 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train the variants of a suite, each with every seed, and write a report that compares them.
+
+    Without arguments: seven GoogLeNet variants on scikit-learn's handwritten digits, on a CPU in minutes. A run that
+    is done is skipped and a stopped one goes on from its last finished epoch.
+
+    Exit status: 0 all done; 2 bad arguments; 3 some runs failed, the disk is full or the GPU lost; 4 data missing or
+    damaged; 5 another process has some of these runs, or the folder; 130 or 143 stopped by a signal, can go on.
+    """
+
+    suite: str = "digits"
+    """digits, cifar10, cifar100, folder, or the path of a suite file (.toml)."""
+    variants: str | None = None
+    """Comma-separated architectures, instead of the suite's own; see --list."""
+    seeds: int | None = None
+    """Train every variant with the seeds 1 to N."""
+    recipe: str | None = None
+    """published, fast or digits, instead of the suite's own recipe."""
+    epochs: int | None = None
+    """Epochs, instead of the recipe's."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of convolutions; auto is the recipe's own or, where it leaves that open, bf16 on a GPU that has it, else fp32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU where there is one."""
+    engine: Literal["auto", "eager", "compile", "graph"] = "auto"
+    """How steps run; auto replays a CUDA graph on a GPU. All give the same numbers, up to rounding."""
+    deterministic: bool = False
+    """Use only kernels that repeat bit for bit on the same machine and build of torch; slower on a GPU."""
+    runs_per_gpu: int = 1
+    """Train K runs side by side on the GPU; their times are then not valid."""
+    data_dir: Path = Path("data")
+    """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
+    measure_selection_bias: bool = False
+    """Also note the test error after every epoch, to report how far choosing by it would have flattered."""
+    track: Literal["off", "tensorboard"] = "off"
+    """Write live curves for TensorBoard to <results>/<suite>/tensorboard (needs the extra of that name)."""
+    compare_with: str | None = None
+    """Another suite in --results: does its order of the variants predict this one's?"""
+    image_size: int | None = None
+    """Resize a folder's images to N x N pixels; without it they must be 32x32."""
+    results: Path = Path("results")
+    """Where records and reports go, one folder a suite."""
+    limit_train: int | None = None
+    """Train on a stratified subset of N images."""
+    resume: bool = False
+    """Go on with the runs that are there, and refuse if settings or data have changed; without it both are kept."""
+    fresh: bool = False
+    """Move the records of these runs, and of the last command if its settings were others, aside and start afresh."""
+    list: bool = False
+    """List suites and architectures with their costs, and stop."""
+    plan: bool = False
+    """Show the runs and what is done of them, and stop."""
+    report: bool = False
+    """Rebuild the report from the records, and stop."""

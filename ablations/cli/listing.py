@@ -1,0 +1,71 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from ablations.cli.console import show_table
+from ablations.records.record import MISSING, UNFINISHED
+from ablations.records.suite_folder import SuiteFolder
+from ablations.report.formatting import NONE
+from ablations.suites.builtin import SUITES
+from ablations.suites.plan import Plan
+from googlenet.axes import AXES
+from googlenet.counts import count_macs, count_params
+from googlenet.references import REFERENCE_CLASSES, REFERENCES
+from googlenet.variants import RECONSTRUCTED, VARIANTS
+
+
+def show_architectures(console: Console) -> None:
+    """Print the suites, and every architecture's parameters and MACs at its published size."""
+    for suite in SUITES.values():
+        console.print(
+            f"suite {suite.name}: {len(suite.architectures)} variants, recipe {suite.recipe.name} "
+            f"({suite.recipe.epochs} epochs), axis: {suite.axis}"
+        )
+    kinds = {"variant": VARIANTS, "reference": REFERENCES}
+    kinds |= {f"axis {axis}": {arch.name: arch for arch in members} for axis, members in AXES.items()}
+    rows = []
+    for kind, members in kinds.items():
+        for name, arch in members.items():
+            classes = REFERENCE_CLASSES.get(name, 100)
+            rows.append(
+                {
+                    "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
+                    "kind": kind,
+                    "classes": str(classes),
+                    "image": f"{arch.in_channels}x{arch.image_size}x{arch.image_size}",
+                    "params": f"{count_params(arch, num_classes=classes):,}",
+                    "MACs": f"{count_macs(arch, num_classes=classes):,}",
+                }
+            )
+    show_table(rows, console=console, title="architectures")
+
+
+def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
+    """Print the planned runs, what each costs and how far it is."""
+    rows = []
+    for config in plan.runs:
+        run = folder.run(config)
+        record = run.read_result() if plan.data.fingerprint else None
+        epochs = run.epochs.read() if plan.data.fingerprint else ()
+        rows.append(
+            {
+                "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
+                "seed": str(config.seed),
+                "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
+                "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
+                "epochs": f"{len(epochs)}/{config.recipe.epochs}",
+                "status": record.status if record else _unrecorded(plan, epochs=len(epochs)),
+            }
+        )
+    show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
+    if not plan.data.fingerprint:
+        console.print("The data is not there yet, so the runs have no full names and their status is not known.")
+
+
+def _unrecorded(plan: Plan, *, epochs: int) -> str:
+    """The status of a run without a record; without the data not even its name is known."""
+    if not plan.data.fingerprint:
+        return NONE
+    return UNFINISHED if epochs else MISSING

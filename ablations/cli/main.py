@@ -1,0 +1,224 @@
+"""The command line: read the arguments, run, plan or report a suite, and turn errors into exit statuses."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import tyro
+
+from ablations.cli.arguments import Arguments
+from ablations.errors import ConfigError, HeldElsewhere, Terminated, UserError
+from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablations.experiment import DataSource
+    from ablations.records.record import RunRecord
+    from ablations.records.suite_folder import SuiteFolder
+    from ablations.suites.suite import Suite
+    from ablations.training.events import Event
+
+DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command line (by default the process's own) and return its exit status."""
+    given = sys.argv[1:] if given is None else given
+    command = shlex.join(["python", "run_all.py", *given])
+    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+    try:
+        arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
+        os.environ.setdefault(*THREAD_SPINS)
+        if arguments.deterministic:
+            os.environ.setdefault(*CUBLAS_WORKSPACE)
+        return _execute(arguments, command)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        place = error.filename or "the output"
+        print(
+            f"error: {place}: {error.strerror or error}; --results and --data-dir name the folders that are used",
+            file=sys.stderr,
+        )
+        return ConfigError.exit_status
+    except KeyboardInterrupt as stop:
+        print(
+            f"\nstopped; every finished epoch is kept; --report shows the finished runs. To go on: {command}",
+            file=sys.stderr,
+        )
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+# The imports below are local so that --help answers at once, and --list, --plan and --report never load torch.
+
+
+def _execute(arguments: Arguments, command: str) -> int:
+    from rich.logging import RichHandler
+
+    from ablations.cli.console import make_console
+    from ablations.cli.listing import show_architectures, show_plan
+    from ablations.experiment import DataSource, plan_suite
+    from ablations.records.suite_folder import SuiteFolder
+
+    if arguments.list + arguments.plan + arguments.report > 1:
+        raise ConfigError("--list, --plan and --report exclude each other; give one of them")
+    console = make_console()
+    logging.basicConfig(
+        format="%(message)s", handlers=[RichHandler(console=console, show_time=False, show_path=False)], force=True
+    )
+    if arguments.list:
+        show_architectures(console)
+        return DONE
+    suite = _selected_suite(arguments)
+    folder = SuiteFolder(arguments.results / suite.name)
+    compared = _compared_suite(arguments, folder)
+    if arguments.report:
+        commands = folder.read_plan().commands
+        console.print(f"runs of: {', then '.join(commands)}", markup=False, emoji=False, soft_wrap=True)
+        _report(folder, compared, console)
+        return DONE
+    data = DataSource(directory=arguments.data_dir, image_size=arguments.image_size)
+    if arguments.plan:
+        show_plan(plan_suite(suite, data.summarise(suite.dataset), command=command), folder=folder, console=console)
+        return DONE
+    planned, records = _train(suite, data, arguments, command, console)
+    _report(folder, compared, console)
+    if arguments.measure_selection_bias:
+        _say_what_was_not_measured(records, folder, console)
+    elsewhere = planned - len(records)
+    if elsewhere:
+        raise HeldElsewhere(
+            f"another process trains {elsewhere} of these {planned} runs; once it is done, --report shows them too"
+        )
+    return DONE if all(record.status == "done" for record in records) else SOME_FAILED
+
+
+def _selected_suite(arguments: Arguments) -> Suite:
+    from ablations.hardware.probe import native_precision
+    from ablations.suites.suite import select
+    from ablations.suites.suite_file import find_suite
+
+    if arguments.resume and arguments.fresh:
+        raise ConfigError("--resume and --fresh exclude each other; give one of them")
+    names = None
+    if arguments.variants is not None:
+        names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())
+    try:
+        return select(
+            find_suite(arguments.suite),
+            variants=names,
+            seeds=arguments.seeds,
+            epochs=arguments.epochs,
+            limit_train=arguments.limit_train,
+            recipe=arguments.recipe,
+            precision=arguments.precision,
+            native_precision=native_precision(arguments.device),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
+    """The folder of the suite to compare with, checked before hours of training rather than after them."""
+    if arguments.compare_with is None:
+        return None
+    from ablations.analysis.analyse import check_comparable
+    from googlenet.validation import check_name
+
+    try:
+        check_name("--compare-with", arguments.compare_with)
+    except ValueError as error:
+        raise ConfigError(f"{error} (the name of a suite in --results)") from error
+    compared = arguments.results / arguments.compare_with
+    check_comparable(folder.path, compared)
+    return compared
+
+
+def _train(
+    suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console
+) -> tuple[int, list[RunRecord]]:
+    """How many runs are planned, and the records of all but those that another process has."""
+    from ablations.execution.signals import Stopper
+    from ablations.experiment import run_suite
+    from ablations.observers.progress import Display
+    from ablations.observers.tensorboard import TensorBoard
+    from ablations.records.suite_folder import SuiteFolder
+    from ablations.training.events import to_all
+    from ablations.training.options import ExecutionOptions
+
+    options = ExecutionOptions.resolve(
+        device=arguments.device,
+        engine=arguments.engine,
+        deterministic=arguments.deterministic,
+        measure_selection_bias=arguments.measure_selection_bias,
+        runs_per_device=arguments.runs_per_gpu,
+    )
+    with ExitStack() as observing:
+        observers: list[Callable[[Event], None]] = []
+        if arguments.track == "tensorboard":
+            folder = SuiteFolder(arguments.results / suite.name).tensorboard
+            observers.append(observing.enter_context(TensorBoard(folder)).on_event)
+        display = observing.enter_context(Display(console=console))
+        stopper = observing.enter_context(Stopper())
+        records = run_suite(
+            suite,
+            results=arguments.results,
+            data=data,
+            options=options,
+            resume=arguments.resume,
+            fresh=arguments.fresh,
+            command=command,
+            on_event=to_all(display.on_event, *observers, stopper.on_event),
+        )
+        return display.planned_runs, records
+
+
+def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:
+    """A run that was done before is not trained again for a diagnostic."""
+    done = [folder.run(record.config) for record in records if record.status == "done"]
+    without = sum(not run.diagnosed.read() for run in done)
+    if without:
+        console.print(
+            f"{without} of {len(done)} runs were trained without --measure-selection-bias; --fresh trains them again",
+            soft_wrap=True,
+        )
+
+
+def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> None:
+    from ablations.cli.console import show_table
+    from ablations.report.sections.comparisons import verdict_table
+    from ablations.report.sections.summary import summary_table
+    from ablations.report.write import write_report
+
+    with folder.locks.suite():
+        written = write_report(folder.path, compare_with=compared)
+    plan = written.results.plan
+    show_table(summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
+    if written.comparisons.reason:
+        console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
+    else:
+        title = f"top-1 error against {plan.baseline}"
+        rows = verdict_table(written.comparisons)
+        show_table(
+            ({name: text.strip("*") for name, text in row.items()} for row in rows), console=console, title=title
+        )
+    pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
+    console.print(pages, markup=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,30 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ablations.data.dataset import Dataset, Split, assemble
+from ablations.data.subsets import SPLIT_SEED
+
+
+def load_digits() -> Dataset:
+    """scikit-learn's 1,797 handwritten digits (UCI Optical Recognition) as (N, 8, 8, 3), one fifth for testing."""
+    from sklearn.datasets import load_digits as load_sklearn_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch: Any = load_sklearn_digits()
+    gray = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # pixel values are counts from 0 to 16
+    images = np.repeat(gray[..., None], 3, axis=3)
+    labels = bunch.target.astype(np.int64)
+    train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=SPLIT_SEED)
+    everything = Split(images=images, labels=labels)
+    return assemble(
+        name="digits",
+        title="handwritten digits of scikit-learn",
+        train=everything.take(np.asarray(train)),
+        test=everything.take(np.asarray(test)),
+        class_names=tuple(str(digit) for digit in bunch.target_names),
+    )

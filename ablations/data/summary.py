@@ -1,0 +1,62 @@
+"""TODO"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ablations.data.archives import ARCHIVES, SIDE
+from ablations.data.dataset import Dataset
+from googlenet.validation import check_count
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSummary:
+    """What reports say of a dataset."""
+
+    name: str
+    title: str
+    fingerprint: str
+    num_classes: int
+    class_names: tuple[str, ...]
+    image_size: int
+    train_images: int
+    test_images: int
+
+    def __post_init__(self) -> None:
+        check_count("data: num_classes", self.num_classes, low=2)
+        for name in ("image_size", "train_images", "test_images"):
+            check_count(f"data: {name}", getattr(self, name))
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ValueError(
+                f"data: class_names has {len(self.class_names)} names for {self.num_classes} classes; run the suite "
+                "again to replace the plan"
+            )
+
+    @staticmethod
+    def of(dataset: Dataset) -> DataSummary:
+        """The summary of a loaded dataset."""
+        return DataSummary(
+            name=dataset.name,
+            title=dataset.title,
+            fingerprint=dataset.fingerprint,
+            num_classes=dataset.num_classes,
+            class_names=dataset.class_names,
+            image_size=dataset.image_size,
+            train_images=len(dataset.train),
+            test_images=len(dataset.test),
+        )
+
+    @staticmethod
+    def of_archive(name: str) -> DataSummary:
+        """The summary of an official archive that is not there yet, so without a fingerprint."""
+        archive = ARCHIVES[name]
+        return DataSummary(
+            name=name,
+            title=archive.title,
+            fingerprint="",
+            num_classes=archive.num_classes,
+            class_names=(),
+            image_size=SIDE,
+            train_images=archive.train_images,
+            test_images=archive.test_images,
+        )

@@ -1,0 +1,34 @@
+"""What carries out the runs of a plan: the protocol that every executor follows, and the choice between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ablations.data.dataset import Dataset
+from ablations.execution.processes import run_in_processes
+from ablations.execution.serial import run_serially
+from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import Event
+from ablations.training.options import ExecutionOptions
+
+
+class Executor(Protocol):
+    """Executes planned runs: skips those that are done, trains the others, and returns the records in plan order."""
+
+    def __call__(
+        self,
+        runs: Sequence[RunConfig],
+        *,
+        dataset: Dataset,
+        suite: SuiteFolder,
+        options: ExecutionOptions,
+        on_event: Callable[[Event], None],
+    ) -> list[RunRecord]: ...
+
+
+def choose_executor(options: ExecutionOptions) -> Executor:
+    """The executor for these options: worker processes where runs share the device, else this process."""
+    return run_in_processes if options.shares_device else run_serially

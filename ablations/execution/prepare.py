@@ -1,0 +1,85 @@
+"""Prepare a suite's folder for its runs: check the plan against earlier runs, archive what starts afresh, save it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ablations.errors import ConfigError
+from ablations.hardware.environment import Environment
+from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
+from ablations.suites.confounds import check_confounds
+from ablations.suites.plan import Plan
+from ablations.suites.suite import VERSIONS
+
+# Of the packages that a record names, those that compute what is trained.
+_COMPUTING = ("torch", "numpy", "CUDA")
+
+
+def _check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: Environment) -> None:
+    """Refuse to add runs of this environment to finished ones that other versions computed.
+
+    Raises:
+        ConfigError: listing the versions, unless the plan declares "versions".
+    """
+    now = _versions(environment)
+    others = {}
+    for record in records:
+        for name, version in _versions(record.environment).items():
+            if record.status == "done" and name in now and version != now[name]:
+                others.setdefault((name, version), []).append(record.run_id)
+    if others and VERSIONS not in plan.declared:
+        listed = "; ".join(
+            f"{len(runs)} of the finished runs (such as {runs[0]}) were computed by {name} {version}, and here it is "
+            f"{now[name]}"
+            for (name, version), runs in others.items()
+        )
+        raise ConfigError(
+            f"suite {plan.suite}: {listed}. --fresh trains them again, --results DIR starts another folder, and a "
+            f'suite file may declare it: declared = ["{VERSIONS}"]'
+        )
+
+
+def _versions(environment: Environment) -> dict[str, str]:
+    pairs = (pair.partition(" ") for pair in environment.versions)
+    return {name: version for name, _, version in pairs if name in _COMPUTING}
+
+
+def prepare(
+    planned: Plan, *, suite: SuiteFolder, environment: Environment, resume: bool = False, fresh: bool = False
+) -> list[Path]:
+    """Make the suite's folder that of the plan, joined with an earlier one where only variants and seeds differ.
+
+    With `fresh` the records of these runs, and those of an earlier plan that was another one, are moved aside; returns
+    where they are. Hold the lock of the suite around it.
+
+    Raises:
+        ConfigError: if runs do not belong in one table, or with `resume` if settings, variants or data have changed,
+            or if the earlier plan cannot be read.
+        HeldElsewhere: if another process trains a run that is to start afresh.
+    """
+    earlier = suite.earlier_plan(resume=resume)
+    if resume and earlier:
+        _refuse_changes(planned, earlier, suite=suite)
+    reported = planned.joined(earlier) if earlier else planned
+    check_confounds(reported)
+    replaced = planned.runs if fresh else ()
+    if fresh and earlier:
+        own = set(reported.runs)
+        replaced = (*planned.runs, *(config for config in earlier.runs if config not in own))
+    left = set(reported.runs) - set(replaced)
+    kept = [config for config in reported.runs if config in left]
+    _check_versions(reported, records=suite.records(kept), environment=environment)
+    moved = suite.archive_runs(replaced)
+    suite.write_plan(reported)
+    return moved
+
+
+def _refuse_changes(planned: Plan, earlier: Plan, *, suite: SuiteFolder) -> None:
+    changes = planned.changes_since(earlier) or planned.variant_changes_since(earlier)
+    if changes:
+        raise ConfigError(
+            f"--resume: the runs in {suite.path} are others: {'; '.join(changes)}. Without --resume both are kept, and "
+            "--fresh moves the earlier ones aside"
+        )

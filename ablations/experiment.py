@@ -1,0 +1,120 @@
+"""Run a suite: plan its runs, prepare its folder, execute the runs, and return their records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablations.data.archives import ARCHIVES
+from ablations.data.registry import load_dataset
+from ablations.data.summary import DataSummary
+from ablations.errors import ConfigError, DataMissing
+from ablations.hardware.probe import native_precision
+from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
+from ablations.suites.confounds import check_confounds
+from ablations.suites.plan import Plan, make_plan
+from ablations.suites.suite import Suite, select
+from ablations.suites.suite_file import find_suite
+
+if TYPE_CHECKING:
+    from ablations.data.dataset import Dataset
+    from ablations.training.events import Event
+    from ablations.training.options import ExecutionOptions
+
+# torch is imported on a run's way only, so that plans and reports do without it.
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Where a suite's data comes from: `directory` holds archives or, for "folder", train/ and test/.
+
+    `image_size` is the side in pixels that a folder's images are resized to; None expects 32x32.
+    """
+
+    directory: Path = Path("data")
+    image_size: int | None = None
+
+    def load(self, dataset: str, *, download: bool = True) -> Dataset:
+        """Load a dataset by name (see `data.registry.load_dataset`)."""
+        return load_dataset(dataset, self.directory, image_size=self.image_size, download=download)
+
+    def summarise(self, dataset: str) -> DataSummary:
+        """Summarise a dataset; for an archive that is not downloaded yet, what it would hold.
+
+        Raises:
+            DataMissing: if other data is not there.
+        """
+        try:
+            return DataSummary.of(self.load(dataset, download=False))
+        except DataMissing:
+            if dataset not in ARCHIVES:
+                raise
+            return DataSummary.of_archive(dataset)
+
+
+def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
+    """Plan a suite's runs on its data.
+
+    Raises:
+        ConfigError: if an architecture does not fit the data, or variants differ in more than the suite declares.
+    """
+    try:
+        plan = make_plan(suite, data=data, command=command)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    check_confounds(plan)
+    return plan
+
+
+def run_suite(
+    suite: Suite | str,
+    *,
+    results: Path = Path("results"),
+    data: DataSource | None = None,
+    options: ExecutionOptions | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+    command: str = "ablations.run_suite",
+    on_event: Callable[[Event], None] | None = None,
+) -> list[RunRecord]:
+    """Execute every run of a suite and return their records, in plan order.
+
+    Runs that are done are skipped, and stopped ones resume after their last finished epoch.
+
+    Args:
+        suite: a suite, the name of a built-in one, or the path of a suite file (.toml).
+        results: records go to `results / suite.name`, which `load_results` and `write_report` read.
+        data: where the dataset comes from; `data/` by default.
+        options: device, engine and diagnostics; by default a GPU if there is one.
+        resume: refuse earlier runs whose settings or data were others, instead of keeping both.
+        fresh: archive the earlier records of these runs and start afresh.
+        command: how the report says that the suite was run.
+        on_event: observer of the suite's progress (see `training.events`).
+
+    Raises:
+        ConfigError: if suite, data and options do not fit together, or the folder holds other runs.
+        DataError: if the data is missing or damaged.
+        HeldElsewhere: if another process holds the suite's folder.
+        KeyboardInterrupt: passed on after the current run was saved as "interrupted".
+    """
+    from ablations.execution.executor import choose_executor
+    from ablations.execution.prepare import prepare
+    from ablations.training.events import SuiteStarted, ignore
+    from ablations.training.options import ExecutionOptions
+
+    suite = find_suite(suite) if isinstance(suite, str) else suite
+    options = options or ExecutionOptions.resolve()
+    observe = on_event or ignore
+    # A recipe whose precision is open takes the device's best.
+    suite = select(suite, native_precision=native_precision(options.device.type))
+    dataset = (data or DataSource()).load(suite.dataset)
+    plan = plan_suite(suite, DataSummary.of(dataset), command=command)
+    folder = SuiteFolder(results / suite.name)
+    with folder.locks.suite():
+        archived = prepare(plan, suite=folder, environment=options.environment(), resume=resume, fresh=fresh)
+    observe(SuiteStarted(runs=plan.runs, archived=tuple(archived)))
+    executor = choose_executor(options)
+    return executor(plan.runs, dataset=dataset, suite=folder, options=options, on_event=observe)

@@ -1,0 +1,145 @@
+"""The device that a run uses: choice, name, synchronised clock, peak memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ablations.errors import ConfigError
+from ablations.hardware import probe
+from ablations.hardware.environment import Environment, commit, package_versions
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # see proc(5): resets the peak resident set
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device for "auto", "cpu" or "cuda"; auto takes a GPU where there is one.
+
+    Raises:
+        ConfigError: if torch cannot use a GPU that is asked for, or one that the driver shows.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError(f"--device cuda: torch {torch.__version__} finds no GPU; use --device cpu or auto")
+    if name == "auto" and not available and probe.gpu_capability():
+        raise ConfigError(
+            f"the driver shows a GPU that torch {torch.__version__} cannot use; install a build of torch for it, or "
+            "pass --device cpu"
+        )
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def describe_environment(device: torch.device, *, engine: str, deterministic: bool = False) -> Environment:
+    """This process's environment on the device, with the way in which optimisation steps run."""
+    on_gpu = device.type == "cuda"
+    return Environment(
+        device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        device_kind=device.type,
+        engine=engine,
+        deterministic=deterministic,
+        threads=torch.get_num_threads(),
+        platform=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        versions=(*package_versions(), *((f"CUDA {torch.version.cuda}",) if on_gpu else ())),
+        commit=commit(),
+    )
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of a monotonic clock, once all work queued on the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def free_memory_bytes(device: torch.device) -> float:
+    """Memory that is free on a GPU; infinite for the CPU, where images need no second copy."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+
+
+@contextlib.contextmanager
+def untimed_kernels() -> Iterator[None]:
+    """Inside, a GPU's convolutions take the kernels that heuristics name: timing some pays where a shape recurs."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextlib.contextmanager
+def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
+    """Inside, fp32 is IEEE single, without TF32, and the kernels of a GPU's convolutions are chosen by timing.
+
+    With `deterministic` only such kernels are used whose results repeat bit for bit on the same machine and build of
+    torch; cuBLAS also needs the environment variable of `CUBLAS_WORKSPACE` before torch starts it. Kernels on a CPU
+    repeat either way, for the same number of threads.
+
+    Raises:
+        RuntimeError: inside, with `deterministic`, from an operation that has no such kernel.
+    """
+    before, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    torch.use_deterministic_algorithms(deterministic or before)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with contextlib.ExitStack() as flags:
+            if device.type == "cuda":
+                flags.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True, benchmark=not deterministic, deterministic=deterministic, allow_tf32=False
+                    )
+                )
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.set_float32_matmul_precision(matmul)
+
+
+def release_cached_memory(device: torch.device) -> None:
+    """Give back what earlier runs left on a GPU; no CUDA graph may be in use, as it would go on using it."""
+    if device.type == "cuda":
+        torch.cuda.init()
+        # cuBLAS keeps tens of megabytes for each stream that it ever ran on, as for each graph's capture.
+        torch._C._cuda_clearCublasWorkspaces()
+        torch.cuda.empty_cache()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new peak measurement."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        # Not in every libc and not in every container; what earlier runs freed may then count as this one's.
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)
+        with contextlib.suppress(OSError):
+            _CLEAR_REFS.write_text(_RESET_PEAK)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak since the reset: memory allocated on a GPU, or the process's resident set.
+
+    Where the system cannot reset the latter it is the peak of the whole process.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return probe.peak_resident_bytes()
+
+
+def _cpu_name() -> str:
+    if _CPU_INFO.is_file():
+        for line in _CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,75 @@
+"""File locks of a suite and of its runs; the system releases them when their process ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from ablations.errors import ConfigError, HeldElsewhere
+
+REPORT_PATIENCE_SECONDS = 300.0  # for another process to write its plan or report, which takes seconds
+
+
+class Locks:
+    """The locks of one suite, in ``<suite>/locks/``."""
+
+    def __init__(self, suite_dir: Path) -> None:
+        self._suite_dir = suite_dir
+        self._folder = suite_dir / "locks"
+
+    @contextmanager
+    def suite(self) -> Iterator[None]:
+        """Inside, no other process writes the suite's plan and report; waits for one that does.
+
+        Raises:
+            HeldElsewhere: if that takes minutes.
+            ConfigError: if the folder cannot be written.
+        """
+        lock = self._lock(self._folder / "suite.lock")
+        try:
+            lock.acquire(timeout=REPORT_PATIENCE_SECONDS)
+        except filelock.Timeout as error:
+            raise HeldElsewhere(
+                f"another process holds the plan and report in {self._suite_dir}; wait for it, or pass another folder "
+                "with --results"
+            ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def run(self, run_id: str) -> Iterator[bool]:
+        """Whether the run is this process's inside; False if another process has it."""
+        lock = self._lock(self._folder / f"run-{run_id}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def is_taken(self, run_id: str) -> bool:
+        """Whether another process has the run at this moment."""
+        with self.run(run_id) as mine:
+            return not mine
+
+    def _lock(self, path: Path) -> filelock.BaseFileLock:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return filelock.FileLock(path, thread_local=False)
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"{self._suite_dir} cannot be written ({error}); pass another folder with --results")

@@ -1,0 +1,137 @@
+"""The folder of a suite: its plan, its runs, its locks, and the runs that were archived."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ablations.errors import ConfigError, HeldElsewhere
+from ablations.records.locks import Locks
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.storage import atomic
+from ablations.storage.serialization import from_plain, parse_json, to_plain
+from ablations.suites.plan import SCHEMA, Plan
+from ablations.suites.recipe import Recipe
+from ablations.suites.run_config import RunConfig
+from googlenet.architecture import Architecture
+
+logger = logging.getLogger(__name__)
+
+PLAN_FILE = "plan.json"
+
+
+class SuiteFolder:
+    """The folder of a suite, ``<results>/<suite>``; the only place that knows where things are in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs = path / "runs"
+        self.figures = path / "figures"
+        self.tensorboard = path / "tensorboard"
+        self.superseded = path / "superseded"
+        self.locks = Locks(path)
+
+    def run(self, config: RunConfig) -> RunFolder:
+        """The folder of a run."""
+        return RunFolder(self.runs, config)
+
+    def run_path(self, run_id: str) -> Path:
+        """The path of a run's folder; quicker than `run` where the id is known, as that has to be derived."""
+        return self.runs / run_id
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs that have a folder, planned or not, sorted."""
+        return sorted(path.name for path in self.runs.glob("*/"))
+
+    def records(self, configs: Iterable[RunConfig]) -> list[RunRecord]:
+        """The records of those of these runs that have ended.
+
+        Raises:
+            ConfigError: if a record cannot be read.
+        """
+        found = (self.run(config).read_result() for config in configs)
+        return [record for record in found if record is not None]
+
+    def write_plan(self, plan: Plan) -> None:
+        """Save the plan that the suite's report is about."""
+        atomic.write_text(self.path / PLAN_FILE, json.dumps(to_plain(plan), indent=1, allow_nan=False) + "\n")
+
+    def read_plan(self) -> Plan:
+        """The suite's saved plan.
+
+        Raises:
+            ConfigError: if there is none, or this version cannot read it.
+        """
+        path = self.path / PLAN_FILE
+        try:
+            data = parse_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path} is not there, so there is nothing to report; run the suite first") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} is not valid JSON ({error}); run the suite again to replace it") from error
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise ConfigError(f"{path} is not of schema {SCHEMA}, which this version reads; run the suite again")
+        seen: dict[str, Any] = {}
+        for run in data["runs"] if isinstance(data.get("runs"), list) else ():
+            _read_shared(run, seen=seen, where=str(path))
+        return from_plain(Plan, data, where=str(path))
+
+    def earlier_plan(self, *, resume: bool = False) -> Plan | None:
+        """The plan that is there; None if there is none, or one that this version cannot read, which is logged.
+
+        Raises:
+            ConfigError: with `resume`, if this version cannot read it.
+        """
+        if not (self.path / PLAN_FILE).exists():
+            return None
+        try:
+            return self.read_plan()
+        except ConfigError as error:
+            if resume:
+                raise ConfigError(
+                    "--resume: the earlier plan cannot be read, so nothing shows that its settings are these: "
+                    f"{error}. Without --resume it is replaced, and --fresh starts these runs afresh too"
+                ) from error
+            logger.warning("the earlier plan could not be read and is replaced: %s", error)
+            return None
+
+    def archive_runs(self, configs: Sequence[RunConfig]) -> list[Path]:
+        """Move these runs' folders to ``superseded/<time>-<n>/``, so that they start afresh; return their new paths.
+
+        Raises:
+            HeldElsewhere: if another process trains one of them; none is moved then, unless it began at this very
+                moment.
+        """
+        now = time.strftime("%Y%m%dT%H%M%S")
+        candidates = (self.superseded / f"{now}-{number}" for number in itertools.count(1))
+        target = next(path for path in candidates if not path.exists())
+        present = [folder for folder in (self.run(config).path for config in configs) if folder.is_dir()]
+        _refuse_taken(folder.name for folder in present if self.locks.is_taken(folder.name))
+        moved = []
+        for folder in present:
+            with self.locks.run(folder.name) as mine:
+                _refuse_taken(() if mine else (folder.name,))
+                target.mkdir(parents=True, exist_ok=True)
+                moved.append(folder.rename(target / folder.name))
+        return moved
+
+
+def _refuse_taken(run_ids: Iterable[str]) -> None:
+    for run_id in run_ids:
+        raise HeldElsewhere(f"another process trains {run_id}; stop it before --fresh moves it aside")
+
+
+def _read_shared(run: Any, *, seen: dict[str, Any], where: str) -> None:
+    """Replace a run's architecture and recipe by shared objects: thousands of runs have a few of them."""
+    for name, kind in (("architecture", Architecture), ("recipe", Recipe)):
+        if isinstance(run, dict) and name in run:
+            key = json.dumps(run[name])
+            if key not in seen:
+                seen[key] = from_plain(kind, run[name], where=f"{where}: runs: {name}")
+            run[name] = seen[key]

@@ -1,0 +1,83 @@
+"""A report as one HTML file that needs no network: sortable tables, and figures whose marks name themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ablations.report.document import Document
+from ablations.report.formats.markdown import INLINE
+from ablations.report.formatting import LONG_FROM, Cell, is_numeric
+
+WIDE_FROM = 2.0  # width over height from which a figure has a row to itself
+
+
+def render(document: Document, *, svgs: Mapping[str, str]) -> str:
+    """The whole page; the same bytes for the same arguments.
+
+    A section without a title has no heading and no place in the contents. Every text is read as inline Markdown.
+
+    Args:
+        svgs: by a picture's name its <svg> element, without an XML declaration. It is put in as it is, so it has to
+            be trusted; ids must be unique in the page. The text of a mark's <title> shows on hover and on focus.
+
+    Raises:
+        KeyError: if a picture has no SVG.
+        jinja2.UndefinedError: if a row lacks a column of its table.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ablations.report.formats"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "inline": _inline,
+        "plain": lambda text: _inline(text).striptags(),
+        "value": _value,
+        "kind": lambda block: type(block).__name__,
+    }
+    environment.tests |= {
+        "facts": lambda items: all(item.startswith("**") for item in items),
+        "long": lambda text: len(text) >= LONG_FROM,
+        "numeric": is_numeric,
+        "wide": _is_wide,
+    }
+    titles = [section.title for section in document.sections]
+    return environment.get_template("report.html.j2").render(
+        document=document,
+        sections=list(zip(_anchors(titles), document.sections, strict=True)),
+        svg_of=lambda picture: Markup(svgs[picture.name]),
+    )
+
+
+def _inline(text: str) -> Markup:
+    return Markup(INLINE.renderInline(str(text)))
+
+
+def _value(text: str) -> Any:
+    """The number behind a cell as text that reads back to the same float; None where there is none."""
+    value = text.value if isinstance(text, Cell) else None
+    return None if value is None else repr(value)
+
+
+def _is_wide(svg: str) -> bool:
+    box = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
+    return box is not None and float(box[1]) >= WIDE_FROM * float(box[2])
+
+
+def _anchors(titles: Sequence[str]) -> list[str]:
+    """An id for each title, to be read in a link, all of them different."""
+    anchors: list[str] = []
+    for title in titles:
+        anchor = f"section-{'-'.join(re.findall(r'[a-z0-9]+', title.lower()))}"
+        while anchor in anchors:
+            anchor += "-again"
+        anchors.append(anchor)
+    return anchors

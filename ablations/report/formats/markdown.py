@@ -1,0 +1,66 @@
+"""A report as Markdown, and text from elsewhere made safe to stand in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from markdown_it import MarkdownIt
+
+from ablations.report.document import Block, Document, Items, Picture, Table, Text
+from ablations.report.formatting import is_numeric
+
+# Reads a text's inline Markdown. An image would be fetched from wherever it lies; figures come in as SVG instead.
+INLINE = MarkdownIt("commonmark", {"html": False}).disable("image")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+
+
+def escape(text: str) -> str:
+    """Text that is nobody's Markdown, such as a folder's name or an error message, on one line."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Text as a code span, whatever backticks it holds."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def commands(lines: Iterable[str]) -> str:
+    """Command lines as code spans, one to be run after the other."""
+    return ", then ".join(map(code, lines))
+
+
+def render(document: Document) -> str:
+    """The document as GitHub-flavoured Markdown."""
+    lines = [f"# {document.title}"]
+    for section in document.sections:
+        if section.title:
+            lines.append(f"## {section.title}")
+        lines += ["\n".join(_block(block)) for block in section.blocks]
+    return "\n\n".join(lines) + "\n"
+
+
+def _block(block: Block) -> Iterator[str]:
+    if isinstance(block, Text):
+        yield f"> {block.text}" if block.kind == "note" else block.text
+    elif isinstance(block, Items):
+        yield from (f"- {item}" for item in block.items)
+    elif isinstance(block, Picture):
+        yield f"![{block.caption}](figures/{block.name}.png)"
+    else:
+        yield from _table(block)
+
+
+def _table(table: Table) -> Iterator[str]:
+    columns = list(table.rows[0])
+    yield _line(columns)
+    yield _line("---:" if is_numeric(column, table.rows) else "---" for column in columns)
+    for row in table.rows:
+        yield _line(row[column] for column in columns)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,128 @@
+"""What was run: the part of a report that comes before any finding, and the runs that are not in its figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ablations.analysis.results import Results, one_hardware
+from ablations.report.document import Items, Section, Text
+from ablations.report.formats.markdown import code, commands, escape
+from ablations.report.formatting import NONE, some, unique
+from ablations.storage.serialization import to_plain
+from ablations.suites.recipe import RECIPES, Recipe
+
+
+def provenance_section(results: Results) -> Section:
+    """What the figures rest on."""
+    plan, runs = results.plan, results.runs
+    done, data = results.done, plan.data
+    train_images = unique(done["train_images"].dropna().astype(int))
+    planned = plan.runs[0].limit_train or data.train_images
+    trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{planned:,}"
+    diagnosed = ", and noted after every epoch for the diagnostic of selection bias" if _diagnosed(results) else ""
+    against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
+    rows = {
+        "Command": commands(plan.commands),
+        "Axis": f"{escape(plan.axis)} ({', '.join(map(escape, plan.varies))}){against}",
+        "n": f"{len(done)} of {len(runs)} planned runs done, {_seed_counts(results.summary)}",
+        "Dataset": (
+            f"{escape(data.title)}: {data.num_classes} classes, {data.image_size}x{data.image_size} pixels, trained on "
+            f"{trained_on} of {data.train_images:,} images, tested {_accesses(done)} on {data.test_images:,}{diagnosed}"
+        ),
+        "Data fingerprint (SHA-256)": f"`{data.fingerprint}`",
+        "Recipe": describe_recipe(plan.recipe),
+        "Hardware": _hardware(done),
+        "Versions": "; ".join(escape(text) for text in unique("Python " + done["python"] + "; " + done["versions"])),
+        "Commit": ", ".join(code(commit) for commit in unique(done["commit"])),
+    }
+    return Section("", [Items([f"**{name}:** {value or NONE}" for name, value in rows.items()]), *_notes(results)])
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """A recipe in one line; one with a built-in's name but other values says which."""
+    named = RECIPES.get(recipe.name)
+    base = to_plain(named.at_precision(recipe.precision)) if named else {}
+    changed = [name for name, value in to_plain(recipe).items() if base and value != base[name]]
+    parts = [
+        f"`{recipe.name}`" + (f" with {', '.join(map(escape, changed))} changed" if changed else ""),
+        f"{recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}",
+        f"batch {recipe.batch_size}",
+        f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}",
+        {"step": f"times {recipe.step_gamma:g} after each epoch"}.get(recipe.schedule, f"{recipe.schedule} schedule"),
+    ]
+    optional = {
+        "Nesterov momentum": recipe.momentum,
+        "weight decay": recipe.weight_decay,
+        "label smoothing": recipe.label_smoothing,
+        "random crop after padding by": recipe.crop_padding,
+        "flip": recipe.flip,
+        "cutout of side": recipe.cutout,
+    }
+    parts += [f"{label} {value:g}" for label, value in optional.items() if value]
+    parts.append(recipe.precision)
+    parts.append(f"normalised by mean {recipe.mean:g} and std {recipe.std:g}")
+    if recipe.validation_fraction:
+        share = f"{100 * recipe.validation_fraction:g} %"
+        parts.append(f"{share} of the training images held out for validation, the epoch with the least error reported")
+    else:
+        parts.append("last epoch reported")
+    return ", ".join(parts)
+
+
+def _notes(results: Results) -> list[Text]:
+    plan, runs = results.plan, results.runs
+    notes = []
+    if plan.limit_train is not None:
+        notes.append(
+            f"**Subset.** Trained on a stratified subset of {plan.limit_train:,} of {plan.data.train_images:,} "
+            "training images; these errors say nothing of training on all of them."
+        )
+    if plan.width != 1:
+        notes.append(
+            f"**Scaled down.** Every variant was trained at {plan.width:g} times its width on {plan.data.image_size}x"
+            f"{plan.data.image_size} images. This shows the way a suite works; it does not rank the full-size variants."
+        )
+    if not results.complete:
+        notes.append("**Incomplete.** Planned runs are missing or failed; they are listed at the end.")
+    if results.left_out:
+        notes.append(
+            f"**Left out.** {len(results.left_out)} runs of seeds that not every variant has ("
+            f"{some(results.left_out)}); the same --seeds for all variants brings them in."
+        )
+    if results.other_runs:
+        notes.append(
+            f"**Other runs.** runs/ holds {results.other_runs} more, of earlier commands. Those that differ in variant "
+            "or seed only join this table when a command names them (--variants, --seeds); those of other data, "
+            "recipe, subset or width come back with the command that made them."
+        )
+    untimed = list(runs[runs["timing_valid"].eq(False)]["run_id"])
+    if untimed:
+        notes.append(
+            f"**Times.** Left out for runs that went on after a stop or shared the device with others: {some(untimed)}."
+        )
+    if not one_hardware(runs):
+        notes.append(
+            "**Times.** These runs took place on different hardware or with different engines, so no times are "
+            "compared."
+        )
+    return [Text(note, kind="note") for note in notes]
+
+
+def _accesses(done: pd.DataFrame) -> str:
+    counts = sorted({int(count) for count in done["test_accesses"].dropna()})
+    return {(): "once", (1,): "once"}.get(tuple(counts), f"{' or '.join(map(str, counts))} times")
+
+
+def _diagnosed(results: Results) -> bool:
+    return len(results.epochs) > 0 and bool(results.epochs["test_error"].notna().any())
+
+
+def _hardware(done: pd.DataFrame) -> str:
+    threads = done["threads"].map("{:.0f} CPU threads".format)
+    described = done["device"] + ", " + threads + ", " + done["platform"] + ", engine " + done["engine"]
+    described += done["deterministic"].map({True: ", deterministic kernels"}).fillna("")
+    return "; ".join(escape(text) for text in unique(described))
+
+
+def _seed_counts(summary: pd.DataFrame) -> str:
+    return f"{' or '.join(str(n) for n in sorted(set(summary['n'])))} a variant"

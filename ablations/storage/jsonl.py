@@ -1,0 +1,91 @@
+"""A file of one JSON object a line, appended to while a run goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ablations.errors import ConfigError
+from ablations.storage import atomic
+from ablations.storage.serialization import from_plain, parse_json, to_plain
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class JsonLines(Generic[T]):
+    """The dataclass `kind`, one instance a line, in the file at `path`.
+
+    With `number`, which tells an entry's number, they have to be numbered 1, 2, 3 and so on.
+    """
+
+    def __init__(self, path: Path, kind: type[T], *, number: Callable[[T], int] | None = None) -> None:
+        self.path = path
+        self._kind = kind
+        self._number = number
+        self._torn: bytes | None = None  # the torn line that was logged, as a file is read several times
+
+    def append(self, entry: T) -> None:
+        """Append a line and hand it to the system, where it outlives this process.
+
+        It is not forced to disk, which would take milliseconds: a line that a power failure loses counts as not
+        recorded, and its epoch is trained again.
+
+        Raises:
+            DiskFull: if the disk or a quota has no room for it; a part of it may be there, which `read` drops.
+        """
+        line = _line(entry)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line)
+        except OSError as error:
+            atomic.raise_if_full(error, self.path, needed_bytes=len(line))
+            raise
+
+    def read(self) -> tuple[T, ...]:
+        """The entries that were written whole; none if there is no file.
+
+        A last line that a killed process left torn is dropped, and logged as a warning.
+
+        Raises:
+            ConfigError: if any other line is damaged, or has another number than its place.
+        """
+        return tuple(self._entries()) if self.path.is_file() else ()
+
+    def rewrite(self, entries: Sequence[T]) -> None:
+        """Keep exactly these entries; without any, no file is made.
+
+        Raises:
+            DiskFull: if the disk or a quota has no room for them; the file is unchanged.
+        """
+        if entries or self.path.is_file():
+            atomic.write_text(self.path, "".join(_line(entry) for entry in entries))
+
+    def _entries(self) -> Iterator[T]:
+        *lines, torn = self.path.read_bytes().split(b"\n")
+        if torn and torn != self._torn:
+            self._torn = torn
+            logger.warning(
+                "%s ends in a torn line, of a write that was cut short: its %d bytes are dropped", self.path, len(torn)
+            )
+        for number, line in enumerate(lines, start=1):
+            where = f"{self.path}, line {number}"
+            try:
+                data = parse_json(line)
+            except ValueError as error:
+                raise ConfigError(f"{where} is damaged ({error}); --fresh moves the run aside") from error
+            entry = from_plain(self._kind, data, where=where)
+            if self._number is not None and self._number(entry) != number:
+                raise ConfigError(
+                    f"{where} says that it is number {self._number(entry)}: lines are lost, doubled or out of order; "
+                    "--fresh moves the run aside"
+                )
+            yield entry
+
+
+def _line(entry: object) -> str:
+    return json.dumps(to_plain(entry), allow_nan=False) + "\n"

@@ -1,0 +1,105 @@
+"""What differs between a variant and the baseline beside the axis that a suite is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple
+
+from ablations.errors import ConfigError
+from ablations.suites.plan import Plan
+from ablations.suites.run_config import RunConfig
+from ablations.suites.suite import ARCHITECTURE, DECLARABLE
+from googlenet.architecture import FIRST_STAGE, InceptionRow
+from googlenet.variants import ROWS
+
+# Labels: they do not change what is trained.
+NAMES = ("architecture.name", "recipe.name", "seed")
+
+
+class Difference(NamedTuple):
+    """A field of the configuration in which a variant is not like the baseline, with both values in words."""
+
+    variant: str
+    path: str
+    baseline_value: str
+    value: str
+
+    @property
+    def field(self) -> str:
+        """The name under which a suite varies or declares it."""
+        return self.path.removeprefix(f"{ARCHITECTURE}.")
+
+    def __str__(self) -> str:
+        return f"{self.variant}: {self.field} is {self.value}, the baseline's is {self.baseline_value}"
+
+
+def differences(plan: Plan) -> list[Difference]:
+    """All differences of the plan's variants from its baseline, or from its first variant where that is not planned."""
+    by_variant: dict[str, dict[RunConfig, None]] = {}
+    for run in plan.runs:
+        by_variant.setdefault(run.architecture.name, {})[replace(run, seed=0)] = None
+    baseline = dict(_flat(next(iter(by_variant.get(plan.baseline) or next(iter(by_variant.values()))))))
+    found = [
+        Difference(variant, path, _words(baseline[path]), _words(value))
+        for variant, configs in by_variant.items()
+        for config in configs  # one, unless runs of the variant differ among themselves
+        for path, value in _flat(config)
+        if value != baseline[path] and path not in NAMES
+    ]
+    return list(dict.fromkeys(found))
+
+
+def declared_differences(plan: Plan) -> list[Difference]:
+    """The differences that are not of the axis but that the suite declares: footnotes of its report."""
+    return [each for each in differences(plan) if not _covered(each.path, plan.varies)]
+
+
+def check_confounds(plan: Plan) -> None:
+    """Refuse a plan whose variants differ in what its suite neither varies nor declares.
+
+    Raises:
+        ConfigError: listing every such difference.
+    """
+    confounds = [each for each in declared_differences(plan) if not _covered(each.path, plan.declared)]
+    if confounds:
+        listed = "; ".join(map(str, confounds))
+        named = dict.fromkeys((*plan.declared, *(each.field for each in confounds)))
+        names = ", ".join(f'"{name}"' for name in named)
+        can_be_declared = set(named) <= set(DECLARABLE)
+        remedy = f", or declare it in the suite file: declared = [{names}]" if can_be_declared else ""
+        raise ConfigError(
+            f"suite {plan.suite} varies {', '.join(plan.varies) or 'nothing'}, but more than that differs: {listed}. "
+            f"Make it equal, name it in varies if it is the axis{remedy or '; data and subset can be neither'}"
+        )
+
+
+def _flat(config: RunConfig) -> Iterator[tuple[str, Any]]:
+    """The configuration's values by path, as in "recipe.learning_rate"."""
+    for part in fields(config):
+        value = getattr(config, part.name)
+        if is_dataclass(value):
+            yield from ((f"{part.name}.{field.name}", getattr(value, field.name)) for field in fields(value))
+        else:
+            yield part.name, value
+
+
+def _covered(path: str, names: Iterable[str]) -> bool:
+    """Whether one of the names, as a suite gives them, is that of the path or of the whole that it belongs to."""
+    own_fields = {f"{ARCHITECTURE}.{name}" for name in names}
+    return path in own_fields or path in names or path.partition(".")[0] in names
+
+
+def _words(value: Any) -> str:
+    """A value as a person writes it; stages by the rows of Table 1."""
+    if isinstance(value, tuple):
+        stages = enumerate(value, start=FIRST_STAGE)
+        return " / ".join(" ".join(_row_name(row, number) for row in stage) or "none" for number, stage in stages)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _row_name(row: InceptionRow, stage: int) -> str:
+    """A module's name in Table 1, of those with its channels the one of this stage; else its channels."""
+    names = [name for name, known in ROWS.items() if known == row]
+    own_stage = [name for name in names if name.startswith(str(stage))]
+    return next(iter(own_stage + names), f"({', '.join(str(getattr(row, field.name)) for field in fields(row))})")

@@ -1,0 +1,118 @@
+"""What a run is: the recipe, the architecture, the data and the seed, and the id derived from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from googlenet.validation import check_choice, check_count, check_name, check_range
+
+Optimizer = Literal["adadelta", "adam", "sgd"]
+Schedule = Literal["constant", "step", "one-cycle"]
+Precision = Literal["auto", "fp32", "bf16"]
+WARMUP = 0.3  # share of a one-cycle schedule that rises
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train.
+
+    Images become floats in [0, 1] and are normalised as (x - mean) / std. Training images are first padded with
+    `crop_padding` black pixels on every side and cut back to size at random, then flipped horizontally with
+    probability `flip`; after normalisation a square of `cutout` pixels a side around a random centre is set to 0.
+    SGD's momentum is Nesterov's. Schedules: "constant"; "step" multiplies the learning rate by `step_gamma` after each
+    epoch; "one-cycle" rises from 0 to `learning_rate` and falls back along half cosines, step by step.
+    `validation_fraction` of the training images is held out, stratified; 0 trains on everything.
+
+    `precision` is that of convolutions and linear layers: "fp32" is IEEE single (no TF32), "bf16" autocasts them to
+    bfloat16 and keeps weights, statistics, loss and update in single. "auto" leaves the choice to `at_precision`.
+
+    Raises:
+        ValueError: on construction, naming the value, what is allowed and the remedy.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    step_gamma: float = 1.0
+    label_smoothing: float = 0.0
+    flip: float = 0.0
+    crop_padding: int = 0
+    cutout: int = 0
+    precision: Precision = "auto"
+    mean: float = 0.5
+    std: float = 0.5
+    validation_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_name("recipe", self.name)
+        what = f"recipe {self.name}"
+        check_count(f"{what}: epochs", self.epochs)
+        check_count(f"{what}: batch_size", self.batch_size, low=2)
+        check_choice(f"{what}: optimizer", self.optimizer, get_args(Optimizer))
+        check_choice(f"{what}: schedule", self.schedule, get_args(Schedule))
+        check_range(f"{what}: learning_rate", self.learning_rate, low=0, high=1e30, open_low=True)
+        check_range(f"{what}: momentum", self.momentum, low=0, high=0.9999)
+        check_range(f"{what}: weight_decay", self.weight_decay, low=0, high=1)
+        check_range(f"{what}: step_gamma", self.step_gamma, low=0, high=1, open_low=True)
+        check_range(f"{what}: label_smoothing", self.label_smoothing, low=0, high=0.9)
+        check_range(f"{what}: flip", self.flip, low=0, high=1)
+        check_count(f"{what}: crop_padding", self.crop_padding, low=0)
+        check_count(f"{what}: cutout", self.cutout, low=0)
+        check_choice(f"{what}: precision", self.precision, get_args(Precision))
+        check_range(f"{what}: mean", self.mean, low=0, high=1)
+        check_range(f"{what}: std", self.std, low=0, high=1, open_low=True)
+        check_range(f"{what}: validation_fraction", self.validation_fraction, low=0, high=0.5)
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"{what}: momentum is {self.momentum!r}, which only 'sgd' uses; set it to 0")
+
+    def learning_rate_at(self, *, epoch: int, progress: float) -> float:
+        """Learning rate of a step in `epoch` (counted from 0), when `progress` in [0, 1) of all steps are done."""
+        if self.schedule == "step":
+            return self.learning_rate * self.step_gamma**epoch
+        if self.schedule == "one-cycle":
+            rising = progress < WARMUP
+            phase = progress / WARMUP if rising else (1 - progress) / (1 - WARMUP)
+            return self.learning_rate * (1 - math.cos(math.pi * phase)) / 2
+        return self.learning_rate
+
+    def at_precision(self, native: Precision) -> Recipe:
+        """The recipe with its precision settled: its own, or `native`, the device's best, where that is "auto"."""
+        return replace(self, precision=native) if self.precision == "auto" else self
+
+
+# The recipe of the 2020 CIFAR ablation. Adadelta's rho and eps are torch's defaults, 0.9 and 1e-6.
+PUBLISHED = Recipe(
+    name="published",
+    epochs=14,
+    batch_size=64,
+    optimizer="adadelta",
+    learning_rate=1.0,
+    schedule="step",
+    step_gamma=0.7,
+    flip=0.5,
+)
+# For 8x8 digits, which a flip would turn into other signs.
+DIGITS = Recipe(name="digits", epochs=5, batch_size=64, optimizer="adam", learning_rate=2e-3, schedule="one-cycle")
+# For 32x32 photographs on a GPU, where small batches leave it idle.
+FAST = Recipe(
+    name="fast",
+    epochs=12,
+    batch_size=512,
+    optimizer="sgd",
+    learning_rate=0.4,
+    momentum=0.9,
+    weight_decay=5e-4,
+    schedule="one-cycle",
+    label_smoothing=0.1,
+    flip=0.5,
+    crop_padding=4,
+    cutout=8,
+)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PUBLISHED, FAST, DIGITS)}

@@ -1,0 +1,124 @@
+"""What a suite compares: its architectures, baseline, axis, data, recipe and seeds; and the built-in ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ablations.data.registry import DATASETS
+from ablations.storage.serialization import from_plain, to_plain
+from ablations.suites.recipe import RECIPES, Precision, Recipe
+from googlenet.architecture import Architecture
+from googlenet.registry import architecture
+from googlenet.validation import check_choice, check_count, check_name, check_range
+from googlenet.variants import REDUCED
+
+# What variants may differ in: fields of an architecture, or all of them at once; what else a suite may declare.
+ARCHITECTURE = "architecture"
+VARYING = (ARCHITECTURE, *(part.name for part in fields(Architecture) if part.name != "name"))
+VERSIONS = "versions"
+DECLARABLE = (*VARYING, "recipe", *(f"recipe.{field.name}" for field in fields(Recipe)), VERSIONS)
+MAX_SEEDS = 10_000
+MARGIN = 0.005  # half a point: about three times the spread that seeds bring about on CIFAR-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Architectures at full size, of which `baseline` is the one to compare with, that differ along `axis`.
+
+    `varies` names the architecture's fields that make up the axis. Any other difference from the baseline has to be
+    `declared`, as "recipe.learning_rate" or "versions", and is then a footnote of the report. `recipe_changes` are a
+    variant's own values of the recipe, by variant and field.
+
+    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`. A difference
+    in top-1 error of less than `margin`, a fraction, counts as none.
+
+    Raises:
+        ValueError: on construction, naming the value, what is allowed and the remedy.
+    """
+
+    name: str
+    axis: str
+    varies: tuple[str, ...]
+    dataset: str
+    recipe: Recipe
+    architectures: tuple[Architecture, ...]
+    baseline: str = REDUCED.name
+    seeds: int = 1
+    margin: float = MARGIN
+    width: float = 1.0
+    limit_train: int | None = None
+    declared: tuple[str, ...] = ()
+    recipe_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name("suite", self.name)
+        for name in self.varies:
+            check_choice(f"suite {self.name}: varies", name, VARYING)
+        for name in self.declared:
+            check_choice(f"suite {self.name}: declared", name, DECLARABLE)
+        check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
+        check_count(f"suite {self.name}: seeds", self.seeds, high=MAX_SEEDS)
+        check_range(f"suite {self.name}: margin", self.margin, low=0, high=0.5, open_low=True)
+        check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
+        if self.limit_train is not None:
+            check_count(f"suite {self.name}: limit_train", self.limit_train)
+        names = [arch.name for arch in self.architectures]
+        if not names:
+            raise ValueError(f"suite {self.name}: it has no variant; name at least one")
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise ValueError(f"suite {self.name}: variant {', '.join(sorted(doubled))} is named twice; name it once")
+
+    def recipe_of(self, variant: str) -> Recipe:
+        """The recipe that a variant is trained with: the suite's, or a copy with the variant's own values.
+
+        Raises:
+            ConfigError: if one of these values is not allowed.
+        """
+        changes = self.recipe_changes.get(variant)
+        if not changes:
+            return self.recipe
+        return from_plain(Recipe, {**to_plain(self.recipe), **changes}, where=f"variant {variant}: recipe")
+
+
+def select(
+    suite: Suite,
+    *,
+    variants: tuple[str, ...] | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    limit_train: int | None = None,
+    recipe: str | None = None,
+    precision: Precision = "auto",
+    native_precision: Precision = "fp32",
+) -> Suite:
+    """The suite with what the user chose in place of its own settings.
+
+    Variants may come from outside of it: naming one declares that it may differ in all of its architecture.
+
+    A precision that neither the user nor the recipe settles becomes `native_precision`, the device's.
+
+    Raises:
+        ValueError: if a choice is out of range or unknown.
+    """
+    chosen = suite
+    if variants is not None:
+        own = {arch.name: arch for arch in suite.architectures}
+        chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
+        if set(variants) - set(own):
+            chosen = replace(chosen, varies=(ARCHITECTURE,))
+    if seeds is not None:
+        chosen = replace(chosen, seeds=seeds)
+    if recipe is not None:
+        check_choice("recipe", recipe, RECIPES)
+        chosen = replace(chosen, recipe=RECIPES[recipe])
+    if precision != "auto":
+        chosen = replace(chosen, recipe=replace(chosen.recipe, precision=precision))
+    chosen = replace(chosen, recipe=chosen.recipe.at_precision(native_precision))
+    if epochs is not None:
+        chosen = replace(chosen, recipe=replace(chosen.recipe, epochs=epochs))
+    if limit_train is not None:
+        chosen = replace(chosen, limit_train=limit_train)
+    return chosen

@@ -1,0 +1,145 @@
+"""A suite from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from ablations.errors import ConfigError
+from ablations.storage.serialization import check_keys, from_plain, to_plain
+from ablations.suites.builtin import SUITES
+from ablations.suites.recipe import PUBLISHED, RECIPES, Recipe
+from ablations.suites.suite import Suite
+from googlenet.architecture import Architecture
+from googlenet.registry import ARCHITECTURES
+from googlenet.validation import MAX_NAME, check_choice, shown
+from googlenet.variants import REDUCED, rows
+
+NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
+# A suite's fields, but with a list of names and a table of the file's own variants in place of what they come to.
+_MADE = ("architectures", "recipe_changes")
+FILE_KEYS = (*(part.name for part in fields(Suite) if part.name not in _MADE), "variants", "variant")
+RECIPE_KEYS = tuple(part.name for part in fields(Recipe) if part.name not in ("name", "precision"))  # of a variant
+
+
+def find_suite(name: str) -> Suite:
+    """The built-in suite of that name, or the one in the TOML file at that path.
+
+    Raises:
+        ConfigError: if there is none, or its file cannot be used.
+    """
+    if name.endswith(".toml"):
+        return read_suite_file(Path(name))
+    try:
+        check_choice("suite", name, SUITES)
+    except ValueError as error:
+        raise ConfigError(f"{error} (the path of a suite file ends in .toml)") from error
+    return SUITES[name]
+
+
+def read_suite_file(path: Path) -> Suite:
+    """Read a suite from TOML; README shows the format.
+
+    Raises:
+        ConfigError: if the file is missing or malformed, or a key or value is not allowed.
+    """
+    where = f"suite file {path}"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: it is nested too deeply") from error
+    check_keys(data, known=FILE_KEYS, where=where)
+    if data.get("name") in tuple(SUITES):
+        raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
+    own = _table(data.pop("variant", {}), where=f"{where}: variant")
+    names = data.pop("variants", list(own))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{where}: variants is {shown(names)}; give a list with at least one name")
+    unused = sorted(set(own) - set(names))
+    if unused:
+        raise ConfigError(
+            f"{where}: [variant.{_shown_name(unused[0])}] is not among variants; add it there or remove it"
+        )
+    changes = {
+        name: table.pop("recipe") for name, table in own.items() if isinstance(table, dict) and "recipe" in table
+    }
+    architectures = [
+        _read_variant(name, own.get(name), where=f"{where}: variant {_shown_name(name)}") for name in names
+    ]
+    recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+    _choose("baseline", data.setdefault("baseline", names[0]), names, where=where)
+    plain = {**data, "recipe": to_plain(recipe), "architectures": to_plain(architectures)}
+    suite = from_plain(Suite, plain, where=where)
+    for name, table in changes.items():
+        inside = f"{where}: variant {_shown_name(name)}: recipe"
+        check_keys(_table(table, where=inside), known=RECIPE_KEYS, where=inside)
+    suite = replace(suite, recipe_changes=changes)
+    for name in changes:
+        try:
+            suite.recipe_of(name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+    return suite
+
+
+def _shown_name(name: str) -> str:
+    """A name that may not be usable, in an error message."""
+    return name if len(name) <= MAX_NAME and name.isprintable() else shown(name)
+
+
+def _choose(what: str, value: object, allowed: Iterable[str], *, where: str) -> str:
+    try:
+        check_choice(what, value, allowed)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return str(value)
+
+
+def _table(value: object, *, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected a table, found {shown(value)}")
+    return value
+
+
+def _read_variant(name: str, changes: object, *, where: str) -> Architecture:
+    """A known architecture, or one of the file's own: `base` with changes.
+
+    Without `base` the changes are to the known architecture of that name, or to `reduced`.
+    """
+    if changes is None:
+        return ARCHITECTURES[_choose("architecture", name, ARCHITECTURES, where=where)]
+    table = dict(_table(changes, where=where))
+    base_name = table.pop("base", name if name in ARCHITECTURES else REDUCED.name)
+    base = ARCHITECTURES[_choose("base", base_name, ARCHITECTURES, where=where)]
+    check_keys(table, known=tuple(key for key in to_plain(base) if key != "name"), where=where)
+    if table.get("aux") == NO_AUX:
+        table["aux"] = None
+    elif isinstance(table.get("aux"), dict) and base.aux:
+        table["aux"] = {**to_plain(base.aux), **table["aux"]}
+    if isinstance(table.get("stages"), list):
+        table["stages"] = [_read_stage(stage, where=f"{where}: stages") for stage in table["stages"]]
+    return from_plain(Architecture, {**to_plain(base), **table, "name": name}, where=where)
+
+
+def _read_stage(stage: object, *, where: str) -> object:
+    """A stage given as names of Table 1's rows; any other form is left to the architecture."""
+    if not isinstance(stage, str):
+        return stage
+    try:
+        return to_plain(rows(stage))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _read_recipe(value: object, *, where: str) -> Recipe:
+    """A known recipe by name, or a table with a name of its own and `base` (by default the published) with changes."""
+    if isinstance(value, str):
+        return RECIPES[_choose("recipe", value, RECIPES, where=where)]
+    table = dict(_table(value, where=where))
+    base = RECIPES[_choose("base", table.pop("base", PUBLISHED.name), RECIPES, where=where)]
+    return from_plain(Recipe, {**to_plain(base), "name": "custom", **table}, where=where)

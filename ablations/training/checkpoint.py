@@ -1,0 +1,135 @@
+"""Training state on disk: saved whole, named by its SHA-256, verified before it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablations.storage.atomic import replacing
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2  # the newest, and the one before it should the newest be damaged
+_NAME = re.compile(r"epoch-([0-9]{6,})-([0-9a-f]{64})\.pt")
+_WEIGHTS = "weights"
+
+
+def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
+    """Save the state after `epoch` finished epochs and forget all but the newest two.
+
+    Raises:
+        DiskFull: if there is no room for it; the earlier states are still there.
+    """
+    _write(folder, state, stem=f"epoch-{epoch:06d}")
+    for path in _newest_first(folder)[KEPT:]:
+        path.unlink()
+
+
+def load_newest(folder: Path, *, at_most: int, keys: Collection[str] = ()) -> tuple[int, dict[str, Any]] | None:
+    """The newest sound state, of at most `at_most` finished epochs, on the CPU, with their number; None without one.
+
+    A state is sound if its file is as it was saved, and it has all these `keys`.
+
+    A damaged file is moved aside under a name that ends in ``.damaged``, and logged as a warning. States of later
+    epochs, and what a killed process left half-written, are deleted: only one process works on a run.
+    """
+    for unfinished in folder.glob(".*.tmp"):
+        unfinished.unlink()
+    for path in _newest_first(folder):
+        epoch, sha256 = _epoch_and_sha256(path)
+        if epoch > at_most:
+            path.unlink()
+            continue
+        found = _sha256(path)
+        if found != sha256:
+            _set_aside(path, f"its SHA-256 is {found}, its name says another")
+            continue
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # right checksum, but not a state: as useless as a damaged one
+            _set_aside(path, f"it holds no training state: {type(error).__name__}")
+            continue
+        lacking = [key for key in keys if not isinstance(state, dict) or key not in state]
+        if not lacking:
+            return epoch, state
+        _set_aside(path, f"it holds no training state: {', '.join(lacking)} is missing")
+    return None
+
+
+def save_weights(folder: Path, model: torch.nn.Module) -> None:
+    """Save the trained weights alone."""
+    _write(folder, model.state_dict(), stem=_WEIGHTS)
+
+
+def discard_states(folder: Path) -> None:
+    """Delete the training states of a finished run, which has no use for the optimiser's."""
+    for path in _newest_first(folder):
+        path.unlink(missing_ok=True)  # a process that finds the run finished deletes them too
+
+
+def load_weights(folder: Path) -> dict[str, Any]:
+    """The trained weights of a finished run, for ``build(...).load_state_dict(...)``, on the CPU.
+
+    Raises:
+        FileNotFoundError: if the run has not finished.
+        ValueError: if the file's checksum is wrong.
+    """
+    found = sorted(folder.glob(f"{_WEIGHTS}-*.pt"))
+    if not found:
+        raise FileNotFoundError(f"{folder} has no {_WEIGHTS}-*.pt; the run has not finished")
+    path = found[-1]
+    if path.stem != f"{_WEIGHTS}-{_sha256(path)}":
+        raise ValueError(f"{path} is damaged: its SHA-256 is {_sha256(path)}, its name says another; train it again")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
+    with replacing(folder / stem, needed_bytes=_tensor_bytes(state)) as temporary:
+        # Through a file object: given a path, torch writes the file's name into it and so into its checksum.
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+        name = f"{stem}-{_sha256(temporary)}.pt"
+    (folder / stem).replace(folder / name)
+    for other in folder.glob(f"{stem}-*.pt"):
+        if other.name != name:
+            other.unlink()
+
+
+def _tensor_bytes(state: Any) -> int:
+    """Bytes of all tensors in nested dicts and lists: the least that their file takes."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(_tensor_bytes, parts))
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    aside = path.rename(path.with_name(f"{path.name}.damaged"))
+    earlier = _newest_first(path.parent)
+    now = f"the state after epoch {_epoch_and_sha256(earlier[0])[0]} is taken" if earlier else "the run starts anew"
+    size = aside.stat().st_size
+    logger.warning("%s is damaged (%d bytes; %s): it was moved aside as .damaged and %s", path, size, reason, now)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _epoch_and_sha256(path: Path) -> tuple[int, str]:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match[1]), match[2]
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    states = (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(states, key=_epoch_and_sha256, reverse=True)

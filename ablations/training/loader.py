@@ -1,0 +1,83 @@
+"""Batches made by tensor operations, from images that live on the device or, if too many, in host memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ablations.data.dataset import Split
+from ablations.hardware.device import free_memory_bytes
+from ablations.seeding import derive_seed
+from ablations.suites.recipe import Recipe
+from ablations.training.transforms import Choices, augment, draw, normalise
+
+EVAL_BATCH = 128  # of validation and testing; no recorded figure depends on it
+RESIDENT_SHARE = 0.5  # of the device's free memory that a split's images may take
+
+
+class Loader:
+    """Batches of a split: float images (B, 3, H, W) in channels-last memory and int64 labels (B,), on the device.
+
+    The images stay uint8 on the device. Those that would take more than half of its free memory stay in the host's
+    and are copied batch by batch through pinned memory, with the same results.
+    """
+
+    def __init__(self, split: Split, *, recipe: Recipe, device: torch.device) -> None:
+        self.recipe = recipe
+        self._device = device
+        fits = split.images.nbytes <= RESIDENT_SHARE * free_memory_bytes(device)
+        home = device if fits else torch.device("cpu")
+        with warnings.catch_warnings():
+            # The arrays are read-only and every run of a suite shares them; nothing here writes to them.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            self._images = torch.from_numpy(split.images).to(home)  # (N, H, W, 3): whole pixels are gathered
+            self._labels = torch.from_numpy(split.labels).to(home)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @property
+    def steps(self) -> int:
+        """Training batches in an epoch; the smaller last one is kept."""
+        return -(-len(self) // self.recipe.batch_size)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The sizes that training batches have."""
+        full, last = divmod(len(self), self.recipe.batch_size)
+        return (*((self.recipe.batch_size,) if full else ()), *((last,) if last else ()))
+
+    @property
+    def resident(self) -> bool:
+        """Whether the images are on the device."""
+        return self._images.device.type == self._device.type
+
+    def train_batches(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in an order and with an augmentation that (seed, epoch) alone decides, on every device."""
+        source = torch.Generator().manual_seed(derive_seed(seed, purpose="order", epoch=epoch))
+        order = _upload(torch.randperm(len(self), generator=source), self._images.device)
+        _, height, width, _ = self._images.shape
+        drawn = draw(self.recipe, count=len(self), image_size=(height, width), seed=seed, epoch=epoch)
+        batches = [_upload(column, self._device).split(self.recipe.batch_size) for column in drawn]
+        for indices, *choices in zip(order.split(self.recipe.batch_size), *batches, strict=True):
+            images, labels = self._move(self._images[indices]), self._move(self._labels[indices])
+            yield augment(images.permute(0, 3, 1, 2), Choices(*choices), self.recipe), labels
+
+    def eval_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in order, without augmentation."""
+        for images, labels in zip(self._images.split(EVAL_BATCH), self._labels.split(EVAL_BATCH), strict=True):
+            yield normalise(self._move(images).permute(0, 3, 1, 2), self.recipe), self._move(labels)
+
+    def _move(self, batch: Tensor) -> Tensor:
+        return batch if self.resident else _upload(batch, self._device)
+
+
+def _upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """The host's tensor on the device; the copy is queued behind the device's work and not waited for."""
+    if tensor.device.type == device.type:
+        return tensor
+    # The allocator of pinned memory reuses a block only after the copies from it are done.
+    return tensor.pin_memory().to(device, non_blocking=True)

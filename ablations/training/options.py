@@ -1,0 +1,66 @@
+"""How runs are executed: the device, the engine and what is measured beside the run; none of it names a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ablations.errors import ConfigError
+from ablations.hardware.device import describe_environment, resolve_device
+from ablations.hardware.environment import Environment
+from ablations.training.step import Engine, resolve_engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionOptions:
+    """How runs are executed, the same for all runs of a suite.
+
+    `deterministic` uses only kernels that repeat bit for bit (see `hardware.device.exact_kernels`).
+    `measure_selection_bias` also records the test error after every epoch, in a file that no choice reads.
+    `runs_per_device` runs train side by side on the device; their times are then not valid.
+    """
+
+    device: torch.device = torch.device("cpu")
+    engine: Engine = "eager"
+    deterministic: bool = False
+    measure_selection_bias: bool = False
+    runs_per_device: int = 1
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        deterministic: bool = False,
+        measure_selection_bias: bool = False,
+        runs_per_device: int = 1,
+    ) -> ExecutionOptions:
+        """The options on this machine, where "auto" takes a GPU if there is one and the fastest engine for it.
+
+        Raises:
+            ConfigError: if the device or the engine cannot be used here, or several runs cannot share the device.
+        """
+        resolved = resolve_device(device)
+        if runs_per_device < 1 or (runs_per_device > 1 and resolved.type != "cuda"):
+            raise ConfigError(
+                f"--runs-per-gpu is {runs_per_device}; use 1 or more on a GPU and 1 elsewhere, and the device is "
+                f"{resolved.type}"
+            )
+        return cls(
+            device=resolved,
+            engine=resolve_engine(engine, resolved),
+            deterministic=deterministic,
+            measure_selection_bias=measure_selection_bias,
+            runs_per_device=runs_per_device,
+        )
+
+    @property
+    def shares_device(self) -> bool:
+        """Whether several runs train on the device at the same time."""
+        return self.runs_per_device > 1
+
+    def environment(self) -> Environment:
+        """This process's environment, as records hold it."""
+        return describe_environment(self.device, engine=self.engine, deterministic=self.deterministic)
