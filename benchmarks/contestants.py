@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ablations.data.dataset import Split
-from ablations.hardware import device as devices
 from ablations.hardware.device import clock, exact_kernels
 from ablations.suites.recipe import PUBLISHED, Recipe
 from ablations.training.loader import Loader

@@ -19,6 +19,7 @@ from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
 from ablations.suites.recipe import FAST, PUBLISHED, Precision, Recipe
 from ablations.suites.run_config import RunConfig
+from ablations.training.options import ExecutionOptions
 from ablations.training.step import resolve_engine
 from ablations.training.train import train
 from benchmarks import agreement, overhead, throughput
@@ -232,9 +233,8 @@ def _run(scale: Scale, variant: str, recipe: Recipe, *, seed: int = 1) -> tuple[
         record = train(
             config,
             dataset=dataset,
-            device=scale.device,
             folder=RunFolder(Path(folder), config),
-            engine=resolve_engine("auto", scale.device),
+            options=ExecutionOptions(device=scale.device, engine=resolve_engine("auto", scale.device)),
         )
         return record, clock(scale.device) - began
 

@@ -31,6 +31,7 @@ from ablations.suites.recipe import PUBLISHED
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
 from ablations.training.events import Event, RunStarted, StepDone
+from ablations.training.options import ExecutionOptions
 from ablations.training.step import resolve_engine
 from ablations.training.train import train
 from benchmarks import command
@@ -125,7 +126,7 @@ def measure(arguments: Arguments) -> pd.DataFrame:
     )
     stopwatch = Stopwatch()
     # A terminal that is drawn on for real but shown to nobody.
-    display = Display((config,), console=Console(file=io.StringIO(), force_terminal=True, width=120))
+    display = Display(console=Console(file=io.StringIO(), force_terminal=True, width=120))
     on_step = stopwatch.timed("step events", display.on_event)
 
     def on_event(event: Event) -> None:
@@ -141,10 +142,9 @@ def measure(arguments: Arguments) -> pd.DataFrame:
         record = train(
             config,
             dataset=dataset,
-            device=device,
             folder=RunFolder(Path(folder), config),
-            engine=resolve_engine("auto", device),
             on_event=on_event,
+            options=ExecutionOptions(device=device, engine=resolve_engine("auto", device)),
         )
         for _ in range(20):
             stopwatch.timed("drawing", display.refresh)()

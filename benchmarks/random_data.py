@@ -21,8 +21,6 @@ def random_split(count: int, *, image_size: int, rng: np.random.Generator) -> Sp
 def random_dataset(*, train_images: int, test_images: int, image_size: int = SIDE) -> Dataset:
     """A dataset of random images, always the same for the same numbers."""
     rng = np.random.default_rng(0)
-    train, test = (
-        random_split(count, image_size=image_size, rng=rng) for count in (train_images, test_images)
-    )
+    train, test = (random_split(count, image_size=image_size, rng=rng) for count in (train_images, test_images))
     names = tuple(f"class {number}" for number in range(NUM_CLASSES))
     return assemble(name="random", title="random images", train=train, test=test, class_names=names)

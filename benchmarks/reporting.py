@@ -18,10 +18,10 @@ import pandas as pd
 
 from ablations.cli.console import make_console, show_table
 from ablations.hardware.environment import REPOSITORY
-from ablations.records import suite_folder
 from ablations.records.predictions import Predictions
 from ablations.records.record import Costs
 from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan, make_plan
 from ablations.suites.run_config import RunConfig
@@ -80,11 +80,11 @@ def make_records(suite_dir: Path, *, seeds: int) -> Plan:
     """A complete suite of 20 variants, as if it had been trained."""
     data = make_data("cifar100", title="made-up images", num_classes=CLASSES)
     plan = make_plan(_suite(seeds), data=data, command="python run_all.py --suite cifar100")
-    suite_folder.write_plan(suite_dir, plan)
+    SuiteFolder(suite_dir).write_plan(plan)
     random = np.random.default_rng(0)
     templates: list[tuple[int, int, bytes]] = []
     for number, config in enumerate(plan.runs):
-        folder = RunFolder(suite_dir / "runs", config)
+        folder = SuiteFolder(suite_dir).run(config)
         if len(templates) < KINDS:
             wrong, wrong5 = _write_predictions(folder, random)
             templates.append((wrong, wrong5, (folder.path / "predictions.npz").read_bytes()))

@@ -34,7 +34,7 @@ from ablations.report.sections.summary import summary_table
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
 analysis = analyse(suite_dir)
-results, fronts, rankings = analysis.results, analysis.fronts, analysis.rankings
+results, fronts, rankings = analysis.results, analysis.pareto, analysis.rankings
 print(
     f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
 )
@@ -51,7 +51,7 @@ pd.DataFrame(summary_table(results)).set_index("variant")
 # Differences and intervals are fractions; the table is empty for a single seed or an incomplete suite.
 
 # %%
-analysis.verdicts.frame()
+analysis.comparisons.frame()
 
 # %% [markdown]
 # ## Error against cost

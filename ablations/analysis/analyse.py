@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
 from ablations.analysis.pareto import ParetoFronts, find_fronts
-from ablations.analysis.per_class import Evidence, gather
+from ablations.analysis.per_class import per_class_errors
+from ablations.analysis.per_image import read_per_image_errors
 from ablations.analysis.rankings import RankCorrelation, Rankings, correlate_rankings, rank_variants
 from ablations.analysis.results import Results, load_results
 from ablations.errors import ConfigError
@@ -26,7 +29,9 @@ class Analysis:
     comparisons: Comparisons
     pareto: ParetoFronts
     rankings: Rankings
-    per_class: Evidence
+    per_class: pd.DataFrame
+    calibration: pd.DataFrame
+    unread: tuple[str, ...]
     rank_correlation: RankCorrelation | None
 
 
@@ -37,7 +42,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         ConfigError: if a plan, a record or predictions cannot be read or do not belong together.
     """
     results, folder = load_results(suite_dir), SuiteFolder(suite_dir)
-    found = gather(results, folder)
+    per_image = read_per_image_errors(results, folder)
     rank_correlation = None
     if compare_with is not None:
         check_comparable(suite_dir, compare_with)
@@ -45,10 +50,12 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         rank_correlation = correlate_rankings(results, other, rng=_fixed_rng())
     return Analysis(
         results=results,
-        comparisons=compare_with_baseline(results, folder, unread=found.unread, rng=_fixed_rng()),
+        comparisons=compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng()),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
-        per_class=found,
+        per_class=per_class_errors(per_image.runs, results.plan),
+        calibration=calibrate(per_image.runs),
+        unread=per_image.unread,
         rank_correlation=rank_correlation,
     )
 

@@ -12,7 +12,7 @@ from ablations.report.sections.differences import differences_section
 from ablations.report.sections.headline import headline_section
 from ablations.report.sections.missing_runs import missing_runs_section
 from ablations.report.sections.pareto import pareto_section
-from ablations.report.sections.per_class import evidence_section
+from ablations.report.sections.per_class import per_class_section
 from ablations.report.sections.provenance import provenance_section
 from ablations.report.sections.published import published_section
 from ablations.report.sections.rankings import rankings_section
@@ -40,7 +40,7 @@ def compose(analysis: Analysis, drawings: Mapping[str, Drawing]) -> Document:
         rankings_section(analysis.rankings, analysis.rank_correlation),
         _figures(drawings),
         selection_bias_section(results),
-        evidence_section(results, analysis.per_class),
+        per_class_section(analysis),
         published_section(results),
         missing_runs_section(results),
     ]

@@ -57,8 +57,8 @@ def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report
             "verdicts.csv": analysis.comparisons.frame(),
             "fronts.csv": analysis.pareto.table,
             "ranks.csv": analysis.rankings.ranks,
-            "per_class.csv": analysis.per_class.per_class,
-            "calibration.csv": analysis.per_class.calibration,
+            "per_class.csv": analysis.per_class,
+            "calibration.csv": analysis.calibration,
         },
     )
     svgs = write_drawings(drawings, folder=SuiteFolder(suite_dir).figures)

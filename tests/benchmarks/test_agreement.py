@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from small_contests import CONTEST, RECIPE, table_cells
 
 from ablations.suites.recipe import Recipe
 from ablations.training import transforms
 from ablations.training.loader import Loader
 from ablations.training.step import TrainStep
 from benchmarks import agreement
+from tests.benchmarks.small_contests import CONTEST, RECIPE, table_cells
 
 CPU = torch.device("cpu")
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_contests import RECIPE, TINY
 from torch import Tensor
 
 from ablations.training.step import TrainStep
 from benchmarks import contestants, reference_loop
 from benchmarks.contestants import Contestant
 from googlenet import VARIANTS
+from tests.benchmarks.small_contests import RECIPE, TINY
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 import torch
-from made_records import make_record
 
 from ablations.records.record import RunRecord
 from ablations.suites.recipe import Recipe
@@ -15,6 +14,7 @@ from ablations.suites.run_config import RunConfig
 from benchmarks import agreement, gpu_figures, overhead, throughput
 from benchmarks.contestants import Contest
 from googlenet import VARIANTS
+from tests.support.synthetic_suites import make_record
 
 MakeScale = Callable[..., gpu_figures.Scale]
 Wrong = Callable[[str, Recipe, int], int]  # of a variant, a recipe and a seed

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from rich.console import Console
-from small_contests import Printed, table_cells
 
 from ablations.errors import ConfigError
 from benchmarks import gpu_figures, gpu_report
+from tests.benchmarks.small_contests import Printed, table_cells
 
 MakeScale = Callable[..., gpu_figures.Scale]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_contests import TINY
 from torch.nn import functional
 
 from ablations.data.dataset import Split
 from benchmarks import reference_loop
 from googlenet import build
+from tests.benchmarks.small_contests import TINY
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 import torch
-from small_contests import RECIPE, TINY, Printed, table_cells
 
 from benchmarks import (
     contestants,
@@ -22,6 +21,7 @@ from benchmarks.contestants import Contestant, LoaderSpeeds
 from benchmarks.peaks import Peaks
 from benchmarks.roofline import shortest_seconds, training_kernels
 from googlenet.counts import count_macs
+from tests.benchmarks.small_contests import RECIPE, TINY, Printed, table_cells
 
 CPU = torch.device("cpu")
 

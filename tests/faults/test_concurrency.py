@@ -21,8 +21,10 @@ import run_all
 from ablations.data.dataset import Dataset
 from ablations.execution.serial import run_serially
 from ablations.records.locks import Locks
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.events import Event, RunEnded
+from ablations.training.options import ExecutionOptions
 
 CPU = torch.device("cpu")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -157,7 +159,9 @@ def test_a_run_that_another_process_finishes_between_the_look_and_the_lock_is_no
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, lock = make_config(epochs=1), Locks.run
-    (theirs,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "theirs")
+    (theirs,) = run_serially(
+        [config], dataset=tiny_digits, suite=SuiteFolder(tmp_path / "theirs"), options=ExecutionOptions()
+    )
 
     @contextmanager
     def finished_before_locked(locks: Locks, run_id: str) -> Iterator[bool]:
@@ -168,7 +172,11 @@ def test_a_run_that_another_process_finishes_between_the_look_and_the_lock_is_no
     monkeypatch.setattr(Locks, "run", finished_before_locked)
     events: list[Event] = []
     records = run_serially(
-        [config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "ours", on_event=events.append
+        [config],
+        dataset=tiny_digits,
+        suite=SuiteFolder(tmp_path / "ours"),
+        on_event=events.append,
+        options=ExecutionOptions(),
     )
     assert records == [theirs]
     assert events == [RunEnded(record=theirs, position=1, total=1, skipped=True)]

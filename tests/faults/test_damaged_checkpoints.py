@@ -14,9 +14,11 @@ import torch
 from ablations.data.dataset import Dataset
 from ablations.execution.serial import run_serially
 from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
 from ablations.training.events import EpochDone, Event, TrainingStarted
+from ablations.training.options import ExecutionOptions
 
 CPU = torch.device("cpu")
 LOGGER = "ablations.checkpoint"
@@ -106,15 +108,17 @@ def test_a_run_whose_newest_state_is_damaged_ends_like_one_that_was_never_stoppe
     config = make_config(epochs=4)
 
     def run(suite_dir: Path, on_event: Callable[[Event], None]) -> None:
-        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=suite_dir, on_event=on_event)
+        run_serially(
+            [config], dataset=tiny_digits, suite=SuiteFolder(suite_dir), on_event=on_event, options=ExecutionOptions()
+        )
 
     def outcome(suite_dir: Path) -> dict[str, Any]:
-        return outcome_of(RunFolder(suite_dir / "runs", config))
+        return outcome_of(SuiteFolder(suite_dir).run(config))
 
     run(tmp_path / "undisturbed", lambda event: None)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", stop_at(EpochDone, 3))
-    checkpoints = RunFolder(tmp_path / "stopped" / "runs", config).checkpoints
+    checkpoints = SuiteFolder(tmp_path / "stopped").run(config).checkpoints
     spoil(state_file(checkpoints, 3), flip_a_bit)
     started: list[int] = []
 

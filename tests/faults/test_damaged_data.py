@@ -16,7 +16,6 @@ import pytest
 
 import run_all
 from ablations.data.archives import ARCHIVES
-from ablations.data.cifar import pickle
 from ablations.data.registry import load_dataset
 from ablations.errors import DataError
 

@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 import torch
-from made_records import make_plan, make_record, save
 
 import run_all
 from ablations.analysis.results import load_results
 from ablations.data.dataset import Dataset
 from ablations.errors import ConfigError
-from ablations.execution.job import finished
+from ablations.execution import job
 from ablations.execution.serial import run_serially
 from ablations.records.run_folder import RunFolder
-from ablations.records.suite_folder import read_plan
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
 from ablations.training.events import EpochDone, Event, TrainingStarted
+from ablations.training.options import ExecutionOptions
+from tests.support.synthetic_suites import make_plan, make_record, save
 
 CPU = torch.device("cpu")
 Main = Callable[..., tuple[int, str, str]]
@@ -47,7 +48,7 @@ def finished(tmp_path: Path) -> RunFolder:
     """A suite whose runs are done, of which the test spoils the first."""
     save(tmp_path, PLAN, [make_record(config, wrong=1_000) for config in PLAN.runs])
     assert load_results(tmp_path).complete
-    return RunFolder(tmp_path / "runs", PLAN.runs[0])
+    return SuiteFolder(tmp_path).run(PLAN.runs[0])
 
 
 def edit(path: Path, place: str, value: object) -> None:
@@ -119,7 +120,7 @@ def test_a_record_that_cannot_be_this_runs_is_refused(
 ) -> None:
     path = finished.path / "result.json"
     edit(path, place, value)
-    for read in (finished.read_result, lambda: finished(finished), lambda: load_results(tmp_path)):
+    for read in (finished.read_result, lambda: job.finished(finished), lambda: load_results(tmp_path)):
         with pytest.raises(ConfigError) as raised:
             read()
         message = str(raised.value)
@@ -167,13 +168,19 @@ def test_metrics_out_of_order_are_refused_with_their_line(
 ) -> None:
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
-        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
-    metrics = RunFolder(tmp_path / "runs", config).path / "metrics.jsonl"
+        run_serially(
+            [config],
+            dataset=tiny_digits,
+            suite=SuiteFolder(tmp_path),
+            on_event=stop_at(EpochDone, 2),
+            options=ExecutionOptions(),
+        )
+    metrics = SuiteFolder(tmp_path).run(config).path / "metrics.jsonl"
     lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
     spoilt = "".join(lines[number] for number in order)
     metrics.write_text(spoilt, encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
-        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+        run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
     assert f"{metrics}, line {line} " in str(raised.value) and "--fresh" in str(raised.value)
     assert metrics.read_text(encoding="utf-8") == spoilt, "left as it was"
 
@@ -188,12 +195,18 @@ def test_a_state_newer_than_the_recorded_epochs_is_not_used(
     config = make_config()
 
     def run(name: str, on_event: Callable[[Event], None]) -> RunFolder:
-        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / name, on_event=on_event)
-        return RunFolder(tmp_path / name / "runs", config)
+        run_serially(
+            [config],
+            dataset=tiny_digits,
+            suite=SuiteFolder(tmp_path / name),
+            on_event=on_event,
+            options=ExecutionOptions(),
+        )
+        return SuiteFolder(tmp_path / name).run(config)
 
     with pytest.raises(KeyboardInterrupt):
         run("stopped", stop_at(EpochDone, 2))
-    metrics = RunFolder(tmp_path / "stopped" / "runs", config).path / "metrics.jsonl"
+    metrics = SuiteFolder(tmp_path / "stopped").run(config).path / "metrics.jsonl"
     metrics.write_text(metrics.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
     started: list[int] = []
 
@@ -218,12 +231,18 @@ def test_a_state_without_one_of_its_parts_is_moved_aside_and_the_run_goes_on(
 ) -> None:
     config = make_config()
     with pytest.raises(KeyboardInterrupt):
-        run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path, on_event=stop_at(EpochDone, 2))
-    folder = RunFolder(tmp_path / "runs", config)
+        run_serially(
+            [config],
+            dataset=tiny_digits,
+            suite=SuiteFolder(tmp_path),
+            on_event=stop_at(EpochDone, 2),
+            options=ExecutionOptions(),
+        )
+    folder = SuiteFolder(tmp_path).run(config)
     found = checkpoint.load_newest(folder.checkpoints, at_most=2)
     assert found is not None
     checkpoint.save(folder.checkpoints, {name: part for name, part in found[1].items() if name != key}, epoch=2)
-    (record,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
     assert record.status == "done"
     (message,) = caplog.messages
     assert f"{key} is missing" in message and "the state after epoch 1 is taken" in message
@@ -268,7 +287,7 @@ def test_a_plan_with_an_entry_twice_is_refused(name: str, finished: RunFolder, t
     entries = json.loads(path.read_text(encoding="utf-8"))[name]
     edit(path, name, [*entries, entries[0]])
     with pytest.raises(ConfigError, match=f"an entry of {name} twice"):
-        read_plan(tmp_path)
+        SuiteFolder(tmp_path).read_plan()
 
 
 VARIANT = """\
@@ -319,4 +338,4 @@ def test_a_plan_that_cannot_be_read_is_refused_by_resume_and_otherwise_replaced_
     status, out, err = main(*given)
     assert status == 0 and out.count("done before") == 1
     assert "the earlier plan could not be read and is replaced" in " ".join((out + err).split())
-    assert len(read_plan(path.parent).runs) == 1
+    assert len(SuiteFolder(path.parent).read_plan().runs) == 1

@@ -18,7 +18,7 @@ from ablations.errors import ConfigError
 from ablations.hardware.environment import Environment
 from ablations.records.record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
 from ablations.records.run_folder import read_record
-from ablations.records.suite_folder import PLAN_FILE, read_plan
+from ablations.records.suite_folder import PLAN_FILE, SuiteFolder
 from ablations.storage.jsonl import JsonLines
 from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.builtin import SUITES
@@ -137,7 +137,7 @@ VALUES = st.recursive(
 )
 
 
-def modules(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values inside plain data."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, item in inner for found in places(item, (*path, key)))]
@@ -261,7 +261,7 @@ def parse_lines(path: Path) -> object:
 
 
 def parse_plan(path: Path) -> object:
-    return [run.run_id for run in read_plan(path.parent).runs]
+    return [run.run_id for run in SuiteFolder(path.parent).read_plan().runs]
 
 
 def json_lines(content: bytes) -> bytes:

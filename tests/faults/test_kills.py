@@ -17,8 +17,10 @@ import torch
 from ablations.data.dataset import Dataset
 from ablations.execution.serial import run_serially
 from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.events import EpochDone, Event, StepDone
+from ablations.training.options import ExecutionOptions
 
 CPU = torch.device("cpu")
 EPOCHS = 4
@@ -50,7 +52,13 @@ def attempt(configs: list[RunConfig], dataset: Dataset, suite_dir: Path, *, kill
         os.close(reading)
         status = 1
         try:
-            run_serially(configs, dataset=dataset, device=CPU, suite_dir=suite_dir, on_event=_telling(writing))
+            run_serially(
+                configs,
+                dataset=dataset,
+                suite=SuiteFolder(suite_dir),
+                on_event=_telling(writing),
+                options=ExecutionOptions(),
+            )
             status = 0
         finally:
             os._exit(status)
@@ -95,7 +103,7 @@ def assert_whole(configs: list[RunConfig], suite_dir: Path, undisturbed: Path, o
     """The same records, weights, predictions and metrics as a suite that was never killed."""
     assert sorted(path.name for path in (suite_dir / "runs").iterdir()) == sorted(c.run_id for c in configs)
     for config in configs:
-        ours, theirs = (RunFolder(path / "runs", config) for path in (suite_dir, undisturbed))
+        ours, theirs = (SuiteFolder(path).run(config) for path in (suite_dir, undisturbed))
         torch.testing.assert_close(outcome_of(ours), outcome_of(theirs), rtol=0, atol=0)
         record, expected = ours.read_result(), theirs.read_result()
         assert record is not None and expected is not None
@@ -110,7 +118,7 @@ def test_killed_at_random_moments_and_started_again(
     configs: list[RunConfig], tiny_digits: Dataset, tmp_path: Path, outcome_of: OutcomeOf, suites: int
 ) -> None:
     undisturbed = tmp_path / "undisturbed"
-    run_serially(configs, dataset=tiny_digits, device=CPU, suite_dir=undisturbed)
+    run_serially(configs, dataset=tiny_digits, suite=SuiteFolder(undisturbed), options=ExecutionOptions())
     for seed in range(suites):
         suite_dir = tmp_path / f"killed-{seed}"
         kill_until_done(configs, tiny_digits, suite_dir, seed=seed)
@@ -127,20 +135,26 @@ def test_stopped_after_every_epoch_a_variant_gives_the_same_bits(
     variant: str,
 ) -> None:
     config = make_config(variant=variant, width=0.0625, epochs=3, limit_train=64, validation_fraction=0.25)
-    run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "undisturbed")
+    run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path / "undisturbed"), options=ExecutionOptions())
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run_serially(
                 [config],
                 dataset=tiny_digits,
-                device=CPU,
-                suite_dir=tmp_path / "stopped",
+                suite=SuiteFolder(tmp_path / "stopped"),
                 on_event=stop_at(EpochDone, 1),
+                options=ExecutionOptions(),
             )
     steps: list[Event] = []
-    run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path / "stopped", on_event=steps.append)
+    run_serially(
+        [config],
+        dataset=tiny_digits,
+        suite=SuiteFolder(tmp_path / "stopped"),
+        on_event=steps.append,
+        options=ExecutionOptions(),
+    )
     assert len([event for event in steps if isinstance(event, StepDone)]) == 2, "48 images in batches of 32, one epoch"
-    ours, theirs = (RunFolder(tmp_path / name / "runs", config) for name in ("stopped", "undisturbed"))
+    ours, theirs = (SuiteFolder(tmp_path / name).run(config) for name in ("stopped", "undisturbed"))
     torch.testing.assert_close(outcome_of(ours), outcome_of(theirs), rtol=0, atol=0)
     record, expected = ours.read_result(), theirs.read_result()
     assert record is not None and expected is not None and record.test == expected.test

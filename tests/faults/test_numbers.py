@@ -20,11 +20,13 @@ from ablations.data.dataset import Dataset, Split
 from ablations.errors import Diverged
 from ablations.execution.serial import run_serially
 from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training import train
 from ablations.training.evaluation import predict
 from ablations.training.events import EpochDone, Event
 from ablations.training.loader import Loader
+from ablations.training.options import ExecutionOptions
 from ablations.training.step import TrainStep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,10 +58,10 @@ def test_an_absurd_learning_rate_diverges_at_a_named_step_and_leaves_no_error_to
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
 ) -> None:
     config = make_config(optimizer="sgd", learning_rate=1e20, schedule="constant")
-    (record,) = run_serially([config], dataset=tiny_digits, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
     assert record.status == "diverged" and record.test is None and record.test_accesses == 0
     assert record.message.startswith("the training loss stopped being finite in step 2 of epoch 1")
-    folder = RunFolder(tmp_path / "runs", config)
+    folder = SuiteFolder(tmp_path).run(config)
     assert not folder.has_predictions and not list(folder.checkpoints.glob("*"))
     assert "NaN" not in (folder.path / "result.json").read_text() and "Infinity" not in record.message
 
@@ -88,9 +90,9 @@ def test_with_fewer_than_five_classes_there_is_no_top5(
 
     four = replace(digits, train=of_four(digits.train), test=of_four(digits.test), class_names=("0", "1", "2", "3"))
     config = replace(make_config(dataset=digits, epochs=1), num_classes=4)
-    (record,) = run_serially([config], dataset=four, device=CPU, suite_dir=tmp_path)
+    (record,) = run_serially([config], dataset=four, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
     assert record.test is not None and record.test.top5_wrong is None and record.test.top5_error is None
-    data = json.loads((RunFolder(tmp_path / "runs", config).path / "result.json").read_text(encoding="utf-8"))
+    data = json.loads((SuiteFolder(tmp_path).run(config).path / "result.json").read_text(encoding="utf-8"))
     assert data["test"]["top5_wrong"] is None
 
 
@@ -157,10 +159,9 @@ def test_deterministic_kernels_are_asked_for_during_the_run_only(
         train.train(
             config,
             dataset=tiny_digits,
-            device=CPU,
             folder=RunFolder(tmp_path / str(deterministic), config),
-            deterministic=deterministic,
             on_event=lambda event: asked.append(torch.are_deterministic_algorithms_enabled()),
+            options=ExecutionOptions(deterministic=deterministic),
         )
         assert not torch.are_deterministic_algorithms_enabled()
     half = len(asked) // 2

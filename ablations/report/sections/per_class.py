@@ -6,20 +6,21 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.analysis.per_class import BINS, Evidence, lost
-from ablations.analysis.results import Results
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.calibration import BINS
+from ablations.analysis.per_class import most_degraded_classes
 from ablations.report import formatting
 from ablations.report.document import Block, Section, Table, Text
 from ablations.report.formats.markdown import escape
 from ablations.report.formatting import Cell
 
 
-def evidence_section(results: Results, evidence: Evidence) -> Section:
+def per_class_section(analysis: Analysis) -> Section:
     """What single predictions say: calibration, and the classes that a variant loses."""
     blocks: list[Block] = []
-    if len(evidence.calibration):
-        blocks.append(Table("calibration", _calibration_rows(evidence.calibration)))
-        checked = int(evidence.calibration["n"].sum())
+    if len(analysis.calibration):
+        blocks.append(Table("calibration", _calibration_rows(analysis.calibration)))
+        checked = int(analysis.calibration["n"].sum())
         blocks.append(
             Text(
                 f"Top-1 and top-5 counts recomputed from the predictions of {checked:,} runs equal their records'. "
@@ -27,13 +28,14 @@ def evidence_section(results: Results, evidence: Evidence) -> Section:
                 "`per_class.csv`."
             )
         )
-    losses = lost(evidence, baseline=results.plan.baseline)
+    baseline = analysis.results.plan.baseline
+    losses = most_degraded_classes(analysis.per_class, baseline=baseline)
     if len(losses):
-        blocks.append(Text(f"The classes on which each variant loses most against {results.plan.baseline}:"))
+        blocks.append(Text(f"The classes on which each variant loses most against {baseline}:"))
         blocks.append(Table("classes", _loss_rows(losses)))
-    blocks += [Text(escape(line), kind="note") for line in evidence.unread[:10]]
-    if len(evidence.unread) > 10:
-        blocks.append(Text(f"... and {len(evidence.unread) - 10:,} more", kind="note"))
+    blocks += [Text(escape(line), kind="note") for line in analysis.unread[:10]]
+    if len(analysis.unread) > 10:
+        blocks.append(Text(f"... and {len(analysis.unread) - 10:,} more", kind="note"))
     return Section("Per-image evidence", blocks or [Text("No run is done.")])
 
 

@@ -1,0 +1,62 @@
+"""Calibration: how far a network's confidence is from its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ablations.analysis.per_image import RunErrors
+
+BINS = 15  # of confidence, as in Guo et al. 2017
+COLUMNS = ["variant", "n", "ece_mean", "ece_std", "confidence_mean", "accuracy_mean"]
+
+
+def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = BINS) -> float:
+    """The mean gap between confidence and accuracy in bins of equal width, weighted by their numbers of images.
+
+    `confidence` (N,) is the probability of the most likely class, `correct` (N,) whether that is the true one. A bin
+    holds its upper edge; the first one holds 0 too.
+
+    Raises:
+        ValueError: if there is no image, or a confidence is no fraction.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
+    """
+    check_confidence(confidence)
+    exact = confidence.astype(np.float64)
+    numbers = np.maximum(np.ceil(exact * bins), 1).astype(np.intp) - 1
+    gaps = np.bincount(numbers, weights=correct - exact, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def check_confidence(confidence: NDArray[Any]) -> None:
+    """Raise ValueError unless these are the confidences (N,) of at least one image, fractions in [0, 1]."""
+    if not len(confidence):
+        raise ValueError("there is no image; calibration needs at least one")
+    if confidence.dtype.kind != "f":
+        raise ValueError(f"confidences are of type {confidence.dtype}; they are fractions in [0, 1]")
+    low, high = float(confidence.min()), float(confidence.max())
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"confidences go from {low} to {high}; they are fractions in [0, 1]")
+
+
+def calibrate(runs: Iterable[RunErrors]) -> pd.DataFrame:
+    """One row a variant: the mean and spread over runs of the expected calibration error (a fraction), the mean
+    confidence and the mean accuracy."""
+    runs = list(runs)
+    frame = pd.DataFrame(
+        {
+            "variant": [run.variant for run in runs],
+            "ece": [run.calibration_error for run in runs],
+            "confidence": [run.confidence for run in runs],
+            "accuracy": [1 - int(run.wrong.sum()) / int(run.images.sum()) for run in runs],
+        }
+    )
+    by_variant = frame.groupby("variant", sort=False)
+    means = by_variant.mean().add_suffix("_mean")
+    return means.assign(n=by_variant.size(), ece_std=by_variant["ece"].std()).reset_index()[COLUMNS]

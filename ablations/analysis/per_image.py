@@ -1,0 +1,135 @@
+"""Predictions of a suite's finished runs, checked against their records and reduced to what reports need."""
+
+from __future__ import annotations
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablations.analysis.calibration import check_confidence, expected_calibration_error
+from ablations.analysis.results import Results
+from ablations.errors import ConfigError
+from ablations.records import predictions
+from ablations.records.predictions import TOP_K, Predictions
+from ablations.records.suite_folder import SuiteFolder
+
+FIELDS = ("classes", "labels", "confidence")
+READERS = 2  # threads; more of them mostly wait for each other
+
+
+class RunErrors(NamedTuple):
+    """A run's test images by class (C,) and the wrong ones among them (C,); its calibration error and confidence."""
+
+    run_id: str
+    variant: str
+    seed: int
+    images: NDArray[np.int32]
+    wrong: NDArray[np.int32]
+    calibration_error: float
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerImageErrors:
+    """What is kept of each finished run's predictions, in plan order.
+
+    `unread` has a line for each finished run that is left out as its predictions cannot be read.
+    """
+
+    runs: tuple[RunErrors, ...]
+    unread: tuple[str, ...]
+
+
+class _Job(NamedTuple):
+    """A finished run, and its counts as they are recorded: test images, wrong ones in top-1, wrong ones in top-5."""
+
+    predictions: Path
+    variant: str
+    seed: int
+    recorded: tuple[int, int, int | None]
+
+    @property
+    def folder(self) -> Path:
+        return self.predictions.parent
+
+
+def read_per_image_errors(results: Results, folder: SuiteFolder) -> PerImageErrors:
+    """Read the predictions of every run that is done.
+
+    Raises:
+        ConfigError: if a run's predictions do not come to the errors of its record, or to the test images of the
+            other runs.
+    """
+    num_classes = results.plan.data.num_classes
+    with ThreadPoolExecutor(READERS) as pool:  # whose `map` keeps the order of the plan
+        found = list(pool.map(functools.partial(_read, num_classes=num_classes), _jobs(results, folder)))
+    runs = tuple(run for run in found if isinstance(run, RunErrors))
+    for run in runs:
+        if not np.array_equal(run.images, runs[0].images):
+            raise _foreign(run.run_id, f"its predictions are for other test images than those of {runs[0].run_id}")
+    return PerImageErrors(runs=runs, unread=tuple(line for line in found if isinstance(line, str)))
+
+
+def _jobs(results: Results, folder: SuiteFolder) -> list[_Job]:
+    done = results.done
+    columns = (done[name] for name in ("run_id", "variant", "seed", "test_images", "top1_wrong", "top5_wrong"))
+    return [
+        _Job(
+            folder.run_path(run_id) / predictions.FILE_NAME,
+            variant,
+            seed,
+            (int(images), int(top1), None if pd.isna(top5) else int(top5)),
+        )
+        for run_id, variant, seed, images, top1, top5 in zip(*columns, strict=True)
+    ]
+
+
+def _read(job: _Job, *, num_classes: int) -> RunErrors | str:
+    """What is kept of a run, or why its predictions cannot be read."""
+    try:
+        read = predictions.read(job.predictions, fields=FIELDS)
+        _check(read, num_classes=num_classes)
+    except ConfigError as error:
+        # A report is the same wherever the suite lies.
+        return str(error).replace(str(job.folder), job.folder.name)
+    except ValueError as error:
+        return f"{job.folder.name}/{job.predictions.name}: {error}; --fresh trains the run again"
+    labels, wrong, far = read.labels.astype(np.intp), read.wrong, read.top5_wrong
+    found = (len(labels), int(wrong.sum()), None if far is None else int(far.sum()))
+    if found != job.recorded:
+        raise _foreign(job.folder.name, f"its predictions have {_said(found)}, its record {_said(job.recorded)}")
+    return RunErrors(
+        run_id=job.folder.name,
+        variant=job.variant,
+        seed=job.seed,
+        images=np.bincount(labels, minlength=num_classes).astype(np.int32),
+        wrong=np.bincount(labels[wrong], minlength=num_classes).astype(np.int32),
+        calibration_error=expected_calibration_error(read.confidence, ~wrong),
+        confidence=float(read.confidence.mean(dtype=np.float64)),
+    )
+
+
+def _check(read: Predictions, *, num_classes: int) -> None:
+    guesses = min(TOP_K, num_classes)
+    if read.classes.shape[1] != guesses:
+        raise ValueError(f"it has {read.classes.shape[1]} classes an image, where {guesses} are kept")
+    check_confidence(read.confidence)
+    if read.labels.dtype.kind not in "iu" or not 0 <= read.labels.min() <= read.labels.max() < num_classes:
+        raise ValueError(f"its labels are not all among the {num_classes} classes")
+
+
+def _said(counts: tuple[int, int, int | None]) -> str:
+    images, top1, top5 = counts
+    return f"{top1} of {images} images wrong" + ("" if top5 is None else f" and {top5} in top-5")
+
+
+def _foreign(run_id: str, what: str) -> ConfigError:
+    return ConfigError(
+        f"{run_id}: {what}; its files do not belong together, and --fresh moves them aside and trains the run again"
+    )

@@ -1,0 +1,160 @@
+"""Fronts: against their definition gone through pair by pair, every resample of three seeds, and cases by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from ablations.analysis.costs import COSTS
+from ablations.analysis.pareto import COLUMNS, ParetoFronts, find_fronts, on_front
+from ablations.analysis.results import Results, load_results
+from tests.support.synthetic_suites import make_plan, make_results, save_suite
+
+# Seeds are rows: four variants whose order changes from seed to seed.
+ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
+SECONDS = np.array([[30.0, 20.0, 31.0, 10.0], [31.0, 36.0, 30.0, 11.0], [29.0, 22.0, 28.0, 12.0]])
+NAMES = ["a", "b", "c", "d"]
+# All 27 ways to draw three of three seeds, each as likely.
+RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
+
+
+def found(results: Results) -> ParetoFronts:
+    return find_fronts(results, rng=np.random.default_rng(7))
+
+
+def row(frame: pd.DataFrame, **where: object) -> Any:
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def by_definition(costs: Sequence[float], errors: Sequence[float]) -> list[bool]:
+    """Which points no other one matches in both and beats in one, pair by pair."""
+    points = list(zip(costs, errors, strict=True))
+    return [not any(c <= cost and e <= error and (c < cost or e < error) for c, e in points) for cost, error in points]
+
+
+def front_of_means(costs: NDArray[np.float64], errors: NDArray[np.float64]) -> list[bool]:
+    return by_definition(costs.mean(axis=0).round(9).tolist(), errors.mean(axis=0).round(9).tolist())
+
+
+def close(share: float) -> Any:
+    """A share among 2,000 resamples as near to what is expected as five standard deviations."""
+    return pytest.approx(share, abs=5 * np.sqrt(max(share * (1 - share), 1e-9) / 2000))
+
+
+def test_the_front_of_a_small_case_worked_by_hand() -> None:
+    #                   a    b    c    d      e (as b in both: neither beats the other)
+    costs = np.array([[1.0, 2.0, 3.0, 2.5, 2.0]])
+    errors = np.array([[0.5, 0.3, 0.2, 0.4, 0.3]])
+    assert on_front(costs, errors).tolist() == [[True, True, True, False, True]]
+
+
+def test_the_fronts_of_many_draws_are_those_of_the_definition() -> None:
+    rng = np.random.default_rng(3)
+    costs, errors = rng.integers(0, 6, size=(2, 200, 9)).astype(float)  # with many ties
+    expected = [by_definition(list(cost), list(error)) for cost, error in zip(costs, errors, strict=True)]
+    np.testing.assert_array_equal(on_front(costs, errors), expected)
+
+
+def test_the_front_holds_what_no_other_variant_beats_in_both() -> None:
+    # a and b are best at a price; c costs more than b for the same error; d is beaten by a; e is b's twin.
+    means = np.array([[0.20, 0.10, 0.10, 0.25, 0.10]])
+    results = make_results(means, names=list("abcde"), params=[1, 5, 6, 2, 5], macs=[5, 4, 3, 2, 1])
+    table = found(results).table
+    assert list(table.columns) == list(COLUMNS)
+    assert list(table[table["cost"] == "params"]["on_front"]) == [True, True, False, False, True]
+    assert list(table[table["cost"] == "macs"]["on_front"]) == [False, False, False, False, True]
+    one = row(table, cost="params", variant="d")
+    assert (one["value"], one["error"], one["n"]) == (2, 0.25, 1)
+
+
+def test_a_front_probability_is_the_share_of_resamples_that_put_the_variant_on_it() -> None:
+    # The dearer one has a mean of 0.05, 0.085 or 0.12 in 1, 2 and 1 of the 4 resamples, against 0.10.
+    table = found(make_results(np.array([[0.10, 0.05], [0.10, 0.12]]), names=["cheap", "dear"])).table
+    assert row(table, cost="params", variant="cheap")["front_probability"] == 1
+    assert row(table, cost="params", variant="dear")["front_probability"] == close(0.75)
+
+
+def test_costs_and_errors_are_averaged_over_the_same_resampled_seeds() -> None:
+    table = found(make_results(ERRORS, names=NAMES, train_seconds=SECONDS)).table
+    drawn = [front_of_means(SECONDS[s], ERRORS[s]) for s in RESAMPLES]
+    apart = [front_of_means(SECONDS[s], ERRORS[t]) for s, t in product(RESAMPLES, RESAMPLES)]
+    for name, together, independent in zip(NAMES, np.mean(drawn, axis=0), np.mean(apart, axis=0), strict=True):
+        one = row(table, cost="train_seconds", variant=name)
+        assert one["value"] == pytest.approx(SECONDS.mean(axis=0)[NAMES.index(name)])
+        assert one["front_probability"] == close(together)
+        if name == "a":
+            assert one["front_probability"] != close(independent)
+
+
+def test_twins_are_both_on_the_front_of_every_resample() -> None:
+    errors = np.array([[0.1, 0.1, 0.7], [0.2, 0.2, 0.8], [0.3, 0.3, 0.9]])
+    table = found(make_results(errors, names=["a", "twin", "last"])).table
+    assert list(table[table["cost"] == "train_seconds"]["front_probability"]) == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out"),
+    [
+        ({"timing_valid": [True, True, None, True]}, "train_seconds"),
+        ({"engine": ["graph", "eager", "graph", "graph"]}, "train_seconds"),
+        ({"peak_memory_bytes": [10**9, None, 10**9, 10**9]}, "peak_memory_bytes"),
+        ({"timing_valid": False, "device_kind": ["cuda", "cuda", "cpu", "cuda"]}, "peak_memory_bytes"),
+    ],
+    ids=str,
+)
+def test_costs_that_do_not_compare_have_no_front(change: dict[str, Any], left_out: str) -> None:
+    by_cost = {cost.name: found(make_results(ERRORS, names=NAMES, **change)).of(cost) for cost in COSTS}
+    assert by_cost[left_out].empty
+    for name in ("params", "macs"):
+        assert list(by_cost[name].index) == NAMES
+        assert list(by_cost[name]["on_front"]) == by_definition([1, 2, 3, 4], ERRORS.mean(axis=0).tolist())
+
+
+def test_what_has_no_front_says_why_with_the_remedy() -> None:
+    missing = make_results(ERRORS, names=NAMES)
+    missing.runs.loc[3, "status"] = "oom"
+    cases = {
+        "1 of 12 planned runs are not done; run the suite again to finish them": missing,
+        "there is no variant beside alone; add one to --variants": make_results(ERRORS[:, :1], names=["alone"]),
+    }
+    for said, results in cases.items():
+        none = found(results)
+        assert none.reason == said
+        assert none.table.empty and list(none.table.columns) == list(COLUMNS)
+
+
+def test_one_seed_has_a_front_and_nothing_to_say_of_how_sure_it_is() -> None:
+    one = found(make_results(ERRORS[:1], names=NAMES))
+    assert list(one.of(COSTS[0])["on_front"]) == [True, False, False, False]
+    assert one.table["front_probability"].isna().all() and one.reason == ""
+
+
+def test_records_on_disk_have_fronts_of_every_cost(tmp_path: Path) -> None:
+    wrong = {"reduced": [1000, 1010], "short": [1020, 1030], "short2": [900, 1100]}
+    save_suite(tmp_path, make_plan("cifar10", seeds=2, variants=tuple(wrong)), wrong=wrong)
+    results = load_results(tmp_path)
+    one = found(results)
+    for cost in COSTS:
+        assert list(one.of(cost).index) == list(wrong)
+        # A front is about the very values that a figure shows, which are the summary's.
+        np.testing.assert_allclose(one.of(cost)["value"], results.summary[cost.column].astype(float))
+    # Made records cost the same, so the one with the least mean error is on every front.
+    assert set(one.table[one.table["on_front"]]["variant"]) == {"short2"}
+
+
+def test_the_same_results_give_the_same_fronts_in_whatever_order_runs_are_listed() -> None:
+    results = make_results(ERRORS, names=NAMES, train_seconds=SECONDS)
+    shuffled = replace(results, runs=results.runs.iloc[[0, 1, 2, 3, *range(11, 3, -1)]])
+    for again in (results, shuffled):
+        pd.testing.assert_frame_equal(found(results).table, found(again).table, check_exact=True)

@@ -1,0 +1,141 @@
+"""Records to tables: counts, means and spreads against the standard library's, and what is missing or failed."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+
+from ablations.analysis.results import load_results
+from ablations.errors import ConfigError
+from ablations.records import suite_folder
+from ablations.records.record import RunRecord
+from ablations.report.write import write_csv
+from benchmarks.synthetic_records import ENVIRONMENT
+from googlenet import VARIANTS
+from tests.support.synthetic_suites import failed, make_plan, make_record, save, save_suite
+
+WRONG = {name: [1000 + 10 * place, 1100 + 7 * place, 900] for place, name in enumerate(VARIANTS)}
+
+
+def test_one_row_a_run_and_one_a_variant(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar10", seeds=3), wrong=WRONG)
+    results = load_results(tmp_path)
+    assert len(results.runs) == 21
+    assert list(results.summary["variant"]) == list(VARIANTS)
+    assert len(results.epochs) == 21 * 14
+    assert results.variants == list(VARIANTS) and results.complete and results.why_incomplete == ""
+    for row in results.summary.to_dict("records"):
+        errors = [wrong / 10_000 for wrong in WRONG[row["variant"]]]
+        assert row["n"] == 3
+        assert row["top1_error_mean"] == pytest.approx(statistics.mean(errors))
+        assert row["top1_error_std"] == pytest.approx(statistics.stdev(errors))
+        assert row["flops"] == 2 * row["macs"]
+
+
+def test_csv_files_hold_the_same_figures(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar10", seeds=3), wrong=WRONG)
+    results = load_results(tmp_path)
+    comparisons = pd.DataFrame({"variant": ["short"], "difference": [0.25]})
+    write_csv(tmp_path, results, others={"verdicts.csv": comparisons})
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "verdicts.csv"), comparisons)
+    runs = pd.read_csv(tmp_path / "results.csv")
+    assert list(runs["top1_wrong"]) == [WRONG[v][s - 1] for v, s in zip(runs["variant"], runs["seed"], strict=True)]
+    assert set(runs["precision"]) == {"fp32"} and set(runs["engine"]) == {"graph"}
+    assert list(runs["compile_seconds"]) == [4.0] * 21
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert list(summary["compile_seconds_mean"]) == [4.0] * 7
+    assert list(summary["top1_error_mean"]) == pytest.approx(list(results.summary["top1_error_mean"]))
+
+
+def test_one_run_has_no_spread(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar10", seeds=1), wrong={"reduced": [1000]})
+    summary = load_results(tmp_path).summary.set_index("variant")
+    assert summary.loc["reduced", "n"] == 1
+    assert pd.isna(summary["top1_error_std"]).all()
+
+
+def test_missing_and_failed_runs_have_a_row_and_no_figures(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short3"))
+    good = make_record(plan.runs[0], wrong=1000)
+    bad = failed(make_record(plan.runs[1], wrong=10), status="diverged", message="the loss was not finite")
+    save(tmp_path, plan, [good, bad])
+    results = load_results(tmp_path)
+    assert list(results.runs["status"]) == ["done", "diverged", "missing", "missing"]
+    assert results.runs["top1_error"].notna().sum() == 1
+    assert list(results.done["run_id"]) == [good.run_id] and not results.complete
+    assert results.why_incomplete == "3 of 4 planned runs are not done; run the suite again to finish them"
+    summary = results.summary.set_index("variant")
+    assert list(summary["n"]) == [1, 0]
+    assert list(summary["top1_error_mean"].isna()) == [False, True]
+    assert summary.loc["reduced", "top1_error_mean"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("change", [{"device": "Another GPU"}, {"engine": "eager"}, {"threads": 4}], ids=str)
+def test_resumed_runs_and_mixed_hardware_or_engines_stay_out_of_times(tmp_path: Path, change: dict[str, Any]) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced",))
+    first, second = (make_record(config, wrong=1000, seconds=100.0 * config.seed) for config in plan.runs)
+    assert second.times is not None
+    resumed = replace(second, times=replace(second.times, timing_valid=False))
+    save(tmp_path, plan, [first, resumed])
+    row = load_results(tmp_path).summary.iloc[0]
+    assert (row["n"], row["n_timed"], row["train_seconds_mean"]) == (2, 1, pytest.approx(100.0))
+    elsewhere = replace(second, environment=replace(ENVIRONMENT, **change))
+    save(tmp_path, plan, [first, elsewhere])
+    row = load_results(tmp_path).summary.iloc[0]
+    assert (row["n"], row["n_timed"]) == (2, 0)
+    assert pd.isna(row["train_seconds_mean"]) and pd.isna(row["compile_seconds_mean"])
+
+
+def with_peak(record: RunRecord, peak: int | None, *, device_kind: Literal["cpu", "cuda"] = "cuda") -> RunRecord:
+    assert record.costs is not None
+    return replace(
+        record,
+        costs=replace(record.costs, peak_memory_bytes=peak),
+        environment=replace(ENVIRONMENT, device_kind=device_kind),
+    )
+
+
+def test_peak_memory_is_a_mean_with_its_spread(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=3, variants=("reduced",))
+    peaks = [10, 14, 18]
+    save(tmp_path, plan, [with_peak(make_record(run, wrong=1), peaks[run.seed - 1]) for run in plan.runs])
+    row = load_results(tmp_path).summary.iloc[0]
+    assert row["peak_memory_bytes_mean"] == statistics.mean(peaks)
+    assert row["peak_memory_bytes_std"] == pytest.approx(statistics.stdev(peaks))
+    assert "peak_memory_bytes" not in row
+
+
+def test_memory_of_a_cpu_and_of_a_gpu_is_not_compared(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    first, second = (make_record(run, wrong=1) for run in plan.runs)
+    save(tmp_path, plan, [with_peak(first, 10), with_peak(second, 20, device_kind="cpu")])
+    summary = load_results(tmp_path).summary
+    assert summary[["peak_memory_bytes_mean", "peak_memory_bytes_std"]].isna().all(axis=None)
+    # One that has failed is in no mean, so where it ran does not matter.
+    save(tmp_path, plan, [failed(with_peak(second, None, device_kind="cpu"), status="oom", message="no memory")])
+    assert list(load_results(tmp_path).summary["peak_memory_bytes_mean"].dropna()) == [10]
+
+
+def test_a_plan_grows_by_later_runs_of_the_same_kind(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar10", seeds=1, variants=("short3",)), wrong={"short3": [1100]})
+    save_suite(tmp_path, make_plan("cifar10", seeds=1, variants=("reduced",)), wrong={"reduced": [1000]})
+    assert set(load_results(tmp_path).summary["variant"]) == {"reduced", "short3"}
+    other_kind = make_plan("cifar10", seeds=1, variants=("reduced",), limit_train=500)
+    save(tmp_path, other_kind, [make_record(config, wrong=5000) for config in other_kind.runs])
+    assert list(load_results(tmp_path).summary["variant"]) == ["reduced"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "run the suite first"), ("{", "not valid JSON"), ('{"schema": 99}', "schema")]
+)
+def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / suite_folder.PLAN_FILE).write_text(content)
+    with pytest.raises(ConfigError, match=said) as error:
+        load_results(tmp_path)
+    assert str(tmp_path / suite_folder.PLAN_FILE) in str(error.value)
