@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from googlenet import VARIANTS, Architecture, build
-from googlenet.counts import Layer, count_macs, count_params, layers
+from googlenet.counts import Layer, count_macs, layers
 from googlenet.references import REFERENCE_CLASSES, REFERENCES
 from googlenet.registry import ARCHITECTURES
 

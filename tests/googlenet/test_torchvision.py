@@ -1,5 +1,7 @@
 """The architecture `torchvision` against torchvision's own GoogLeNet with the same weights."""
 
+import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
@@ -87,26 +89,34 @@ def switch_dropout_off(model: nn.Module) -> None:
             module.p = 0.0
 
 
+@functools.cache
+def made(dtype: torch.dtype) -> tuple[Tensor, TorchvisionGoogLeNet, GoogLeNet]:
+    """Images, torchvision's network and ours with its weights, in that precision."""
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=dtype)
+    theirs = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False, num_classes=NUM_CLASSES)
+    theirs = theirs.to(dtype)
+    prepare(theirs, images)
+    with torch.device("meta"):
+        ours = build("torchvision", num_classes=NUM_CLASSES)
+    ours.load_state_dict(translated(theirs.state_dict()), assign=True)
+    switch_dropout_off(ours)
+    return images, theirs, ours
+
+
 @pytest.fixture
 def images(request: pytest.FixtureRequest) -> Tensor:
-    torch.manual_seed(0)
-    return torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=request.param)
+    return made(request.param)[0]
 
 
 @pytest.fixture
 def theirs(images: Tensor) -> TorchvisionGoogLeNet:
-    model = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False, num_classes=NUM_CLASSES)
-    model = model.to(images.dtype)
-    prepare(model, images)
-    return model
+    return copy.deepcopy(made(images.dtype)[1])
 
 
 @pytest.fixture
-def ours(theirs: TorchvisionGoogLeNet, images: Tensor) -> GoogLeNet:
-    model = build("torchvision", num_classes=NUM_CLASSES).to(images.dtype)
-    model.load_state_dict(translated(theirs.state_dict()))
-    switch_dropout_off(model)
-    return model
+def ours(images: Tensor) -> GoogLeNet:
+    return copy.deepcopy(made(images.dtype)[2])
 
 
 def assert_outputs_agree(actual: Tensor, expected: Tensor) -> None:

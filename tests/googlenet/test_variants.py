@@ -1,4 +1,4 @@
-"""Variants, references, axes and the registry against the published parameter counts, Table 1 of arXiv:1409.4842 and torchvision."""
+"""Variants, references, axes and registry: published parameter counts, Table 1 of arXiv:1409.4842, torchvision."""
 
 import csv
 import subprocess
