@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def make_trainer(config: RunConfig) -> TrainStep:
+def make_step(config: RunConfig) -> TrainStep:
     model = train.make_model(config.architecture, num_classes=10, seed=config.seed, device=CPU)
     return TrainStep(model, config.recipe)
 
@@ -43,15 +43,15 @@ def make_trainer(config: RunConfig) -> TrainStep:
 def test_a_loss_that_is_not_finite_never_reaches_the_weights(
     make_config: Callable[..., RunConfig], optimizer: str
 ) -> None:
-    trainer = make_trainer(make_config(optimizer=optimizer))
-    trainer.model.train()
+    train_step = make_step(make_config(optimizer=optimizer))
+    train_step.model.train()
     images, labels = torch.randn(32, 3, 8, 8), torch.arange(32) % 10
-    trainer.step(images, labels)
-    weights = [parameter.clone() for parameter in trainer.model.parameters()]
+    train_step.step(images, labels)
+    weights = [parameter.clone() for parameter in train_step.model.parameters()]
     images[0, 0, 0, 0] = torch.inf
     with pytest.raises(Diverged):
-        trainer.step(images, labels)
-    assert all(torch.equal(old, new) for old, new in zip(weights, trainer.model.parameters(), strict=True))
+        train_step.step(images, labels)
+    assert all(torch.equal(old, new) for old, new in zip(weights, train_step.model.parameters(), strict=True))
 
 
 def test_an_absurd_learning_rate_diverges_at_a_named_step_and_leaves_no_error_to_average(

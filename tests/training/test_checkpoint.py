@@ -36,10 +36,10 @@ def trained(recipe: Recipe = DIGITS, *, seed: int = 1) -> TrainStep:
     """A small network and its optimiser after two steps."""
     torch.manual_seed(seed)
     model = build(replace(VARIANTS["short4"], width=0.125, image_size=8), num_classes=10)
-    trainer = TrainStep(model, recipe)
+    train_step = TrainStep(model, recipe)
     for _ in range(2):
-        trainer.step(torch.randn(8, 3, 8, 8), torch.arange(8))
-    return trainer
+        train_step.step(torch.randn(8, 3, 8, 8), torch.arange(8))
+    return train_step
 
 
 def small_state(number: int) -> dict[str, Any]:
@@ -90,25 +90,25 @@ DAMAGES = [empty, cut_in_half, lose_last_byte, overwrite, flip_a_bit]
 
 @pytest.mark.parametrize("recipe", [DIGITS, PUBLISHED, SGD], ids=lambda recipe: recipe.optimizer)
 def test_model_and_optimiser_come_back_bit_for_bit_and_train_on_alike(tmp_path: Path, recipe: Recipe) -> None:
-    trainer = trained(recipe)
+    train_step = trained(recipe)
     checkpoint.save(
-        tmp_path, {"model": trainer.model.state_dict(), "optimizer": trainer.optimizer.state_dict()}, epoch=7
+        tmp_path, {"model": train_step.model.state_dict(), "optimizer": train_step.optimizer.state_dict()}, epoch=7
     )
     found = checkpoint.load_newest(tmp_path, at_most=99)
     assert found is not None
     epoch, state = found
     assert epoch == 7
-    saved = {"model": dict(trainer.model.state_dict()), "optimizer": trainer.optimizer.state_dict()}
+    saved = {"model": dict(train_step.model.state_dict()), "optimizer": train_step.optimizer.state_dict()}
     loaded = {"model": dict(state["model"]), "optimizer": state["optimizer"]}
     torch.testing.assert_close(loaded, saved, rtol=0, atol=0)
 
     other = trained(recipe, seed=2)
     other.model.load_state_dict(state["model"])
     other.optimizer.load_state_dict(state["optimizer"])
-    for each in (trainer, other):
+    for each in (train_step, other):
         torch.manual_seed(3)
         each.step(torch.randn(8, 3, 8, 8), torch.arange(8))
-    torch.testing.assert_close(dict(other.model.state_dict()), dict(trainer.model.state_dict()), rtol=0, atol=0)
+    torch.testing.assert_close(dict(other.model.state_dict()), dict(train_step.model.state_dict()), rtol=0, atol=0)
 
 
 def test_the_two_newest_states_are_kept(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def seeded_model(arch: Architecture = SHORT4, *, device: torch.device = CPU) -> 
     return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def make_trainer(
+def make_step(
     recipe: Recipe, *, arch: Architecture = SHORT4, engine: Engine = "eager", device: torch.device = CPU
 ) -> TrainStep:
     return TrainStep(seeded_model(arch, device=device), recipe, engine=engine)
@@ -99,30 +99,30 @@ def random_batch(count: int = 16, *, image_size: int = 8) -> tuple[Tensor, Tenso
     return images.contiguous(memory_format=torch.channels_last), torch.randint(10, (count,), generator=source)
 
 
-def take_steps(trainer: TrainStep, split: Split, *, epochs: int, first: int = 1) -> list[float]:
+def take_steps(train_step: TrainStep, split: Split, *, epochs: int, first: int = 1) -> list[float]:
     """The losses of some epochs' steps, with the recipe's learning rates and dropout, written out as a plain loop."""
-    loader, losses = Loader(split, recipe=trainer.recipe, device=trainer.device), []
-    trainer.model.train()
+    loader, losses = Loader(split, recipe=train_step.recipe, device=train_step.device), []
+    train_step.model.train()
     for epoch in range(first, first + epochs):
         torch.manual_seed(epoch)
         for step, (images, labels) in enumerate(loader.train_batches(seed=1, epoch=epoch)):
-            progress = (epoch - 1 + step / loader.steps) / trainer.recipe.epochs
-            trainer.set_learning_rate(trainer.recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
-            losses.append(float(trainer.step(images, labels).loss))
+            progress = (epoch - 1 + step / loader.steps) / train_step.recipe.epochs
+            train_step.set_learning_rate(train_step.recipe.learning_rate_at(epoch=epoch - 1, progress=progress))
+            losses.append(float(train_step.step(images, labels).loss))
     return losses
 
 
-def state_of(trainer: TrainStep) -> dict[str, Any]:
+def state_of(train_step: TrainStep) -> dict[str, Any]:
     """A copy of all that a checkpoint would hold."""
-    return copy.deepcopy({"model": dict(trainer.model.state_dict()), "optimizer": trainer.optimizer.state_dict()})
+    return copy.deepcopy({"model": dict(train_step.model.state_dict()), "optimizer": train_step.optimizer.state_dict()})
 
 
 def assert_same(ours: object, theirs: object) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def parameters_of(trainer: TrainStep) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in trainer.model.parameters()]
+def parameters_of(train_step: TrainStep) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in train_step.model.parameters()]
 
 
 # Choice
@@ -163,7 +163,7 @@ def test_an_unknown_engine_is_an_error_that_names_the_known_ones(device: torch.d
 @pytest.mark.usefixtures("compiling_is_nothing")
 @each_optimiser
 def test_preparing_before_the_first_step_changes_nothing(recipe: Recipe, tiny_digits: Dataset) -> None:
-    ours, theirs = make_trainer(recipe, engine="compile"), make_trainer(recipe)
+    ours, theirs = make_step(recipe, engine="compile"), make_step(recipe)
     ours.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(ours)["model"], state_of(theirs)["model"])
     assert_same(state_of(ours)["optimizer"]["param_groups"], state_of(theirs)["optimizer"]["param_groups"])
@@ -178,9 +178,9 @@ def test_preparing_before_the_first_step_changes_nothing(recipe: Recipe, tiny_di
 @pytest.mark.usefixtures("compiling_is_nothing")
 @each_optimiser
 def test_preparing_between_steps_changes_nothing(recipe: Recipe, tiny_digits: Dataset) -> None:
-    ours, theirs = make_trainer(recipe, engine="compile"), make_trainer(recipe)
-    for trainer in (ours, theirs):
-        take_steps(trainer, tiny_digits.train, epochs=1)
+    ours, theirs = make_step(recipe, engine="compile"), make_step(recipe)
+    for train_step in (ours, theirs):
+        take_steps(train_step, tiny_digits.train, epochs=1)
     before = state_of(ours)
     ours.warm_up(batch_sizes=(BATCH, 22))
     assert_same(state_of(ours), before)
@@ -192,7 +192,7 @@ def test_preparing_between_steps_changes_nothing(recipe: Recipe, tiny_digits: Da
 @pytest.mark.usefixtures("compiling_is_nothing")
 @each_optimiser
 def test_preparing_after_a_checkpoint_was_loaded_changes_nothing(recipe: Recipe, tiny_digits: Dataset) -> None:
-    undisturbed, resumed = make_trainer(recipe), make_trainer(recipe, engine="compile")
+    undisturbed, resumed = make_step(recipe), make_step(recipe, engine="compile")
     take_steps(undisturbed, tiny_digits.train, epochs=1)
     saved = state_of(undisturbed)
     resumed.load_state(saved["model"], saved["optimizer"])
@@ -207,9 +207,9 @@ def test_preparing_after_a_checkpoint_was_loaded_changes_nothing(recipe: Recipe,
 @pytest.mark.parametrize("steps_before", [False, True], ids=["fresh", "after-steps"])
 def test_a_preparation_that_diverges_leaves_no_trace(steps_before: bool, tiny_digits: Dataset) -> None:
     # The learning rate of a preparation is no one's choice: the schedule's holds from the first step on.
-    ours, theirs = make_trainer(SGD, engine="compile"), make_trainer(SGD)
-    for trainer in (ours, theirs):
-        take_steps(trainer, tiny_digits.train, epochs=int(steps_before))
+    ours, theirs = make_step(SGD, engine="compile"), make_step(SGD)
+    for train_step in (ours, theirs):
+        take_steps(train_step, tiny_digits.train, epochs=int(steps_before))
     ours.set_learning_rate(1e30)
     ours.warm_up(batch_sizes=(BATCH, 22))
     ours_after, theirs_after = (take_steps(each, tiny_digits.train, epochs=1, first=2) for each in (ours, theirs))
@@ -219,18 +219,18 @@ def test_a_preparation_that_diverges_leaves_no_trace(steps_before: bool, tiny_di
 
 @pytest.mark.usefixtures("compiling_is_nothing")
 def test_preparing_puts_back_a_rate_that_one_of_its_steps_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make_trainer(SGD, engine="compile")
-    rate = with_tensor_rate(trainer)
-    monkeypatch.setattr(trainer.optimizer, "step", rate.zero_)
-    trainer.warm_up(batch_sizes=(BATCH,))
-    assert trainer.optimizer.param_groups[0]["lr"] is rate
+    train_step = make_step(SGD, engine="compile")
+    rate = with_tensor_rate(train_step)
+    monkeypatch.setattr(train_step.optimizer, "step", rate.zero_)
+    train_step.warm_up(batch_sizes=(BATCH,))
+    assert train_step.optimizer.param_groups[0]["lr"] is rate
     assert float(rate) == pytest.approx(SGD.learning_rate)
 
 
 def test_an_eager_cpu_has_nothing_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make_trainer(SGD)
-    monkeypatch.setattr(trainer.model, "forward", None)
-    trainer.warm_up(batch_sizes=(BATCH, 22))
+    train_step = make_step(SGD)
+    monkeypatch.setattr(train_step.model, "forward", None)
+    train_step.warm_up(batch_sizes=(BATCH, 22))
 
 
 @pytest.mark.usefixtures("compiling_is_nothing")
@@ -263,7 +263,7 @@ def test_a_prepared_run_ends_as_an_unprepared_one_also_when_resumed(
 def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch, tiny_digits: Dataset) -> None:
     # Traced as for any backend, but run by torch's own kernels: quick, and the same numbers bit for bit.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
-    ours, theirs = make_trainer(SGD, engine="compile"), make_trainer(SGD)
+    ours, theirs = make_step(SGD, engine="compile"), make_step(SGD)
     ours.warm_up(batch_sizes=(BATCH, 22))
     loader = Loader(tiny_digits.train, recipe=SGD, device=CPU)
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -278,8 +278,8 @@ def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
         for width in (0.0625, 0.125, 0.25):
-            trainer = make_trainer(SGD, arch=replace(SHORT4, width=width), engine="compile")
-            trainer.warm_up(batch_sizes=(BATCH,))
+            train_step = make_step(SGD, arch=replace(SHORT4, width=width), engine="compile")
+            train_step.warm_up(batch_sizes=(BATCH,))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
@@ -291,10 +291,10 @@ def test_compiled_steps_are_the_eager_ones() -> None:
     )
     losses: dict[Engine, list[float]] = {}
     for engine in ("eager", "compile"):
-        trainer = make_trainer(SGD, arch=arch, engine=engine)
-        trainer.warm_up(batch_sizes=(16,))
+        train_step = make_step(SGD, arch=arch, engine=engine)
+        train_step.warm_up(batch_sizes=(16,))
         torch.manual_seed(1)  # of dropout
-        losses[engine] = [float(trainer.step(*random_batch()).loss) for _ in range(3)]
+        losses[engine] = [float(train_step.step(*random_batch()).loss) for _ in range(3)]
     assert losses["compile"] == pytest.approx(losses["eager"], rel=1e-5)
     assert len(set(losses["eager"])) == 3
 
@@ -302,33 +302,33 @@ def test_compiled_steps_are_the_eager_ones() -> None:
 # Learning rate
 
 
-def with_tensor_rate(trainer: TrainStep) -> Tensor:
+def with_tensor_rate(train_step: TrainStep) -> Tensor:
     """Give a CPU's optimiser its learning rate as a GPU's has it, and return it."""
-    (group,) = trainer.optimizer.param_groups
+    (group,) = train_step.optimizer.param_groups
     group["lr"] = torch.tensor(group["lr"])
     return group["lr"]
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd-momentum"])
 def test_a_rate_in_a_tensor_is_written_into_that_tensor(name: str) -> None:
-    trainer = make_trainer(RECIPES[name])
-    rate = with_tensor_rate(trainer)
+    train_step = make_step(RECIPES[name])
+    rate = with_tensor_rate(train_step)
     for value in (0.25, 0.0, 1.0):
-        trainer.set_learning_rate(value)
+        train_step.set_learning_rate(value)
         # A captured step reads the memory that it was captured with.
-        assert trainer.optimizer.param_groups[0]["lr"] is rate
+        assert train_step.optimizer.param_groups[0]["lr"] is rate
         assert float(rate) == value
 
 
 def test_each_step_moves_by_its_own_rate() -> None:
     # Without momentum and decay a step is minus the rate times the gradient.
-    trainer = make_trainer(replace(SGD, momentum=0.0, weight_decay=0.0))
-    with_tensor_rate(trainer)
+    train_step = make_step(replace(SGD, momentum=0.0, weight_decay=0.0))
+    with_tensor_rate(train_step)
     for rate in (0.5, 0.25, 0.0):
-        before = parameters_of(trainer)
-        trainer.set_learning_rate(rate)
-        trainer.step(*random_batch())
-        for old, parameter in zip(before, trainer.model.parameters(), strict=True):
+        before = parameters_of(train_step)
+        train_step.set_learning_rate(rate)
+        train_step.step(*random_batch())
+        for old, parameter in zip(before, train_step.model.parameters(), strict=True):
             assert parameter.grad is not None
             torch.testing.assert_close(parameter.detach(), old - rate * parameter.grad, rtol=1e-6, atol=1e-7)
 
@@ -337,12 +337,12 @@ def test_each_step_moves_by_its_own_rate() -> None:
 def test_a_schedule_takes_the_same_effect_through_a_tensor(name: str, tiny_digits: Dataset) -> None:
     recipe = replace(RECIPES[name], schedule="one-cycle", epochs=2)
     ours, theirs, constant = (
-        make_trainer(recipe),
-        make_trainer(recipe),
-        make_trainer(replace(recipe, schedule="constant")),
+        make_step(recipe),
+        make_step(recipe),
+        make_step(replace(recipe, schedule="constant")),
     )
     with_tensor_rate(ours)
-    losses = [take_steps(trainer, tiny_digits.train, epochs=2) for trainer in (ours, theirs, constant)]
+    losses = [take_steps(train_step, tiny_digits.train, epochs=2) for train_step in (ours, theirs, constant)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0] != pytest.approx(losses[2], rel=1e-2)
 
@@ -350,7 +350,7 @@ def test_a_schedule_takes_the_same_effect_through_a_tensor(name: str, tiny_digit
 @pytest.mark.parametrize("name", ["adam", "sgd-momentum"])
 def test_a_rate_in_a_tensor_stays_there_when_a_state_without_one_is_loaded(name: str, tiny_digits: Dataset) -> None:
     # A captured step would go on with the number that was loaded, whatever the schedule says.
-    undisturbed, moved = make_trainer(RECIPES[name]), make_trainer(RECIPES[name])
+    undisturbed, moved = make_step(RECIPES[name]), make_step(RECIPES[name])
     with_tensor_rate(moved)
     take_steps(undisturbed, tiny_digits.train, epochs=1)
     saved = state_of(undisturbed)
@@ -414,20 +414,20 @@ def output_dtypes(model: GoogLeNet, kind: type[nn.Module]) -> set[torch.dtype]:
 
 @pytest.mark.parametrize(("precision", "inside"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_precision_is_that_of_convolutions_and_linear_layers_alone(precision: Any, inside: torch.dtype) -> None:
-    trainer = make_trainer(replace(RECIPES["adam"], precision=precision))
-    convolutions, linears = (output_dtypes(trainer.model, kind) for kind in (nn.Conv2d, nn.Linear))
-    result = trainer.step(*random_batch())
+    train_step = make_step(replace(RECIPES["adam"], precision=precision))
+    convolutions, linears = (output_dtypes(train_step.model, kind) for kind in (nn.Conv2d, nn.Linear))
+    result = train_step.step(*random_batch())
     assert convolutions == linears == {inside}
     assert result.loss.dtype == torch.float32
-    kept = [*trainer.model.parameters(), *(parameter.grad for parameter in trainer.model.parameters())]
-    kept += [value for state in trainer.optimizer.state.values() for value in state.values()]
+    kept = [*train_step.model.parameters(), *(parameter.grad for parameter in train_step.model.parameters())]
+    kept += [value for state in train_step.optimizer.state.values() for value in state.values()]
     assert {tensor.dtype for tensor in kept if tensor is not None} == {torch.float32}
-    statistics = {name: value for name, value in trainer.model.state_dict().items() if "running" in name}
+    statistics = {name: value for name, value in train_step.model.state_dict().items() if "running" in name}
     assert statistics and {value.dtype for value in statistics.values()} == {torch.float32}
 
 
 def test_bf16_trains_nearly_as_single_precision_does(tiny_digits: Dataset) -> None:
-    single, brain = (make_trainer(replace(SGD, precision=precision)) for precision in ("fp32", "bf16"))
+    single, brain = (make_step(replace(SGD, precision=precision)) for precision in ("fp32", "bf16"))
     losses, expected = (np.array(take_steps(each, tiny_digits.train, epochs=4)) for each in (brain, single))
     # bf16 has 8 significant bits, so rounds by 0.4 percent at most; what differs grows over the steps.
     assert losses[0] == pytest.approx(expected[0], rel=0.004)
@@ -458,42 +458,42 @@ def test_bf16_predicts_nearly_what_single_precision_does() -> None:
 @pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
 def test_a_withheld_update_leaves_the_weights_as_they_are(recipe: Recipe, spoilt: float) -> None:
     # Weight decay and momentum would move the weights without a gradient.
-    trainer = make_trainer(replace(recipe, weight_decay=0.01))
-    rate = with_tensor_rate(trainer)
-    trainer.step(*random_batch())
-    before = parameters_of(trainer)
-    for parameter in trainer.model.parameters():
+    train_step = make_step(replace(recipe, weight_decay=0.01))
+    rate = with_tensor_rate(train_step)
+    train_step.step(*random_batch())
+    before = parameters_of(train_step)
+    for parameter in train_step.model.parameters():
         parameter.grad = torch.full_like(parameter, spoilt)
-    withhold_update(trainer.optimizer, unless=torch.tensor(False))
-    trainer.optimizer.step()
-    assert_same(parameters_of(trainer), before)
-    assert trainer.optimizer.param_groups[0]["lr"] is rate and float(rate) == 0
+    withhold_update(train_step.optimizer, unless=torch.tensor(False))
+    train_step.optimizer.step()
+    assert_same(parameters_of(train_step), before)
+    assert train_step.optimizer.param_groups[0]["lr"] is rate and float(rate) == 0
 
 
 @each_optimiser
 def test_an_update_that_is_not_withheld_is_the_same_to_the_bit(recipe: Recipe) -> None:
-    ours, theirs = make_trainer(recipe), make_trainer(recipe)
-    for trainer in (ours, theirs):
-        with_tensor_rate(trainer)
+    ours, theirs = make_step(recipe), make_step(recipe)
+    for train_step in (ours, theirs):
+        with_tensor_rate(train_step)
     for _ in range(3):
-        for trainer in (ours, theirs):
-            trainer.optimizer.zero_grad()
+        for train_step in (ours, theirs):
+            train_step.optimizer.zero_grad()
             images, labels = random_batch()
             torch.manual_seed(1)
-            training_loss(trainer.model, trainer.model(images), labels).backward()
-            if trainer is ours:
-                withhold_update(trainer.optimizer, unless=torch.tensor(True))
-            trainer.optimizer.step()
+            training_loss(train_step.model, train_step.model(images), labels).backward()
+            if train_step is ours:
+                withhold_update(train_step.optimizer, unless=torch.tensor(True))
+            train_step.optimizer.step()
     assert_same(state_of(ours), state_of(theirs))
 
 
 def test_off_a_cpu_a_step_withholds_its_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make_trainer(SGD)
-    rate, before = with_tensor_rate(trainer), parameters_of(trainer)
-    monkeypatch.setattr(trainer, "device", torch.device("meta"))  # any that is no CPU
+    train_step = make_step(SGD)
+    rate, before = with_tensor_rate(train_step), parameters_of(train_step)
+    monkeypatch.setattr(train_step, "device", torch.device("meta"))  # any that is no CPU
     images, labels = random_batch()
-    assert not torch.isfinite(trainer.step(images * torch.inf, labels).loss)
-    assert_same(parameters_of(trainer), before)
+    assert not torch.isfinite(train_step.step(images * torch.inf, labels).loss)
+    assert_same(parameters_of(train_step), before)
     assert float(rate) == 0
 
 
@@ -502,18 +502,18 @@ def test_off_a_cpu_a_step_withholds_its_update(monkeypatch: pytest.MonkeyPatch) 
 @each_optimiser
 @pytest.mark.parametrize("engine", ["graph", "eager"])
 def test_on_a_gpu_a_loss_that_is_not_finite_never_reaches_the_weights(recipe: Recipe, engine: Engine) -> None:
-    trainer = make_trainer(replace(recipe, weight_decay=0.01), engine=engine, device=CUDA)
-    trainer.warm_up(batch_sizes=(BATCH,))
+    train_step = make_step(replace(recipe, weight_decay=0.01), engine=engine, device=CUDA)
+    train_step.warm_up(batch_sizes=(BATCH,))
     images, labels = (tensor.to(CUDA) for tensor in random_batch(BATCH))
-    trainer.step(images, labels)
-    before = parameters_of(trainer)
+    train_step.step(images, labels)
+    before = parameters_of(train_step)
     spoilt = images.clone()
     spoilt[0, 0, 0, 0] = torch.inf
-    assert not torch.isfinite(trainer.step(spoilt, labels).loss)
-    assert_same(parameters_of(trainer), before)
-    trainer.set_learning_rate(recipe.learning_rate)
-    trainer.step(images, labels)
-    assert all(not torch.equal(old, new) for old, new in zip(before, parameters_of(trainer), strict=True))
+    assert not torch.isfinite(train_step.step(spoilt, labels).loss)
+    assert_same(parameters_of(train_step), before)
+    train_step.set_learning_rate(recipe.learning_rate)
+    train_step.step(images, labels)
+    assert all(not torch.equal(old, new) for old, new in zip(before, parameters_of(train_step), strict=True))
 
 
 @pytest.mark.gpu
@@ -521,18 +521,18 @@ def test_on_a_gpu_a_loss_that_is_not_finite_never_reaches_the_weights(recipe: Re
 def test_on_a_gpu_an_epoch_with_a_loss_that_is_not_finite_diverges(tiny_digits: Dataset) -> None:
     recipe = replace(SGD, learning_rate=1e20)
     loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
-    trainer = make_trainer(recipe, engine="graph", device=CUDA)
-    trainer.warm_up(batch_sizes=loader.batch_sizes)
+    train_step = make_step(recipe, engine="graph", device=CUDA)
+    train_step.warm_up(batch_sizes=loader.batch_sizes)
     with pytest.raises(Diverged, match="stopped being finite in epoch 1 of 4"):
-        train_epoch(trainer, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
-    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+        train_epoch(train_step, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
+    assert all(parameter.isfinite().all() for parameter in train_step.model.parameters())
 
 
 # Batch norm's counts
 
 
 def test_batch_norms_have_counted_their_batches_after_each_epoch(tiny_digits: Dataset) -> None:
-    ours, theirs = make_trainer(SGD), make_trainer(SGD)
+    ours, theirs = make_step(SGD), make_step(SGD)
     loader = Loader(tiny_digits.train, recipe=SGD, device=CPU)
     for epoch in (1, 2):
         train_epoch(ours, loader, seed=1, epoch=epoch, on_step=lambda images, loss: None)
@@ -562,9 +562,9 @@ def losses_and_weights(
 ) -> tuple[list[float], dict[str, Tensor]]:
     """Those of all of the recipe's epochs."""
     with repeatable_kernels():
-        trainer = make_trainer(recipe, engine=engine, device=device)
-        trainer.warm_up(batch_sizes=Loader(split, recipe=recipe, device=device).batch_sizes)
-        return take_steps(trainer, split, epochs=recipe.epochs), state_of(trainer)["model"]
+        train_step = make_step(recipe, engine=engine, device=device)
+        train_step.warm_up(batch_sizes=Loader(split, recipe=recipe, device=device).batch_sizes)
+        return take_steps(train_step, split, epochs=recipe.epochs), state_of(train_step)["model"]
 
 
 @pytest.mark.gpu
@@ -608,14 +608,14 @@ def test_a_schedule_takes_effect_in_a_captured_step(tiny_digits: Dataset) -> Non
 @pytest.mark.gpu
 @needs_gpu
 def test_each_replay_draws_another_dropout_and_a_seed_repeats_it() -> None:
-    trainer = make_trainer(SGD, engine="graph", device=CUDA)
-    trainer.warm_up(batch_sizes=(BATCH,))
-    trainer.set_learning_rate(0.0)
+    train_step = make_step(SGD, engine="graph", device=CUDA)
+    train_step.warm_up(batch_sizes=(BATCH,))
+    train_step.set_learning_rate(0.0)
     images, labels = (tensor.to(CUDA) for tensor in random_batch(BATCH))
     losses = []
     for _ in range(2):
         torch.manual_seed(1)
-        losses.append([float(trainer.step(images, labels).loss) for _ in range(4)])
+        losses.append([float(train_step.step(images, labels).loss) for _ in range(4)])
     assert len(set(losses[0])) == 4
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
@@ -624,18 +624,18 @@ def test_each_replay_draws_another_dropout_and_a_seed_repeats_it() -> None:
 @needs_gpu
 @each_optimiser
 def test_capturing_leaves_no_trace(recipe: Recipe, tiny_digits: Dataset) -> None:
-    trainer = make_trainer(recipe, engine="graph", device=CUDA)
-    fresh = state_of(trainer)["model"]
-    trainer.warm_up(batch_sizes=(BATCH, 22))
-    assert_same(state_of(trainer)["model"], fresh)
-    for state in trainer.optimizer.state.values():
+    train_step = make_step(recipe, engine="graph", device=CUDA)
+    fresh = state_of(train_step)["model"]
+    train_step.warm_up(batch_sizes=(BATCH, 22))
+    assert_same(state_of(train_step)["model"], fresh)
+    for state in train_step.optimizer.state.values():
         assert not any(value.any() for value in state.values() if isinstance(value, Tensor))
 
-    trainer = make_trainer(recipe, engine="graph", device=CUDA)
-    take_steps(trainer, tiny_digits.train, epochs=1)  # without a graph, so eager
-    before = state_of(trainer)
-    trainer.warm_up(batch_sizes=(BATCH, 22))
-    assert_same(state_of(trainer), before)
+    train_step = make_step(recipe, engine="graph", device=CUDA)
+    take_steps(train_step, tiny_digits.train, epochs=1)  # without a graph, so eager
+    before = state_of(train_step)
+    train_step.warm_up(batch_sizes=(BATCH, 22))
+    assert_same(state_of(train_step), before)
 
 
 @pytest.mark.gpu
@@ -650,8 +650,8 @@ def test_an_epoch_never_waits_for_the_gpu(
     monkeypatch.setattr(device, "free_memory_bytes", lambda device: free)
     recipe = replace(RECIPES[name], schedule="one-cycle", flip=0.5, crop_padding=1, cutout=2)
     loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
-    trainer = make_trainer(recipe, engine=engine, device=CUDA)
-    trainer.warm_up(batch_sizes=loader.batch_sizes)
+    train_step = make_step(recipe, engine=engine, device=CUDA)
+    train_step.warm_up(batch_sizes=loader.batch_sizes)
     # An epoch reads the clock at its two ends, where it waits on purpose; in between any wait is an error.
     modes = iter(("error", "default"))
 
@@ -661,7 +661,7 @@ def test_an_epoch_never_waits_for_the_gpu(
 
     monkeypatch.setattr(device, "clock", watch)
     try:
-        result = train_epoch(trainer, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
+        result = train_epoch(train_step, loader, seed=1, epoch=1, on_step=lambda images, loss: None)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert next(modes, None) is None

@@ -48,7 +48,7 @@ test_error_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 def validation_errors(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Put errors in here for the epochs to come, in place of those on the validation images."""
     errors: list[float] = []
-    monkeypatch.setattr(evaluation, "validate", lambda trainer, loader: (errors.pop(0) if loader else None, 0.0))
+    monkeypatch.setattr(evaluation, "validate", lambda train_step, loader: (errors.pop(0) if loader else None, 0.0))
     return errors
 
 

@@ -10,7 +10,6 @@ from sklearn.metrics import top_k_accuracy_score
 from torch import Tensor, nn
 
 from ablations.records.predictions import Predictions
-from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.recipe import DIGITS
 from ablations.training.evaluation import predict
 from ablations.training.step import TrainStep
@@ -97,7 +96,7 @@ def test_predictions_are_the_networks_in_evaluation_whatever_the_batches(count: 
     expected = logits.sort(dim=1, descending=True)
     assert found.classes.shape == (count, 5)
     torch.testing.assert_close(torch.from_numpy(found.logits), expected.values[:, :5])
-    torch.testing.assert_close(logits.gather(1, SuiteFolder(torch.from_numpy(found.classes))), expected.values[:, :5])
+    torch.testing.assert_close(logits.gather(1, torch.from_numpy(found.classes)), expected.values[:, :5])
     assert found.labels.tolist() == labels.tolist()
     np.testing.assert_array_equal(found.wrong, (logits.argmax(dim=1) != labels).numpy())
 

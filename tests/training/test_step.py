@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
 
-from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.recipe import DIGITS, PUBLISHED, Recipe
 from ablations.training.loss import training_loss
 from ablations.training.optimizer import make_optimizer
@@ -69,9 +68,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", RECIPES)
 def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
     ours, theirs, batches = seeded_model(), seeded_model(), random_batches(5)
-    trainer = TrainStep(ours, RECIPES[name])
+    train_step = TrainStep(ours, RECIPES[name])
     torch.manual_seed(11)  # of dropout
-    results = [trainer.step(images, labels) for images, labels in batches]
+    results = [train_step.step(images, labels) for images, labels in batches]
 
     written_out = WRITTEN_OUT[name](theirs.parameters(), **ONE_KERNEL[name])
     torch.manual_seed(11)
@@ -92,12 +91,12 @@ def test_steps_are_those_of_a_loop_written_out(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_one_kernel_updates_as_torchs_several_do(name: str) -> None:
     model = seeded_model()
-    trainer = TrainStep(model, RECIPES[name])
+    train_step = TrainStep(model, RECIPES[name])
     # Apart from the network: the same gradients for both, as rounding would lead two networks apart.
     copies = [parameter.detach().clone() for parameter in model.parameters()]
     written_out = WRITTEN_OUT[name](copies, foreach=False)
     for images, labels in random_batches(5):
-        trainer.step(images, labels)
+        train_step.step(images, labels)
         for copy, parameter in zip(copies, model.parameters(), strict=True):
             assert parameter.grad is not None
             copy.grad = parameter.grad.clone()
@@ -108,13 +107,13 @@ def test_one_kernel_updates_as_torchs_several_do(name: str) -> None:
 def test_adadelta_follows_its_paper() -> None:
     # Zeiler 2012, arXiv:1212.5701, algorithm 1, with the learning rate that torch adds, over three steps.
     model = seeded_model()
-    trainer = TrainStep(model, replace(PUBLISHED, learning_rate=0.5))
+    train_step = TrainStep(model, replace(PUBLISHED, learning_rate=0.5))
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     expected = weight.detach().double()
     squares, updates = torch.zeros_like(expected), torch.zeros_like(expected)
     for images, labels in random_batches(3):
-        trainer.step(images, labels)
+        train_step.step(images, labels)
         assert weight.grad is not None
         gradient = weight.grad.double()
         squares = 0.9 * squares + 0.1 * gradient**2
@@ -140,25 +139,25 @@ def test_an_optimiser_has_every_parameter_once(recipe: Recipe) -> None:
 def test_the_learning_rate_holds_from_the_next_step_on() -> None:
     # Without momentum a step is minus the rate times the gradient.
     model = seeded_model()
-    trainer = TrainStep(model, RECIPES["sgd"])
+    train_step = TrainStep(model, RECIPES["sgd"])
     weight = model.head.get_submodule("linear").weight
     assert isinstance(weight, Tensor)
     for rate, (images, labels) in zip((0.5, 0.25, 0.0), random_batches(3), strict=True):
         before = weight.detach().clone()
-        trainer.set_learning_rate(rate)
-        trainer.step(images, labels)
+        train_step.set_learning_rate(rate)
+        train_step.step(images, labels)
         assert weight.grad is not None
         torch.testing.assert_close(weight.detach(), before - rate * weight.grad)
 
 
 def test_gradients_do_not_add_up_over_steps() -> None:
     model = seeded_model(replace(SHORT4, dropout=0.0))
-    trainer = TrainStep(model, RECIPES["sgd"])
-    trainer.set_learning_rate(0.0)
+    train_step = TrainStep(model, RECIPES["sgd"])
+    train_step.set_learning_rate(0.0)
     ((images, labels),) = random_batches(1)
     gradients = []
     for _ in range(2):
-        trainer.step(images, labels)
+        train_step.step(images, labels)
         gradients.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
 
@@ -207,13 +206,11 @@ def test_smoothed_labels_give_every_class_a_share(smoothing: float) -> None:
 def test_a_step_smooths_labels_as_its_recipe_says() -> None:
     ((images, labels),) = random_batches(1)
     for smoothing in (0.0, 0.4):
-        trainer, outputs = TrainStep(seeded_model(), replace(DIGITS, label_smoothing=smoothing)), list[Any]()
-        trainer.model.register_forward_hook(lambda *passed, outputs=outputs: outputs.append(passed[-1]))
-        loss = float(trainer.step(images, labels).loss)
+        train_step, outputs = TrainStep(seeded_model(), replace(DIGITS, label_smoothing=smoothing)), list[Any]()
+        train_step.model.register_forward_hook(lambda *passed, outputs=outputs: outputs.append(passed[-1]))
+        loss = float(train_step.step(images, labels).loss)
         per_class = -outputs[0].logits.detach().double().log_softmax(dim=1)
-        expected = (1 - smoothing) * per_class.gather(
-            1, SuiteFolder(labels[:, None])
-        ).mean() + smoothing * per_class.mean()
+        expected = (1 - smoothing) * per_class.gather(1, labels[:, None]).mean() + smoothing * per_class.mean()
         assert loss == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -233,8 +230,8 @@ def counted(model: GoogLeNet) -> set[int]:
 def test_batches_counted_apart_leave_the_state_as_counting_does() -> None:
     batches = random_batches(3)
     counting, apart = (TrainStep(seeded_model(replace(SHORT4, dropout=0.0)), DIGITS) for _ in range(2))
-    for trainer in (counting, apart):
-        trainer.step(*batches[0])
+    for train_step in (counting, apart):
+        train_step.step(*batches[0])
     for images, labels in batches[1:]:
         counting.step(images, labels)
     with batches_counted_apart(apart.model, batches=2):
@@ -261,12 +258,12 @@ def test_a_network_without_batch_norm_has_nothing_to_count() -> None:
 
 def test_a_finished_trainer_frees_its_network_at_once() -> None:
     # Not when garbage is collected: the next run's memory would count it.
-    trainer = TrainStep(seeded_model(), RECIPES["adam"])
-    trainer.step(*random_batches(1)[0])
-    network = weakref.ref(trainer.model)
+    train_step = TrainStep(seeded_model(), RECIPES["adam"])
+    train_step.step(*random_batches(1)[0])
+    network = weakref.ref(train_step.model)
     gc.disable()
     try:
-        del trainer
+        del train_step
         assert network() is None
     finally:
         gc.enable()

@@ -221,7 +221,7 @@ def test_predictions_are_those_of_the_saved_weights(undisturbed: Run, tiny_digit
     order = logits.argsort(dim=1, descending=True)[:, :5]
     with np.load(undisturbed.folder.path / "predictions.npz") as stored:
         np.testing.assert_array_equal(stored["classes"], order.numpy())
-        np.testing.assert_allclose(stored["logits"], logits.gather(1, SuiteFolder(order)).numpy(), rtol=1e-5)
+        np.testing.assert_allclose(stored["logits"], logits.gather(1, order).numpy(), rtol=1e-5)
     test = undisturbed.record.test
     assert test is not None
     assert (test.images, test.top1_wrong) == (60, int((order[:, 0] != labels).sum()))
@@ -257,8 +257,8 @@ def test_an_epochs_loss_and_error_are_means_over_its_images(
     steps: list[tuple[float, int, int]] = []
     step = TrainStep.step
 
-    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
-        result = step(trainer, images, labels)
+    def noting(train_step: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
+        result = step(train_step, images, labels)
         steps.append((float(result.loss), int(result.wrong), len(labels)))
         return result
 
@@ -349,9 +349,9 @@ def test_training_never_sees_the_images_that_validate(
     trained_on: list[Counter[bytes]] = []
     step = TrainStep.step
 
-    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
+    def noting(train_step: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         trained_on[-1].update(image.contiguous().numpy().tobytes() for image in images)
-        return step(trainer, images, labels)
+        return step(train_step, images, labels)
 
     def on_event(event: Event) -> None:
         if isinstance(event, TrainingStarted | EpochDone):
@@ -462,9 +462,9 @@ def test_learning_rates_are_those_of_the_recipe(
     rates: list[float] = []
     step = TrainStep.step
 
-    def noting(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
-        rates.append(trainer.optimizer.param_groups[0]["lr"])
-        return step(trainer, images, labels)
+    def noting(train_step: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
+        rates.append(train_step.optimizer.param_groups[0]["lr"])
+        return step(train_step, images, labels)
 
     monkeypatch.setattr(TrainStep, "step", noting)
     config = make_config(optimizer="adadelta", learning_rate=1.0, schedule="step", step_gamma=0.7)
@@ -508,10 +508,10 @@ def test_a_later_epoch_that_diverges_is_named_and_the_earlier_ones_stay(
 ) -> None:
     step, steps = TrainStep.step, 0
 
-    def diverging(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
+    def diverging(train_step: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
         nonlocal steps
         steps += 1
-        result = step(trainer, images, labels)
+        result = step(train_step, images, labels)
         return result._replace(loss=result.loss * torch.inf) if steps == 7 else result
 
     monkeypatch.setattr(TrainStep, "step", diverging)
