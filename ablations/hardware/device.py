@@ -89,8 +89,10 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
     Raises:
         RuntimeError: inside, with `deterministic`, from an operation without a deterministic kernel.
     """
-    before, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
-    torch.use_deterministic_algorithms(deterministic or before)
+    matmul = torch.get_float32_matmul_precision()
+    switch = deterministic and not torch.are_deterministic_algorithms_enabled()
+    if switch:  # not always: the call imports torch's compiler, which takes seconds
+        torch.use_deterministic_algorithms(True)
     torch.set_float32_matmul_precision("highest")
     try:
         with contextlib.ExitStack() as flags:
@@ -102,7 +104,8 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
                 )
             yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        if switch:
+            torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision(matmul)
 
 

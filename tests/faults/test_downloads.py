@@ -74,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server of the archive; pooch does not wait between attempts."""
+    gc.freeze()  # so that collecting below looks at this test's objects only
     server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -85,6 +86,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.server_close()
     thread.join()
     gc.collect()
+    gc.unfreeze()
 
 
 def names(folder: Path) -> list[str]:
