@@ -24,12 +24,14 @@
 import os
 from pathlib import Path
 
-import pandas as pd
-
 from ablations.analysis.analyse import analyse
 from ablations.analysis.costs import COSTS
 from ablations.analysis.published import load_published
-from ablations.report.figures import error_against, error_bars, learning_curves, rank_stability, ranks
+from ablations.report.figures.error_against_cost import draw_error_against_cost
+from ablations.report.figures.error_bars import draw_error_bars
+from ablations.report.figures.learning_curves import draw_learning_curves
+from ablations.report.figures.rank_stability import draw_rank_stability
+from ablations.report.figures.rankings import draw_rankings
 from ablations.report.sections.summary import summary_table
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
@@ -44,7 +46,7 @@ print(
 # Errors are means over n runs in percent, with their sample standard deviation and 95 % interval where n > 1.
 
 # %%
-pd.DataFrame(summary_table(results)).set_index("variant")
+summary_table(results).texts().set_index("variant")
 
 # %% [markdown]
 # ## The verdicts
@@ -59,35 +61,35 @@ analysis.comparisons.frame()
 # pointer is on it.
 
 # %%
-error_against(results.summary, COSTS[0], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[0], fronts=fronts)
 
 # %%
-error_against(results.summary, COSTS[1], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[1], fronts=fronts)
 
 # %%
-error_against(results.summary, COSTS[2], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[2], fronts=fronts)
 
 # %%
-error_against(results.summary, COSTS[3], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[3], fronts=fronts)
 
 # %% [markdown]
 # ## Errors with their spread, and learning curves
 
 # %%
-error_bars(results.summary)
+draw_error_bars(results.summary)
 
 # %%
-learning_curves(results.epochs)
+draw_learning_curves(results.epochs)
 
 # %% [markdown]
 # ## The order of the variants
 # Ranks with their 95 % intervals; how far fewer seeds and earlier epochs give the same order. They need several seeds.
 
 # %%
-ranks(rankings)
+draw_rankings(rankings)
 
 # %%
-rank_stability(rankings)
+draw_rank_stability(rankings)
 
 # %% [markdown]
 # ## Against the published table

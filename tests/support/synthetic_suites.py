@@ -145,6 +145,10 @@ def texts_of(section: Section | None) -> list[str]:
 
 
 def tables_of(section: Section | None) -> dict[str, list[dict[str, str]]]:
-    """The rows of a section's tables by the table's name."""
+    """The rows of a section's tables as text, by the table's name."""
     assert section is not None
-    return {block.name: [dict(row) for row in block.rows] for block in section.blocks if isinstance(block, Table)}
+    tables = [block for block in section.blocks if isinstance(block, Table)]
+    return {
+        table.name: [{str(title): str(text) for title, text in row.items()} for row in table.texts().to_dict("records")]
+        for table in tables
+    }

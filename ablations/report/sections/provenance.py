@@ -1,9 +1,10 @@
-"""What was run: the part of a report that comes before any finding, and the runs that are not in its figures."""
+"""Provenance: command, data, recipe, hardware, versions and commit, before any result."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from ablations.analysis.analyse import Analysis
 from ablations.analysis.results import Results, one_hardware
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import code, commands, escape
@@ -12,8 +13,9 @@ from ablations.storage.serialization import to_plain
 from ablations.suites.recipe import RECIPES, Recipe
 
 
-def provenance_section(results: Results) -> Section:
-    """What the figures rest on."""
+def provenance_section(analysis: Analysis) -> Section:
+    """What was run, on which data and machine, with notes on what limits the results."""
+    results = analysis.results
     plan, runs = results.plan, results.runs
     done, data = results.done, plan.data
     train_images = unique(done["train_images"].dropna().astype(int))
