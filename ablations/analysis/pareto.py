@@ -1,4 +1,4 @@
-"""What variants cost, and which of them no other one beats in both error and cost: fronts, and how sure they are."""
+"""Pareto fronts of top-1 error against each cost, with the bootstrap probability of being on one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.bootstrap import resample_seeds, weighted_means
-from ablations.analysis.costs import COSTS, Cost, is_comparable
+from ablations.analysis.costs import COSTS, Cost
 from ablations.analysis.intervals import FloatArray
 from ablations.analysis.results import Results, by_seed_and_variant
 
@@ -46,7 +46,7 @@ def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
     mean_error, drawn_errors = weighted_means(errors), weighted_means(errors, draws)
     frames = []
     for cost in COSTS:
-        if not is_comparable(runs, cost):
+        if not cost.all_comparable(runs):
             continue
         costs = by_seed_and_variant(runs, cost.name, variants=variants)
         mean_cost = weighted_means(costs)
