@@ -20,7 +20,7 @@ def measure_selection_bias(results: Results) -> pd.DataFrame:
     epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]
     epochs = epochs.astype({"test_error": float})
     by_run = epochs.groupby("run_id")["test_error"]
-    # Each run by its own number of epochs, which a variant's recipe may change.
+    # Runs may differ in their number of epochs, which a variant's recipe may change.
     whole = epochs[by_run.transform("count") == by_run.transform("size")]
     best = epochs.loc[whole.groupby("run_id")["test_error"].idxmin()].set_index("run_id").reindex(runs["run_id"])
     found = pd.DataFrame(
