@@ -1,18 +1,21 @@
-"""Tests, verdicts and planned seeds against independent implementations, hand-made cases and simulated suites."""
+"""Paired tests and verdicts: against independent implementations, cases by hand and simulated suites."""
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from scipy import special
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -39,11 +42,19 @@ def _small_heap() -> Iterator[None]:
     gc.unfreeze()
 
 
+class BareT:
+    """Student's t as scipy computes it, without the argument checks that take most of the time."""
+
+    sf = staticmethod(lambda x, df: special.stdtr(df, -x))
+    ppf = staticmethod(functools.cache(lambda q, df: special.stdtrit(df, q)))
+
+
 def leave_out_checks(monkeypatch: pytest.MonkeyPatch, p_signs: float = 1.0, *, planning: bool = True) -> None:
     """Spare simulations what takes longest and verdicts do not depend on."""
     monkeypatch.setattr(paired_tests, "_sign_flip_p", lambda *_: p_signs)
     monkeypatch.setattr(paired_tests, "bca_interval", lambda *_: None)
     if not planning:
+        monkeypatch.setattr(paired_tests, "stats", SimpleNamespace(t=BareT))
         monkeypatch.setattr(paired_tests, "seeds_for_difference", lambda *_, **__: None)
         monkeypatch.setattr(paired_tests, "seeds_for_equivalence", lambda *_, **__: None)
 
@@ -201,7 +212,7 @@ def test_mcnemar_by_hand() -> None:
     assert (mirrored.only_variant_wrong, mirrored.only_baseline_wrong, mirrored.p) == (5, 1, pytest.approx(14 / 64))
 
 
-def test_networks_that_err_on_the_same_images_do_not_differ() -> None:
+def test_networks_with_the_same_wrong_images_do_not_differ() -> None:
     wrong = np.array([True, False, True, False])
     assert mcnemar(wrong, wrong) == (0, 0, 1.0)
     assert mcnemar(np.zeros(4, dtype=bool), np.zeros(4, dtype=bool)) == (0, 0, 1.0)
@@ -220,7 +231,7 @@ def test_networks_that_err_on_the_same_images_do_not_differ() -> None:
         ((-60, 0, 60), "inconclusive"),
         ((20, 60, 100), "inconclusive"),
         ((48, 50, 52), "worse"),
-        # A difference that is shown is told, however small: both hold for these.
+        # A significant difference takes precedence, however small: these are within the margin too.
         ((10, 11, 12), "worse"),
         ((-10, -11, -12), "better"),
     ],
@@ -232,7 +243,7 @@ def test_verdict(images: Sequence[int], verdict: str) -> None:
     assert (found.seeds_needed is None) == (verdict != "inconclusive")
 
 
-def test_a_small_difference_that_is_shown_is_also_within_the_margin() -> None:
+def test_a_small_difference_may_be_significant_and_within_the_margin() -> None:
     (found,) = compare([10, 11, 12])
     assert found.p_equivalent_holm < found.p_holm < 0.05
     assert found.verdict == "worse"
@@ -361,7 +372,7 @@ def test_verdicts_do_not_depend_on_the_checks(monkeypatch: pytest.MonkeyPatch) -
     for p_signs in (1.0, 0.0):
         leave_out_checks(monkeypatch, p_signs)
         assert judged() == full
-    # Nor do they depend on what is planned.
+    # Nor do they depend on the planned seeds.
     leave_out_checks(monkeypatch, planning=False)
     assert [verdict for verdict, *_ in judged()] == [verdict for verdict, *_ in full]
 
@@ -373,7 +384,7 @@ def test_inconclusive_comparisons_need_more_seeds_than_there_were() -> None:
     rng = np.random.default_rng(1)
     needed = Counter[bool]()
     for seeds in (2, 3, 5):
-        for _ in range(10):
+        for _ in range(4):
             wrong = np.round(rng.normal(1000, 30, (7, seeds)))
             for found in compare_wrong(wrong):
                 if found.verdict == "inconclusive":
@@ -381,14 +392,12 @@ def test_inconclusive_comparisons_need_more_seeds_than_there_were() -> None:
                     needed[found.seeds_needed is not None] += 1
                 else:
                     assert found.seeds_needed is None
-    assert needed[True] > 100
+    assert needed[True] > 40
 
 
 @pytest.mark.parametrize("others", [0, 9])
 @pytest.mark.parametrize(("difference", "std"), [(25, 25), (-30, 30), (5, 30), (60, 60), (0, 40)])
-def test_the_sooner_settled_of_difference_and_equivalence_is_what_is_needed(
-    difference: int, std: int, others: int
-) -> None:
+def test_seeds_needed_are_the_fewer_of_difference_and_equivalence(difference: int, std: int, others: int) -> None:
     found = compare([difference - std, difference, difference + std], *[NOISY] * others)[0]
     alpha = 0.05 / (1 + others)
     either = [
@@ -399,14 +408,14 @@ def test_the_sooner_settled_of_difference_and_equivalence_is_what_is_needed(
     assert found.seeds_needed == min(count for count in either if count is not None)
 
 
-def test_a_hopeless_comparison_needs_no_number_of_seeds() -> None:
+def test_a_comparison_beyond_a_thousand_seeds_has_no_seeds_needed() -> None:
     (found,) = compare([-4000, 1, 4000])
     assert (found.verdict, found.seeds_needed) == ("inconclusive", None)
 
 
 @pytest.mark.parametrize("suites", SUITES)
 @pytest.mark.parametrize(("difference", "std"), [(50, 30), (-100, 50), (25, 25), (-10, 30), (0, 30), (30, 40)])
-def test_promised_seeds_settle_comparisons_as_often_as_promised(
+def test_seeds_needed_settle_a_comparison_with_the_stated_probability(
     monkeypatch: pytest.MonkeyPatch, difference: int, std: int, suites: int
 ) -> None:
     # Three seeds with just the true mean and spread. Five others that nothing settles leave this comparison the
@@ -425,7 +434,7 @@ def test_promised_seeds_settle_comparisons_as_often_as_promised(
     assert settled / suites >= least
 
 
-# Suites of seven variants in which no verdict is right
+# Error rates in suites of seven variants in which every such verdict is wrong
 
 
 class Population(NamedTuple):
@@ -466,7 +475,7 @@ def most_of(suites: int) -> float:
 @pytest.mark.parametrize("suites", SUITES)
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("name", POPULATIONS)
-def test_few_suites_without_differences_show_any(
+def test_familywise_error_without_differences_is_five_percent(
     monkeypatch: pytest.MonkeyPatch, name: str, seeds: int, suites: int
 ) -> None:
     leave_out_checks(monkeypatch, planning=False)
@@ -482,7 +491,7 @@ def test_few_suites_without_differences_show_any(
 @pytest.mark.parametrize("suites", SUITES)
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("name", POPULATIONS)
-def test_few_suites_with_differences_of_the_margin_show_any_equivalence(
+def test_familywise_error_of_equivalence_at_the_margin_is_five_percent(
     monkeypatch: pytest.MonkeyPatch, name: str, seeds: int, suites: int
 ) -> None:
     leave_out_checks(monkeypatch, planning=False)
@@ -522,25 +531,25 @@ GOOD = {"base": [0.1, 0.2], "deep": [0.1, 0.3]}
         ({"base": [0.1, 0.2, 0.3], "deep": [0.1, 0.2]}, "base", "'base': 3, 'deep': 2.*; compare those that all have"),
     ],
 )
-def test_unusable_suites_are_errors(errors: Mapping[str, Sequence[float]], baseline: str, message: str) -> None:
+def test_unusable_suites_are_refused(errors: Mapping[str, Sequence[float]], baseline: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check(errors, baseline=baseline)
 
 
 @pytest.mark.parametrize("error", [-0.1, 1.01, 12.5, math.nan, math.inf])
-def test_errors_that_are_no_fractions_are_errors(error: float) -> None:
+def test_errors_outside_the_unit_interval_are_refused(error: float) -> None:
     for errors in ({"base": [0.1, error], "deep": [0.1, 0.2]}, {"base": [0.1, 0.2], "deep": [error, 0.2]}):
         with pytest.raises(ValueError, match=rf"{error}.*fraction|fraction.*{error}"):
             check(errors)
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.005, 0.6, 5.0, math.nan, math.inf])
-def test_unusable_margins_are_errors(margin: float) -> None:
+def test_unusable_margins_are_refused(margin: float) -> None:
     with pytest.raises(ValueError, match=rf"margin is {margin}; .*0\.005 for half a point"):
         check(GOOD, margin=margin)
 
 
 @pytest.mark.parametrize("test_images", [0, -5])
-def test_unusable_numbers_of_test_images_are_errors(test_images: int) -> None:
+def test_unusable_numbers_of_test_images_are_refused(test_images: int) -> None:
     with pytest.raises(ValueError, match=rf"test_images is {test_images}; .* at least 1"):
         check(GOOD, test_images=test_images)
