@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,8 +55,8 @@ def test_the_same_records_give_the_same_analysis(tmp_path: Path) -> None:
 def test_unreadable_predictions_leave_the_rest_of_the_analysis(tmp_path: Path) -> None:
     folder = saved(tmp_path, {"reduced": [800], "short": [803]})
     reduced, short = (folder.run(run) for run in folder.read_plan().runs)
-    stored = short.read_predictions()._asdict()
-    np.savez(short.path / "predictions.npz", **stored | {"confidence": np.full(10_000, 2.0)})
+    stored: dict[str, Any] = short.read_predictions()._asdict() | {"confidence": np.full(10_000, 2.0)}
+    np.savez(short.path / "predictions.npz", **stored)
     found = analyse(tmp_path)
     (line,) = found.unread
     assert short.config.run_id in line
