@@ -15,6 +15,11 @@ def text(value: Any) -> str:
     return NONE if pd.isna(value) else str(value)
 
 
+def number(mean: Any, std: Any = None) -> str:
+    """A number to four digits, with its standard deviation where it is known."""
+    return _with_spread(mean, std, scale=1, form=",.4g")
+
+
 def count(value: Any) -> str:
     """A whole number with thousands separators."""
     return NONE if pd.isna(value) else f"{int(value):,}"

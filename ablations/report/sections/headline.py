@@ -8,7 +8,7 @@ from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.published import load_published
-from ablations.analysis.published_claims import check_claims
+from ablations.analysis.published_claims import Claim, check_claims
 from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Items, Section, Table, Text
@@ -68,9 +68,27 @@ def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]
         return []
     elsewhere = results.plan.recipe.name != PUBLISHED.name or load_published(results.plan.data.name).empty
     caveat = ", which have other data or another recipe" if elsewhere else ""
-    frame = pd.DataFrame([(claim.claim, claim.answer, claim.evidence) for claim in claims])
+    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim)) for claim in claims])
     titles = ("published conclusion", "these runs", "evidence")
     return [
         Text(f"The conclusions of the ablation published in 2020, held against these runs{caveat}:"),
         Table.of("published_claims", frame.set_axis(titles, axis="columns")),
     ]
+
+
+def evidence_of(claim: Claim) -> str:
+    """The numbers that an answer rests on in words, or why there are none."""
+    if claim.params is not None:
+        variant, baseline = claim.params
+        return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
+    if claim.comparisons:
+        return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
+    return claim.reason or "one seed tells nothing of the spread between seeds"
+
+
+def _in_words(comparison: Comparison) -> str:
+    return (
+        f"{comparison.variant} {formatting.points(comparison.difference)} points "
+        f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
+        f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+    )

@@ -12,7 +12,7 @@ COLUMNS = (
     Column("n", ("n",)),
     Column("reported error %", ("reported_mean",), format=formatting.percent),
     Column("least over epochs %", ("least_mean",), format=formatting.percent),
-    Column("flattered by, points", ("flattery_mean", "flattery_std"), format=formatting.percent),
+    Column("flattered by, points", ("selection_bias_mean", "selection_bias_std"), format=formatting.percent),
     Column("mean epoch chosen", ("epoch_mean",), format="{:.1f}".format),
 )
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.results import Results, one_device_kind
+from ablations.analysis.costs import COSTS, Cost, one_device_kind
+from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formatting import unique
 
+COST_FORMATS = {
+    "params": formatting.count,
+    "macs": formatting.si,
+    "train_seconds": formatting.seconds,
+    "peak_memory_bytes": formatting.megabytes,
+}
 MEMORY_KINDS = {
     "cpu": "the whole process's resident set on a CPU, libraries included",
     "cuda": "of the GPU's allocator",
@@ -46,34 +53,39 @@ def summary_section(analysis: Analysis) -> Section:
 
 
 def summary_table(results: Results, *, intervals: bool = True) -> Table:
-    """The summary in the columns that a person reads.
+    """The summary in the columns that a person reads, one for each cost.
 
     The `intervals`, and the spread of memory, are left out where there is little room.
     """
-    frame = results.summary
     scaled = results.plan.width != 1
     trained = "trained " if scaled else ""
-    memory = ("peak_memory_bytes_mean", "peak_memory_bytes_std") if intervals else ("peak_memory_bytes_mean",)
+    ends = ("top1_error_low", "top1_error_high")
+    interval = [Column("95 % interval", ends, format=formatting.interval_of)]
+    full_size = [
+        Column("full-size params", ("full_size_params",), format=formatting.count),
+        Column("full-size MACs", ("full_size_macs",), format=formatting.si),
+    ]
     columns = [
         Column("variant", ("variant",)),
         Column("n", ("n", "n_planned"), format=formatting.count_of),
         Column("top-1 error %", ("top1_error_mean", "top1_error_std"), format=formatting.percent),
+        *(interval if intervals and (results.summary["n"] > 1).any() else []),
         Column("top-5 error %", ("top5_error_mean", "top5_error_std"), format=formatting.percent),
-        Column(f"{trained}params", ("params",), format=formatting.count),
-        Column(f"{trained}MACs", ("macs",), format=formatting.si),
+        *(_cost_column(cost, prefix=trained) for cost in COSTS if not cost.count_column),
         Column(f"{trained}FLOPs", ("flops",), format=formatting.si),
-        Column("train s", ("train_seconds_mean", "train_seconds_std"), format=formatting.seconds),
-        Column("memory MB", memory, format=formatting.megabytes),
+        *(full_size if scaled else []),
+        *(
+            _cost_column(cost, spread=intervals or cost.name != "peak_memory_bytes")
+            for cost in COSTS
+            if cost.count_column
+        ),
     ]
-    if intervals and (frame["n"] > 1).any():
-        ends = ("top1_error_low", "top1_error_high")
-        columns.insert(3, Column("95 % interval", ends, format=formatting.interval_of))
-    if scaled:
-        columns[-2:-2] = [
-            Column("full-size params", ("full_size_params",), format=formatting.count),
-            Column("full-size MACs", ("full_size_macs",), format=formatting.si),
-        ]
-    return Table("summary", frame, columns=columns, caption="Errors and costs of each variant.")
+    return Table("summary", results.summary, columns=columns, caption="Errors and costs of each variant.")
+
+
+def _cost_column(cost: Cost, *, prefix: str = "", spread: bool = True) -> Column:
+    sources = cost.columns if spread else cost.columns[:1]
+    return Column(f"{prefix}{cost.heading}", sources, format=COST_FORMATS.get(cost.name, formatting.number))
 
 
 def _memory_text(done: pd.DataFrame) -> str:
