@@ -27,7 +27,7 @@ def published_section(analysis: Analysis) -> Section | None:
     results = analysis.results
     # Another recipe's results say nothing of what the published ones were drawn from.
     published = load_published(results.plan.data.name if results.plan.recipe.name == PUBLISHED.name else "")
-    frame = results.summary.join(published, on="variant", how="inner", rsuffix="_published")
+    frame = results.summary.join(published.rename(columns={"params": "params_published"}), on="variant", how="inner")
     if frame.empty:
         return None
     caveat = (
