@@ -19,6 +19,7 @@ from ablations.cli.console import make_console, show_table
 from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError
 from ablations.hardware.device import describe_environment, resolve_device
+from ablations.report.document import Table
 from benchmarks import command
 from benchmarks.gpu_figures import PARTS, Figure, Scale
 from benchmarks.random_data import random_dataset
@@ -73,7 +74,11 @@ def report(scale: Scale, *, parts: tuple[str, ...], output: Path, console: Conso
         {"figure": figure.figure, "bar": figure.bar, "measured": figure.measured, "met": _verdict(figure.met)}
         for figure in figures
     ]
-    show_table(rows, console=console, title=f"{environment.device}, commit {environment.commit}")
+    show_table(
+        Table.of("benchmark", pd.DataFrame(rows)),
+        console=console,
+        title=f"{environment.device}, commit {environment.commit}",
+    )
     command.save(table, output, console=console)
     return table
 

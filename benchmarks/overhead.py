@@ -26,6 +26,7 @@ from ablations.hardware.device import resolve_device
 from ablations.observers.progress import DRAWINGS_PER_SECOND, Display
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
+from ablations.report.document import Table
 from ablations.storage.jsonl import JsonLines
 from ablations.suites.recipe import PUBLISHED
 from ablations.suites.run_config import RunConfig
@@ -76,7 +77,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
     ]
     title = f"overhead, {arguments.variant}, epochs of {arguments.epoch_images:,} images, {table['device'][0]}"
     console = make_console()
-    show_table(rows, console=console, title=title)
+    show_table(Table.of("benchmark", pd.DataFrame(rows)), console=console, title=title)
     command.save(table, arguments.output, console=console)
     return table
 

@@ -10,14 +10,11 @@ from typing import Any
 
 import pytest
 
-from ablations.analysis.analyse import analyse
 from ablations.analysis.results import load_results
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError
 from ablations.execution.prepare import _check_versions
 from ablations.records.suite_folder import SuiteFolder
-from ablations.report.contents import compose
-from ablations.report.formats import markdown
 from ablations.suites import plan as plans
 from ablations.suites.builtin import SUITES
 from ablations.suites.confounds import check_confounds, declared_differences, differences
@@ -28,7 +25,7 @@ from ablations.suites.suite_file import read_suite_file
 from benchmarks.synthetic_records import ENVIRONMENT
 from googlenet.registry import ARCHITECTURES
 from googlenet.variants import REDUCED
-from tests.support.synthetic_suites import failed, make_plan, make_record, save, save_suite
+from tests.support.synthetic_suites import failed, make_plan, make_record, report_text, save, save_suite
 
 DATA = make_plan("cifar10", seeds=1).data
 FILE = """
@@ -148,13 +145,13 @@ def test_a_declared_difference_is_a_footnote_of_the_report(tmp_path: Path) -> No
     declared = 'declared = ["recipe.learning_rate"]'
     shown = from_file(tmp_path, "width = 0.5\n[variant.thin.recipe]\nlearning_rate = 0.25", declared=declared)
     save_suite(tmp_path / "mine", shown, wrong={"reduced": [1000], "thin": [1100]})
-    text = markdown.render(compose(analyse(tmp_path / "mine"), {}))
+    text = report_text(tmp_path / "mine")
     said = "thin: recipe.learning\\_rate is 0.25, the baseline's is 1"
     assert f"> **Declared difference.** {said}. A verdict on such a variant speaks of both" in text
-    assert "| thin | `recipe.learning_rate` (declared, not of the axis) | 1 | 0.25 |" in text
+    assert "| thin | `recipe.learning_rate` | 1 | 0.25 | no, declared |" in text
     assert "| thin | `width` | 1 | 0.5 |" in text
     save_suite(tmp_path / "pure", from_file(tmp_path, "width = 0.5"), wrong={"reduced": [1000], "thin": [1100]})
-    assert "Declared difference" not in markdown.render(compose(analyse(tmp_path / "pure"), {}))
+    assert "Declared difference" not in report_text(tmp_path / "pure")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +270,7 @@ def test_reports_of_runs_of_several_versions_name_them_all(tmp_path: Path) -> No
     shown = replace(make_plan("cifar10", seeds=1, variants=("reduced", "short")), declared=("versions",))
     first, second = (make_record(run, wrong=1000) for run in shown.runs)
     save(tmp_path, shown, [first, replace(second, environment=replace(ENVIRONMENT, versions=("torch 2.10.0",)))])
-    text = markdown.render(compose(analyse(tmp_path), {}))
+    text = report_text(tmp_path)
     assert "- **Versions:** Python 3.12.0; torch 2.11.0; numpy 2.0.0; Python 3.12.0; torch 2.10.0\n" in text
 
 

@@ -12,7 +12,8 @@ from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import Cost
 from ablations.analysis.pareto import ParetoFronts
 from ablations.report.figures.figure import COLOURS, FigureKind, draw_point, error_tip, errors_in_percent
-from ablations.report.svg import STYLE, Drawing, label, lay_out
+from ablations.report.figures.labels import label
+from ablations.report.svg import STYLE, Drawing, lay_out
 
 LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
 
