@@ -1,4 +1,4 @@
-"""How many seeds would settle a comparison, if its difference and spread are what they seem."""
+"""Power analysis: how many seeds would settle a comparison, if its difference and spread equal the estimates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.power import TTestPower
 
 POWER = 0.8
 MIN_SEEDS = 2  # for a spread
@@ -16,21 +17,27 @@ MOST_SEEDS = 1000  # that are worth asking for
 def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int | None:
     """The fewest seeds with which a two-sided paired t test at `alpha` finds this difference with 80 % probability.
 
-    Source: the power function of the t test, by the noncentral t distribution.
+    None if there is no difference, or no number up to 1,000 is enough.
+
+    Source: the power of the t test, from the noncentral t distribution.
     """
     if not difference:
         return None
-
-    def power(n: int) -> float:
-        noncentrality = abs(difference) / (std / math.sqrt(n))
-        critical = stats.t.ppf(1 - alpha / 2, n - 1)
-        return float(stats.nct.sf(critical, n - 1, noncentrality))
-
-    return _fewest(power)
+    test, effect = TTestPower(), abs(difference) / std
+    # One tail at half the level: the other one adds nothing at this power, and statsmodels finds NaN there.
+    level, tail = alpha / 2, "larger"
+    # solve_power does not converge where the answer is one of these ends.
+    if test.power(effect, MOST_SEEDS, level, alternative=tail) < POWER:
+        return None
+    if test.power(effect, MIN_SEEDS, level, alternative=tail) >= POWER:
+        return MIN_SEEDS
+    return math.ceil(np.asarray(test.solve_power(effect, alpha=level, power=POWER, alternative=tail)).item())
 
 
 def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:
     """The fewest seeds with which two one-sided t tests at `alpha` show equivalence with 80 % probability.
+
+    None if the difference is not within the margin, or no number up to 1,000 is enough.
 
     Exact for the two tests together: given the sample's standard deviation s, the mean has to lie within
     margin - t s / sqrt(n), so the normal probability of that is averaged over the distribution of s.

@@ -1,4 +1,4 @@
-"""The published results of the 2020 CIFAR ablation."""
+"""The published results table of the 2020 CIFAR ablation."""
 
 from __future__ import annotations
 

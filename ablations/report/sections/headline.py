@@ -12,6 +12,7 @@ from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Items, Section, Table, Text
 from ablations.report.formats.markdown import commands, escape
+from ablations.report.sections.claims import evidence_of
 from ablations.suites.recipe import PUBLISHED
 
 
@@ -48,7 +49,8 @@ def headline_section(results: Results, verdicts: Comparisons) -> Section:
         caveat = ", which have other data or another recipe" if elsewhere else ""
         blocks.append(Text(f"The conclusions of the ablation published in 2020, held against these runs{caveat}:"))
         rows = [
-            {"published conclusion": each.claim, "these runs": each.answer, "evidence": each.evidence} for each in drawn
+            {"published conclusion": each.claim, "these runs": each.answer, "evidence": evidence_of(each)}
+            for each in drawn
         ]
         blocks.append(Table("conclusions", rows))
     return Section("What these runs show", blocks)

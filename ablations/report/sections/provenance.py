@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ablations.analysis.results import Results, one_hardware
+from ablations.analysis.costs import one_hardware
+from ablations.analysis.results import Results
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import code, commands, escape
 from ablations.report.formatting import NONE, some, unique

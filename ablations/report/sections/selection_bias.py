@@ -20,7 +20,7 @@ def selection_bias_section(results: Results) -> Section | None:
             "n": formatting.count(row["n"]),
             "reported error %": formatting.percent(row["reported_mean"]),
             "least over epochs %": formatting.percent(row["least_mean"]),
-            "flattered by, points": formatting.percent(row["flattery_mean"], row["flattery_std"]),
+            "flattered by, points": formatting.percent(row["selection_bias_mean"], row["selection_bias_std"]),
             "mean epoch chosen": Cell(f"{row['epoch_mean']:.1f}", row["epoch_mean"]),
         }
         for _, row in found.iterrows()

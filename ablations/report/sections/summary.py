@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ablations.analysis.results import Results, one_device_kind
+from ablations.analysis.costs import one_device_kind
+from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Section, Table, Text
 from ablations.report.formatting import unique
