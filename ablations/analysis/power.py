@@ -23,15 +23,10 @@ def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int 
     """
     if not difference:
         return None
-    test, effect = TTestPower(), abs(difference) / std
-    # One tail at half the level: the other one adds nothing at this power, and statsmodels finds NaN there.
-    level, tail = alpha / 2, "larger"
-    # solve_power does not converge where the answer is one of these ends.
-    if test.power(effect, MOST_SEEDS, level, alternative=tail) < POWER:
-        return None
-    if test.power(effect, MIN_SEEDS, level, alternative=tail) >= POWER:
-        return MIN_SEEDS
-    return math.ceil(np.asarray(test.solve_power(effect, alpha=level, power=POWER, alternative=tail)).item())
+    effect = abs(difference) / std
+    # One tail at half the level: the other adds nothing at this power, and statsmodels' two-sided power is NaN for
+    # large effects, as is the answer of its solve_power.
+    return _fewest(lambda n: TTestPower().power(effect, n, alpha / 2, alternative="larger"))
 
 
 def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:
