@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 
 POWER = 0.8
 MIN_SEEDS = 2  # for a spread
@@ -23,10 +22,14 @@ def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int 
     """
     if not difference:
         return None
-    effect = abs(difference) / std
-    # One tail at half the level: the other adds nothing at this power, and statsmodels' two-sided power is NaN for
-    # large effects, as is the answer of its solve_power.
-    return _fewest(lambda n: TTestPower().power(effect, n, alpha / 2, alternative="larger"))
+
+    # statsmodels' TTestPower gives NaN, or another number of seeds, for effects of several deviations.
+    def power(n: int) -> float:
+        noncentrality = abs(difference) / (std / math.sqrt(n))
+        critical = stats.t.ppf(1 - alpha / 2, n - 1)
+        return float(stats.nct.sf(critical, n - 1, noncentrality))
+
+    return _fewest(power)
 
 
 def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:
