@@ -85,7 +85,6 @@ def save_predictions(folder: RunFolder, *, wrong: NDArray[np.int64]) -> None:
             classes=classes,
             logits=np.zeros(classes.shape, np.float32),
             confidence=np.full(TEST_IMAGES, 0.5, np.float32),
-            true_probability=np.full(TEST_IMAGES, 0.5, np.float32),
             labels=np.zeros(TEST_IMAGES, np.int64),
         )
     )
