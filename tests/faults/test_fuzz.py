@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError
 from ablations.hardware.environment import Environment
-from ablations.records.record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
+from ablations.records import record as records
+from ablations.records.record import SCHEMA, Costs, Epoch, RunRecord, Times
 from ablations.records.run_folder import read_record
 from ablations.records.suite_folder import PLAN_FILE, SuiteFolder
 from ablations.storage.jsonl import JsonLines
@@ -61,7 +62,7 @@ RECORD = RunRecord(
     message="",
     epochs=tuple(replace(EPOCH, epoch=number) for number in range(1, PLAN.runs[1].recipe.epochs + 1)),
     train_images=500,
-    test=TestResult(epoch=2, images=360, top1_wrong=12, top5_wrong=3),
+    test=records.TestResult(epoch=2, images=360, top1_wrong=12, top5_wrong=3),
     test_accesses=1,
     costs=Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=None),
     times=Times(startup_seconds=1.0, compile_seconds=0.0, train_seconds=25.0, eval_seconds=2.0, timing_valid=True),
