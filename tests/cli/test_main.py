@@ -332,7 +332,7 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     assert "| short4 | 1 |" in text
 
 
-# Stopping and resuming; tests/faults/test_concurrency.py has SIGINT, and a second signal
+# Stopping and resuming; tests/faults/test_concurrency.py stops with Ctrl-C, twice
 
 
 def test_stopped_in_the_second_run_and_started_again_it_gives_the_same_records(tmp_path: Path) -> None:
