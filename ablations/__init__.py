@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .report.write import Report, write_report
     from .suites.suite import Suite
     from .suites.suite_file import find_suite
+    from .training.model import load_trained
     from .training.options import ExecutionOptions
-    from .training.train import load_trained
 
 _MODULES = {
     "DataSource": "experiment",
@@ -25,7 +25,7 @@ _MODULES = {
     "Suite": "suites.suite",
     "find_suite": "suites.suite_file",
     "load_results": "analysis.results",
-    "load_trained": "training.train",
+    "load_trained": "training.model",
     "run_suite": "experiment",
     "write_report": "report.write",
 }

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear line and the process's exit status."""
+"""Errors that a user can fix, with the exit status of each, and the two that a run can end with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """Arguments, suite file or configuration cannot be used."""
+    """Arguments, a suite file or a configuration is invalid."""
 
 
 class DataError(UserError):
@@ -20,34 +20,34 @@ class DataError(UserError):
 
 
 class DataMissing(DataError):
-    """The data is not on this machine, and was not to be downloaded or could not be."""
+    """The data is not on this machine, and downloading it was not allowed or failed."""
 
 
 class DiskFull(UserError):
-    """A file could not be written whole, as its disk or quota has no room for it; the file before it is unchanged."""
+    """The disk or quota has no room for a file; the file's earlier version is unchanged."""
 
     exit_status = 3
 
 
 class DeviceLost(UserError):
-    """After an error of the GPU the process cannot use it any more, so that every later run would fail too."""
+    """This process cannot use the GPU any more after an error, so every later run would fail too."""
 
     exit_status = 3
 
 
 class HeldElsewhere(UserError):
-    """Another process has the runs, or the plan and report, that are needed."""
+    """Another process holds the lock of the runs, or of the plan and report, that are needed."""
 
     exit_status = 5
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived."""
+    """The process received SIGTERM."""
 
 
 class SealBroken(Exception):
-    """The test images were read more than once in a run: an error in the program, not of the user."""
+    """The test images were read more than once in a run: a bug, not a user error."""
 
 
 class Diverged(Exception):
-    """The training loss, or the trained network's outputs, stopped being finite."""
+    """The training loss, or an output of the trained network, is not finite."""

@@ -1,12 +1,12 @@
-"""Whether the fast paths compute what the plain loop computes: losses of the same steps, compared.
+"""Whether our engines compute the losses of the reference loop, step by step.
 
 `python -m benchmarks.agreement --help` lists the options. All loops start from the same weights and train on the same
-images in the same order; the reference gets them from torchvision's transforms on PIL images, with the flips that the
-product's loader drew.
+images in the same order; the reference loop makes them with torchvision's transforms of PIL images, with the flips that
+our loader drew.
 
 Training amplifies rounding: in single precision and at the published learning rate, the reference loop on one CPU
-thread differs from itself on two by 1e-3 after three steps and by 1e-2 after ten. What can be held to a tight bound are
-steps at a small learning rate, and tightest in double precision.
+thread differs from itself on two by 1e-3 after three steps and by 1e-2 after ten. Tight bounds hold at a small learning
+rate, and the tightest in double precision.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from ablations.training import transforms
 from ablations.training.loader import Loader
 from ablations.training.step import Engine, TrainStep
 from benchmarks import command
-from benchmarks.contestants import Contest
 from benchmarks.random_data import NUM_CLASSES
 from benchmarks.reference_loop import ReferenceTrainer
+from benchmarks.timed_loops import Workload
 from googlenet import build
 
 SEED = 1
@@ -52,7 +52,7 @@ class Arguments:
     steps: int = 20
     """Steps to compare."""
     batch_size: int = 64
-    """Images a step."""
+    """Images per step."""
     image_size: int = 32
     """Side of an image in pixels."""
     width: float = 1.0
@@ -64,7 +64,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Measure and print the largest relative difference of a loss for each pair."""
     device = resolve_device(arguments.device)
-    contest = Contest(
+    workload = Workload(
         variant=arguments.variant,
         image_size=arguments.image_size,
         width=arguments.width,
@@ -74,15 +74,15 @@ def main(arguments: Arguments) -> None:
     )
     comparisons = {
         f"eager / reference loop, fp64, rate {SMALL_RATE:g}": functools.partial(
-            eager_to_reference, at_small_rate(contest), dtype=torch.float64
+            eager_to_reference, at_small_rate(workload), dtype=torch.float64
         ),
-        f"eager / reference loop, fp32, rate {SMALL_RATE:g}": lambda: eager_to_reference(at_small_rate(contest)),
-        "eager / reference loop, fp32": lambda: eager_to_reference(contest),
+        f"eager / reference loop, fp32, rate {SMALL_RATE:g}": lambda: eager_to_reference(at_small_rate(workload)),
+        "eager / reference loop, fp32": lambda: eager_to_reference(workload),
     }
     if device.type == "cuda":
         for precision in ("fp32", "bf16"):
             name = f"graph / eager, {precision}, rate {SMALL_RATE:g}"
-            comparisons[name] = functools.partial(graph_to_eager, at_small_rate(contest), precision)
+            comparisons[name] = functools.partial(graph_to_eager, at_small_rate(workload), precision)
     console = make_console()
     rows = []
     for name, compare in comparisons.items():
@@ -92,20 +92,20 @@ def main(arguments: Arguments) -> None:
     show_table(Table.of("benchmark", pd.DataFrame(rows)), console=console, title=title)
 
 
-def at_small_rate(contest: Contest) -> Contest:
-    """The contest with a learning rate at which rounding is hardly amplified."""
-    return replace(contest, recipe=replace(contest.recipe, learning_rate=SMALL_RATE))
+def at_small_rate(workload: Workload) -> Workload:
+    """The workload at a learning rate that hardly amplifies rounding."""
+    return replace(workload, recipe=replace(workload.recipe, learning_rate=SMALL_RATE))
 
 
-def eager_to_reference(contest: Contest, *, dtype: torch.dtype = torch.float32) -> float:
+def eager_to_reference(workload: Workload, *, dtype: torch.dtype = torch.float32) -> float:
     """The largest relative difference between losses of the eager engine and of the reference loop."""
-    return largest_difference(product_losses(contest, "eager", dtype=dtype), reference_losses(contest, dtype=dtype))
+    return largest_difference(engine_losses(workload, "eager", dtype=dtype), reference_losses(workload, dtype=dtype))
 
 
-def graph_to_eager(contest: Contest, precision: Precision) -> float:
+def graph_to_eager(workload: Workload, precision: Precision) -> float:
     """The largest relative difference between losses of the graph and the eager engine in one precision."""
-    same = replace(contest, recipe=replace(contest.recipe, precision=precision))
-    return largest_difference(product_losses(same, "graph"), product_losses(same, "eager"))
+    same = replace(workload, recipe=replace(workload.recipe, precision=precision))
+    return largest_difference(engine_losses(same, "graph"), engine_losses(same, "eager"))
 
 
 def largest_difference(losses: list[float], expected: list[float]) -> float:
@@ -118,49 +118,49 @@ def largest_difference(losses: list[float], expected: list[float]) -> float:
     return float(np.max(np.abs(ours - theirs) / np.abs(theirs)))
 
 
-def product_losses(contest: Contest, engine: Engine, *, dtype: torch.dtype = torch.float32) -> list[float]:
-    """The loss of each step of one epoch of the product's loop."""
-    device = torch.device(contest.device)
+def engine_losses(workload: Workload, engine: Engine, *, dtype: torch.dtype = torch.float32) -> list[float]:
+    """The loss of each step of one epoch of our loop."""
+    device = torch.device(workload.device)
     torch.manual_seed(SEED)
-    model = build(contest.architecture, num_classes=NUM_CLASSES).to(dtype).train()
+    model = build(workload.architecture, num_classes=NUM_CLASSES).to(dtype).train()
     model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    trainer = TrainStep(model, contest.recipe, engine=engine)
-    loader = Loader(contest.split(), recipe=contest.recipe, device=device)
+    train_step = TrainStep(model, workload.recipe, engine=engine)
+    loader = Loader(workload.split(), recipe=workload.recipe, device=device)
     with exact_kernels(device, deterministic=True):
-        trainer.warm_up(batch_sizes=loader.batch_sizes)
+        train_step.warm_up(batch_sizes=loader.batch_sizes)
         torch.manual_seed(SEED)  # of dropout
         batches = loader.train_batches(seed=SEED, epoch=1)
-        return [float(trainer.step(images.to(dtype), labels).loss) for images, labels in batches]
+        return [float(train_step.step(images.to(dtype), labels).loss) for images, labels in batches]
 
 
-def reference_losses(contest: Contest, *, dtype: torch.dtype = torch.float32) -> list[float]:
-    """The loss of each step of the reference loop, without TF32, on the images that the product's loader would make."""
-    device = torch.device(contest.device)
+def reference_losses(workload: Workload, *, dtype: torch.dtype = torch.float32) -> list[float]:
+    """The loss of each step of the reference loop, without TF32, on the images that our loader would make."""
+    device = torch.device(workload.device)
     torch.manual_seed(SEED)
     trainer = ReferenceTrainer(
-        contest.architecture,
+        workload.architecture,
         num_classes=NUM_CLASSES,
         device=device,
-        learning_rate=contest.recipe.learning_rate,
+        learning_rate=workload.recipe.learning_rate,
         dtype=dtype,
     )
     torch.manual_seed(SEED)
-    batches = torchvision_batches(contest.split(), contest.recipe)
+    batches = torchvision_batches(workload.split(), workload.recipe)
     with exact_kernels(device, deterministic=True):
         return [trainer.step(images.to(dtype), labels) for images, labels in batches]
 
 
 def torchvision_batches(split: Split, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
-    """The first epoch's batches, made image by image with torchvision from the product's order and flips."""
+    """The first epoch's batches, made image by image with torchvision in our loader's order and with its flips."""
     count, size = len(split), (split.images.shape[1], split.images.shape[2])
     order = torch.randperm(
         count, generator=torch.Generator().manual_seed(derive_seed(SEED, purpose="order", epoch=1))
     ).tolist()
     flipped = transforms.draw(recipe, count=count, image_size=size, seed=SEED, epoch=1).flipped.tolist()
     for first in range(0, count, recipe.batch_size):
-        places = range(first, min(first + recipe.batch_size, count))
-        images = [_torchvision_image(split, order[place], flipped[place], recipe) for place in places]
-        yield torch.stack(images), torch.tensor([int(split.labels[order[place]]) for place in places])
+        positions = range(first, min(first + recipe.batch_size, count))
+        images = [_torchvision_image(split, order[position], flipped[position], recipe) for position in positions]
+        yield torch.stack(images), torch.tensor([int(split.labels[order[position]]) for position in positions])
 
 
 def _torchvision_image(split: Split, index: int, flip: bool, recipe: Recipe) -> Tensor:

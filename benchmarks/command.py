@@ -1,4 +1,4 @@
-"""The way in from a shell and the way out to a file that all benchmarks share."""
+"""The command line of every benchmark, and its table as a CSV file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Arguments = TypeVar("Arguments")
 
 
 def run(main: Callable[[Arguments], object], arguments: type[Arguments], *, name: str) -> None:
-    """Parse the command line and call `main`; an error of the user's is one line, with its exit status."""
+    """Parse the command line and call `main`; a user error is printed as one line and sets the exit status."""
     try:
         main(tyro.cli(arguments, prog=f"python -m benchmarks.{name}"))
     except UserError as error:
@@ -26,7 +26,7 @@ def run(main: Callable[[Arguments], object], arguments: type[Arguments], *, name
 
 
 def save(table: pd.DataFrame, path: Path, *, console: Console | None = None) -> None:
-    """Write the table as CSV, and say so on the console if there is one."""
+    """Write the table as CSV, and print its path where there is a console."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, lineterminator="\n")
     if console is not None:

@@ -1,8 +1,7 @@
-"""What recording, checkpointing and progress cost, as shares of an epoch's training time.
+"""The overhead of recording, checkpoints and the progress display, as shares of an epoch's training time.
 
-`python -m benchmarks.overhead --help` lists the options. A real run of the product trains on random images; the time
-that it spends outside of its optimisation steps is measured where it is spent, so that a noisy machine, whose epochs
-differ by more than the overhead, does not hide it.
+`python -m benchmarks.overhead --help` lists the options. A run trains on random images, and each call that is overhead
+is timed by itself: on a noisy machine epochs differ by more than the overhead.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from unittest import mock
 import pandas as pd
 from rich.console import Console
 
+from ablations import ExecutionOptions
 from ablations.cli.console import make_console, show_table
 from ablations.hardware import probe
-from ablations.hardware.device import resolve_device
 from ablations.observers.progress import DRAWINGS_PER_SECOND, Display
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
@@ -31,27 +30,25 @@ from ablations.storage.jsonl import JsonLines
 from ablations.suites.recipe import PUBLISHED
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
-from ablations.training.events import Event, RunStarted, StepDone
-from ablations.training.options import ExecutionOptions
-from ablations.training.step import resolve_engine
+from ablations.training.events import Event, RunStarted, StepDone, SuiteStarted
 from ablations.training.train import train
 from benchmarks import command
-from benchmarks.contestants import Contest
 from benchmarks.random_data import random_dataset
+from googlenet import VARIANTS
 
 TEST_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Measure the product's own overhead in training."""
+    """Measure the overhead of recording, checkpoints and the progress display in training."""
 
     variant: str = "reduced"
     """Variant to train."""
     images: int = 1024
     """Training images in an epoch that is timed."""
     epoch_images: int = 5000
-    """Images of the epoch that the cost of its end is set against."""
+    """Images of the epoch that the costs are shares of."""
     epochs: int = 3
     """Epochs."""
     image_size: int = 32
@@ -83,13 +80,13 @@ def main(arguments: Arguments) -> pd.DataFrame:
 
 
 class Stopwatch:
-    """Counts the calls of functions and their seconds."""
+    """Records the seconds of every call of the functions that it wraps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with the seconds of each call noted under that name."""
+        """The function, with the seconds of each call recorded under `name`."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
@@ -101,32 +98,25 @@ class Stopwatch:
         return call
 
     def median(self, name: str) -> float:
-        """The median call's seconds."""
+        """Seconds of the median call."""
         return statistics.median(self.seconds[name])
 
 
 def measure(arguments: Arguments) -> pd.DataFrame:
-    """Train on random images, and return one row for each cost and one for their sum."""
-    device = resolve_device(arguments.device)
-    contest = Contest(
-        variant=arguments.variant,
-        image_size=arguments.image_size,
-        width=arguments.width,
-        recipe=replace(PUBLISHED, epochs=arguments.epochs).at_precision(probe.native_precision(device.type)),
-        images=arguments.images,
-        device=device.type,
-    )
+    """Train on random images; return a row per cost and one for their sum."""
+    options = ExecutionOptions.resolve(device=arguments.device)
     dataset = random_dataset(train_images=arguments.images, test_images=TEST_IMAGES, image_size=arguments.image_size)
+    recipe = replace(PUBLISHED, epochs=arguments.epochs)
     config = RunConfig(
-        architecture=contest.architecture,
+        architecture=VARIANTS[arguments.variant].at_size(arguments.image_size, width=arguments.width),
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         num_classes=dataset.num_classes,
-        recipe=contest.recipe,
+        recipe=recipe.at_precision(probe.native_precision(options.device.type)),
         seed=1,
     )
     stopwatch = Stopwatch()
-    # A terminal that is drawn on for real but shown to nobody.
+    # Renders as on a terminal, into memory.
     display = Display(console=Console(file=io.StringIO(), force_terminal=True, width=120))
     on_step = stopwatch.timed("step events", display.on_event)
 
@@ -139,13 +129,14 @@ def measure(arguments: Arguments) -> pd.DataFrame:
         mock.patch.object(JsonLines, "append", stopwatch.timed("metrics line", JsonLines.append)),
         display,
     ):
+        on_event(SuiteStarted(runs=(config,)))
         on_event(RunStarted(config=config, position=1, total=1))
         record = train(
             config,
             dataset=dataset,
             folder=RunFolder(Path(folder), config),
             on_event=on_event,
-            options=ExecutionOptions(device=device, engine=resolve_engine("auto", device)),
+            options=options,
         )
         for _ in range(20):
             stopwatch.timed("drawing", display.refresh)()

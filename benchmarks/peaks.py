@@ -1,4 +1,4 @@
-"""What a device can do at most, measured: operations in large kernels, bytes in a large copy."""
+"""A device's peak rates, measured: FLOPs per second in large kernels, bytes per second in a large copy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GPU_SIDE, CPU_SIDE = 8192, 2048  # of the matrices
 GPU_IMAGES, CPU_IMAGES = 1024, 64  # of the convolution
 CHANNELS, MAP_SIDE, KERNEL = 256, 32, 3
 GPU_BYTES, CPU_BYTES = 2 * 2**30, 2**28  # of the copy; far beyond any cache
-SECONDS = 0.5  # to repeat each for
+SECONDS = 0.5  # of repeats of each
 
 
 class Peaks(NamedTuple):
-    """A device's highest measured rates."""
+    """A device's peak rates as measured."""
 
     flops_per_second: float
     bytes_per_second: float
@@ -31,10 +31,10 @@ class Peaks(NamedTuple):
 
 
 def measure(device: torch.device, precision: Precision) -> Peaks:
-    """Measure them in a few seconds; the operations in that precision, without TF32.
+    """Measure both rates in a few seconds; FLOPs in the given precision, without TF32.
 
-    They are those of a matrix product or of a 3x3 convolution, whichever is faster: torch's convolutions and matrix
-    products come from different libraries, and on some CPUs the former have twice the speed of the latter.
+    The FLOPs are those of a matrix product or of a 3x3 convolution, whichever is faster: torch takes them from
+    different libraries, and on some CPUs convolutions reach twice the speed of matrix products.
     """
     on_gpu = device.type == "cuda"
     side, images, size = (GPU_SIDE, GPU_IMAGES, GPU_BYTES) if on_gpu else (CPU_SIDE, CPU_IMAGES, CPU_BYTES)

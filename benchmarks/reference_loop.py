@@ -1,8 +1,8 @@
-"""The plain training loop that speed is measured against: PIL images, DataLoader, torchvision, fp32, eager.
+"""The reference loop, plain PyTorch that speed is measured against: PIL images, DataLoader, torchvision, fp32, eager.
 
-It trains the product's network by the published recipe as a tutorial would write it, and leaves everything else at
-torch's defaults: contiguous memory, TF32 convolutions where a GPU has them, the optimiser's own choice of kernels, and
-a loss read after every step.
+It trains our network by the published recipe as a tutorial would write it, and leaves everything else at torch's
+defaults: contiguous memory, TF32 convolutions where a GPU has them, the optimiser's default kernels, and a loss read
+after every step.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def make_batches(
 
 
 class ReferenceTrainer:
-    """The network, its optimiser, and the loop over them."""
+    """A network with its optimiser, trained batch by batch."""
 
     def __init__(
         self,

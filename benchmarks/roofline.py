@@ -1,4 +1,4 @@
-"""The least time that a training step can take: its parts' FLOPs and bytes, against what a device can do a second."""
+"""The roofline of a training step: the least time that its FLOPs and bytes take at a device's peak rates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATE_TENSORS: dict[Optimizer, int] = {"adadelta": 2, "adam": 2, "sgd": 1}  # an
 
 
 class Kernel(NamedTuple):
-    """A part of a training step: its floating-point operations, and the bytes that it must read and write."""
+    """A part of a training step: its FLOPs, and the bytes that it must read and write."""
 
     name: str
     flops: int
@@ -25,13 +25,13 @@ class Kernel(NamedTuple):
 
 
 def training_kernels(arch: Architecture, *, num_classes: int, recipe: Recipe, batch_size: int) -> list[Kernel]:
-    """The parts of one training step, each with the least traffic that it can do with.
+    """The parts of one training step, each with its least memory traffic.
 
     Every part reads its inputs and writes its outputs once. A convolution or linear layer has three, of equal FLOPs:
     forward, gradient of its input (which the first layer does not need), gradient of its weights. Batch norm,
     pooling and the update of the weights move bytes only. ReLU, concatenation, dropout and the loss cost nothing
-    here, as they can be part of what stands beside them. A program that merges more, or whose data stays in a cache
-    from one part to the next, can be faster than `shortest_seconds` of these.
+    here, as they can be fused with their neighbours. A program that fuses more, or whose data stays in a cache
+    from one part to the next, can be faster than their `shortest_seconds`.
     """
     with torch.device("meta"):
         model = build(arch, num_classes=num_classes).train()
@@ -65,5 +65,5 @@ def training_kernels(arch: Architecture, *, num_classes: int, recipe: Recipe, ba
 
 
 def shortest_seconds(kernels: Iterable[Kernel], *, flops_per_second: float, bytes_per_second: float) -> float:
-    """The roofline: the seconds that these parts take one after the other, each as long as its slower need."""
+    """Seconds that these parts take one after the other, each bound by its FLOPs or by its bytes."""
     return sum(max(kernel.flops / flops_per_second, kernel.bytes / bytes_per_second) for kernel in kernels)

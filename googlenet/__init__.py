@@ -1,18 +1,18 @@
-"""GoogLeNet and its ablations as a model factory.
+"""GoogLeNet (Szegedy et al. 2014, arXiv:1409.4842) and its ablations: architectures as data, and their networks.
 
-The data (`VARIANTS`, `REFERENCES`, `AXES`, `Architecture`) is importable without torch; `build`, `initialise`,
-`GoogLeNet` and `Output` import it on first use.
+`Architecture`, `VARIANTS`, `REFERENCES` and `AXES` need no torch; `build`, `initialise`, `GoogLeNet` and `Output`
+import it on first use.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from .architecture import Architecture, Auxiliary, InceptionRow
-from .axes import AXES
-from .references import REFERENCES
-from .variants import VARIANTS
+from googlenet.architecture import Architecture, Auxiliary, InceptionRow
+from googlenet.axes import AXES
+from googlenet.references import REFERENCES
+from googlenet.variants import VARIANTS
 
 if TYPE_CHECKING:
-    from .model import GoogLeNet, Output, build, initialise
+    from googlenet.model import GoogLeNet, Output, build, initialise
 
 __all__ = [
     "AXES",
@@ -31,6 +31,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ("GoogLeNet", "Output", "build", "initialise"):
         raise AttributeError(f"module 'googlenet' has no attribute {name!r}")
-    from . import model
+    from googlenet import model
 
     return getattr(model, name)

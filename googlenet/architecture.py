@@ -1,4 +1,4 @@
-"""What a GoogLeNet is, as frozen data: Inception rows, auxiliary heads and the architecture they make up.
+"""Architectures as frozen data: Inception rows, auxiliary heads and everything else that is to be built.
 
 Standard library only, so that the data can be read, listed and hashed without importing torch.
 """
@@ -43,7 +43,7 @@ class InceptionRow:
 class Auxiliary:
     """Auxiliary classifiers: average pool, 1x1 conv, hidden linear layer, dropout, linear layer.
 
-    `after` names places, not rows: "4d" is the fourth module of stage 4. Channels are those of
+    `after` names modules by their position: "4d" is the fourth module of stage 4. Channels are those of
     arXiv:1409.4842, section 5. `weight` multiplies each head's cross-entropy in the training loss.
     """
 
@@ -56,7 +56,7 @@ class Auxiliary:
 
     def __post_init__(self) -> None:
         if not self.after:
-            raise ValueError("auxiliary: after is empty; name at least one place such as '4a', or set aux to none")
+            raise ValueError("auxiliary: after is empty; name at least one module such as '4a', or set aux to none")
         check_range("auxiliary: weight", self.weight, low=0, high=10, open_low=True)
         check_range("auxiliary: dropout", self.dropout, low=0, high=0.99)
         check_choice("auxiliary: pool", self.pool, get_args(AuxPool))
@@ -71,7 +71,7 @@ class Auxiliary:
 
 
 class ModuleSpec(NamedTuple):
-    """One Inception module where it stands: its label ("4a"), scaled row, input/output channels and map side."""
+    """One Inception module: its label ("4a"), scaled row, input and output channels, and the side of its map."""
 
     label: str
     row: InceptionRow
@@ -162,10 +162,10 @@ class Architecture:
             return
         if not isinstance(self.aux, Auxiliary):
             raise ValueError(f"{self.name}: aux is {self.aux!r}; give an Auxiliary, or None for no auxiliary heads")
-        maps = {place.label: place.map_size for place in self.modules()}
+        maps = {spec.label: spec.map_size for spec in self.modules()}
         if list(self.aux.after) != [label for label in maps if label in self.aux.after]:
             raise ValueError(
-                f"{self.name}: auxiliary heads after {', '.join(map(repr, self.aux.after))}; name places in their "
+                f"{self.name}: auxiliary heads after {', '.join(map(repr, self.aux.after))}; name modules in their "
                 f"order, each once, out of {', '.join(maps)} ('4d' is the fourth module of stage 4)"
             )
         for label in self.aux.after:
@@ -214,15 +214,15 @@ class Architecture:
 
     def modules(self) -> tuple[ModuleSpec, ...]:
         """Every Inception module in order, with its scaled row, channels and map side."""
-        places: list[ModuleSpec] = []
+        modules: list[ModuleSpec] = []
         channels = self.channels(self.stem_channels)
         for number, (rows, map_size) in enumerate(zip(self.stages, self._stage_maps(self.image_size), strict=True)):
             for letter, row in zip(MODULE_LETTERS, rows, strict=False):
                 scaled = InceptionRow(**{f.name: self.channels(getattr(row, f.name)) for f in fields(row)})
                 out_channels = self.module_out_channels(scaled, in_channels=channels)
-                places.append(ModuleSpec(f"{number + FIRST_STAGE}{letter}", scaled, channels, out_channels, map_size))
+                modules.append(ModuleSpec(f"{number + FIRST_STAGE}{letter}", scaled, channels, out_channels, map_size))
                 channels = out_channels
-        return tuple(places)
+        return tuple(modules)
 
     def feature_channels(self) -> int:
         """Channels of the last feature map."""

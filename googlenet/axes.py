@@ -1,4 +1,7 @@
-"""TODO"""
+"""One-factor axes: architectures that differ from `reduced` in a single field, grouped by that field.
+
+`AXES` maps each axis to its members; `reduced` itself, the baseline of every axis, is in `googlenet.variants`.
+"""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ class ReducedInception(nn.Module):
     is split: the same function and parameters in fewer kernels. Source: arXiv:1409.4842, figure 2b.
     """
 
-    def __init__(self, arch: Architecture, place: ModuleSpec) -> None:
+    def __init__(self, arch: Architecture, spec: ModuleSpec) -> None:
         super().__init__()
-        row, in_channels = place.row, place.in_channels
+        row, in_channels = spec.row, spec.in_channels
         self.splits = (row.ch1x1, row.ch3x3_reduce, row.ch5x5_reduce)
         self.entry = ConvUnit(arch, in_channels, sum(self.splits), kernel=1)
         self.branch3x3 = ConvUnit(arch, row.ch3x3_reduce, row.ch3x3, kernel=3)
@@ -78,9 +78,9 @@ class NaiveInception(nn.Module):
     The pool branch passes its input's channels through. Source: arXiv:1409.4842, figure 2a.
     """
 
-    def __init__(self, arch: Architecture, place: ModuleSpec) -> None:
+    def __init__(self, arch: Architecture, spec: ModuleSpec) -> None:
         super().__init__()
-        row, in_channels = place.row, place.in_channels
+        row, in_channels = spec.row, spec.in_channels
         self.branch1x1 = ConvUnit(arch, in_channels, row.ch1x1, kernel=1)
         self.branch3x3 = ConvUnit(arch, in_channels, row.ch3x3, kernel=3)
         self.branch5x5 = _branch5x5(arch, in_channels, row.ch5x5)
@@ -91,21 +91,21 @@ class NaiveInception(nn.Module):
         return torch.cat(branches, dim=CHANNEL_DIM)
 
 
-def inception(arch: Architecture, place: ModuleSpec) -> nn.Module:
-    """The module that `arch` has at `place`."""
-    return ReducedInception(arch, place) if arch.reduction else NaiveInception(arch, place)
+def inception(arch: Architecture, spec: ModuleSpec) -> nn.Module:
+    """The Inception module of that specification, with or without reductions as `arch` has it."""
+    return ReducedInception(arch, spec) if arch.reduction else NaiveInception(arch, spec)
 
 
 class AuxiliaryHead(nn.Sequential):
     """Auxiliary classifier on an inner map: (N, C, H, W) to logits (N, num_classes)."""
 
-    def __init__(self, arch: Architecture, aux: Auxiliary, place: ModuleSpec, *, num_classes: int) -> None:
+    def __init__(self, arch: Architecture, aux: Auxiliary, spec: ModuleSpec, *, num_classes: int) -> None:
         conv_channels, hidden = arch.channels(aux.conv_channels), arch.channels(aux.hidden)
-        side = aux.pooled_size(place.map_size)
+        side = aux.pooled_size(spec.map_size)
         pool = nn.AvgPool2d(5, stride=3) if aux.pool == "5x5/3" else nn.AdaptiveAvgPool2d(side)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             pool=pool,
-            conv=ConvUnit(arch, place.out_channels, conv_channels, kernel=1),
+            conv=ConvUnit(arch, spec.out_channels, conv_channels, kernel=1),
             flatten=nn.Flatten(CHANNEL_DIM),
             hidden=nn.Linear(conv_channels * side**2, hidden),
             relu=nn.ReLU(inplace=True),

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of an architecture in closed form, from its data alone (no torch)."""
+"""Closed forms of an architecture's parameters and MACs, from its data alone (no torch)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def _stem(arch: Architecture) -> Iterator[tuple[str, int, int, int, int]]:
     yield "stem.conv3x3", narrow, out_channels, 3, third
 
 
-def _module(arch: Architecture, place: ModuleSpec) -> Iterator[tuple[str, int, int, int, int]]:
-    label, row, in_channels, _, map_size = place
+def _module(arch: Architecture, spec: ModuleSpec) -> Iterator[tuple[str, int, int, int, int]]:
+    label, row, in_channels, _, map_size = spec
     into3x3 = row.ch3x3_reduce if arch.reduction else in_channels
     into5x5 = row.ch5x5_reduce if arch.reduction else in_channels
     yield f"{label}.1x1", in_channels, row.ch1x1, 1, map_size
@@ -65,17 +65,17 @@ def _module(arch: Architecture, place: ModuleSpec) -> Iterator[tuple[str, int, i
 def layers(arch: Architecture, *, num_classes: int, training: bool) -> Iterator[Layer]:
     """Every convolution and linear layer; the auxiliary heads' only for `training`."""
     norm = (arch.conv_bias, arch.batch_norm)
-    for spec in _stem(arch):
-        yield Layer(*spec, *norm)
-    for place in arch.modules():
-        for spec in _module(arch, place):
-            yield Layer(*spec, *norm)
+    for shape in _stem(arch):
+        yield Layer(*shape, *norm)
+    for spec in arch.modules():
+        for shape in _module(arch, spec):
+            yield Layer(*shape, *norm)
     if training and arch.aux is not None:
         conv_channels, hidden = arch.channels(arch.aux.conv_channels), arch.channels(arch.aux.hidden)
-        for place in arch.modules():
-            if place.label in arch.aux.after:
-                name, side = f"aux{place.label}", arch.aux.pooled_size(place.map_size)
-                yield Layer(f"{name}.conv", place.out_channels, conv_channels, 1, side, *norm)
+        for spec in arch.modules():
+            if spec.label in arch.aux.after:
+                name, side = f"aux{spec.label}", arch.aux.pooled_size(spec.map_size)
+                yield Layer(f"{name}.conv", spec.out_channels, conv_channels, 1, side, *norm)
                 yield Layer(f"{name}.hidden", conv_channels * side**2, hidden, 1, 1, True, False)
                 yield Layer(f"{name}.linear", hidden, num_classes, 1, 1, True, False)
     positions = arch.feature_map_size() ** 2 if arch.head == "flatten" else 1

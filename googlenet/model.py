@@ -1,4 +1,4 @@
-"""The network: `build` turns an architecture's data into a `GoogLeNet` module."""
+"""The network: `GoogLeNet`, and `build`, which makes it from an architecture's data."""
 
 from __future__ import annotations
 
@@ -70,10 +70,11 @@ def build(arch: Architecture | str, *, num_classes: int) -> GoogLeNet:
 
 
 def initialise(model: GoogLeNet, *, seed_at: Callable[[str], int]) -> None:
-    """Draw every layer's weights anew, each with a seed of its own: ``seed_at(place)``.
+    """Draw every layer's weights anew, each with a seed of its own: ``seed_at(layer)``.
 
-    A place is a layer's name, such as "inception4a.branch3x3.conv", which does not depend on what stands elsewhere. So
-    two networks start alike wherever both have a layer of the same shape. Reseeds torch's global generators.
+    `layer` is the layer's name, such as "inception4a.branch3x3.conv", which does not depend on the rest of the network.
+    So two networks start alike wherever both have a layer of the same name and shape. Reseeds torch's global
+    generators.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -107,13 +108,13 @@ def _pool(arch: Architecture) -> nn.MaxPool2d:
 
 
 def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
-    places = {place.label: place for place in arch.modules()}
+    specs = {spec.label: spec for spec in arch.modules()}
     taps = arch.aux.after if arch.aux else ()
     sections: list[OrderedDict[str, nn.Module]] = [OrderedDict()]
     for number in range(FIRST_STAGE, FIRST_STAGE + len(arch.stages)):
-        for label, place in places.items():
+        for label, spec in specs.items():
             if label.startswith(str(number)):
-                sections[-1][f"inception{label}"] = inception(arch, place)
+                sections[-1][f"inception{label}"] = inception(arch, spec)
                 if label in taps:
                     sections.append(OrderedDict())
         if number == 3:
@@ -127,8 +128,8 @@ def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
 def _aux_heads(arch: Architecture, *, num_classes: int) -> list[AuxiliaryHead]:
     if arch.aux is None:
         return []
-    places = {place.label: place for place in arch.modules()}
-    return [AuxiliaryHead(arch, arch.aux, places[label], num_classes=num_classes) for label in arch.aux.after]
+    specs = {spec.label: spec for spec in arch.modules()}
+    return [AuxiliaryHead(arch, arch.aux, specs[label], num_classes=num_classes) for label in arch.aux.after]
 
 
 def _head(arch: Architecture, *, num_classes: int) -> nn.Sequential:

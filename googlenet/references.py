@@ -1,4 +1,8 @@
-"""TODO"""
+"""The reference implementations: five published GoogLeNets and torchvision's, as they were published.
+
+`REFERENCE_CLASSES` gives the number of classes that each was published with. The tests hold the parameter counts
+against the published ones, and the outputs and gradients of "torchvision" against ``torchvision.models.googlenet``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from dataclasses import replace
 from googlenet.architecture import Architecture, Auxiliary
 from googlenet.variants import REDUCED, STAGE3, STAGE4
 
-# Five public implementations and torchvision's, at the image size and number of classes they were published with.
 _PAPER = replace(REDUCED, name="paper", stem="imagenet", branch5x5="5x5", image_size=224)
 _BN_AUX = replace(
     _PAPER, name="bn-aux-224", branch5x5="3x3", conv_bias=False, dropout=0.2, aux=Auxiliary(weight=1.0, dropout=0.5)

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Every architecture by name: the variants, the references and the members of the axes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of that name among the variants, references and axes.
+    """The variant, reference or axis member of that name.
 
     Raises:
-        ValueError: if there is none, with the nearest name.
+        ValueError: if there is none, naming those that exist and the nearest of them.
     """
     check_choice("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]

@@ -1,4 +1,4 @@
-"""Checks of single values, whose errors name the value, what is allowed and the remedy."""
+"""Checks of single values; their errors name the value, what is allowed and the remedy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The published architectures as data: Table 1, the seven variants, the reference implementations, one-factor axes.
+"""Table 1 of the paper and the seven variants of the 2020 CIFAR ablation.
 
-A variant is `replace(REDUCED, ...)`: the line shows what differs. A literal dict is the registry.
+A variant is `replace(REDUCED, ...)`, so that one line shows what differs. Source of the rows: Szegedy et al. 2014,
+arXiv:1409.4842, Table 1.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ def _row(ch1x1: int, *, reduce3: int, ch3x3: int, reduce5: int, ch5x5: int, pool
     )
 
 
-# Szegedy et al. 2014, arXiv:1409.4842, Table 1.
 ROWS: dict[str, InceptionRow] = {
     "3a": _row(64, reduce3=96, ch3x3=128, reduce5=16, ch5x5=32, pool=32),
     "3b": _row(128, reduce3=128, ch3x3=192, reduce5=32, ch5x5=96, pool=64),
@@ -34,7 +34,7 @@ SHORT4_ROW = _row(256, reduce3=96, ch3x3=128, reduce5=16, ch5x5=96, pool=32)
 
 
 def rows(names: str) -> tuple[InceptionRow, ...]:
-    """Rows of Table 1 by name, as in ``rows("4a 4d 4e")``.
+    """Rows of Table 1 by name, for example ``rows("4a 4d 4e")``.
 
     Raises:
         ValueError: if a name is not in Table 1.

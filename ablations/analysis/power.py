@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 
 POWER = 0.8
 MIN_SEEDS = 2  # for a spread
@@ -23,15 +22,14 @@ def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int 
     """
     if not difference:
         return None
-    test, effect = TTestPower(), abs(difference) / std
-    # One tail at half the level: the other one adds nothing at this power, and statsmodels finds NaN there.
-    level, tail = alpha / 2, "larger"
-    # solve_power does not converge where the answer is one of these ends.
-    if test.power(effect, MOST_SEEDS, level, alternative=tail) < POWER:
-        return None
-    if test.power(effect, MIN_SEEDS, level, alternative=tail) >= POWER:
-        return MIN_SEEDS
-    return math.ceil(np.asarray(test.solve_power(effect, alpha=level, power=POWER, alternative=tail)).item())
+
+    # statsmodels' TTestPower gives NaN, or another number of seeds, for effects of several deviations.
+    def power(n: int) -> float:
+        noncentrality = abs(difference) / (std / math.sqrt(n))
+        critical = stats.t.ppf(1 - alpha / 2, n - 1)
+        return float(stats.nct.sf(critical, n - 1, noncentrality))
+
+    return _fewest(power)
 
 
 def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:

@@ -1,0 +1,1 @@
+"""Datasets: images and labels, the archives and folders they come from, and their splits."""

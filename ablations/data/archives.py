@@ -1,14 +1,14 @@
-"""TODO"""
+"""The official CIFAR archives: URL, checksum, members and sizes of each."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-SIDE = 32  # of an image, in pixels
+SIDE = 32  # pixels; CIFAR images are 32x32
 
 
 class Archive(NamedTuple):
-    """An official CIFAR archive: what reports call it, where it comes from, its checksum, and its members by role."""
+    """An official CIFAR archive: title, source, checksum, and the names of its members and of the keys in them."""
 
     title: str
     url: str

@@ -1,7 +1,8 @@
-"""The official CIFAR archives: downloaded once, verified, and read without being unpacked."""
+"""Read the official CIFAR archives: download if missing, verify the checksum, unpickle the batches in memory."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import tarfile
 import zlib
@@ -13,7 +14,7 @@ import numpy as np
 
 from ablations.data.archives import ARCHIVES, SIDE, Archive
 from ablations.data.dataset import Dataset, Images, Labels, Split, assemble
-from ablations.data.download import download_once, md5_of, missing_message
+from ablations.data.download import download_archive, missing_message
 from ablations.errors import DataError, DataMissing
 from googlenet.validation import shown
 
@@ -21,12 +22,14 @@ IMAGE_BYTES = 3 * SIDE * SIDE
 
 
 def load_archive(name: str, data_dir: Path, *, download: bool) -> Dataset:
-    """Read an official CIFAR archive without unpacking it; it is unpickled only after its checksum is right.
+    """Read an official CIFAR archive as images (N, 32, 32, 3); it is unpickled only after its MD5 is verified.
+
+    Nothing is extracted to disk.
 
     Raises:
-        DataMissing: if it is not there, and was not to be downloaded or could not be.
-        DataError: if it may not be read, is not the official archive, or does not hold what that holds.
-        DiskFull: if there is no room to download it.
+        DataMissing: if it is not there and `download` is False or fails.
+        DataError: if it is unreadable, has another MD5, or has other contents than the official archive.
+        DiskFull: if there is no room for the download.
     """
     archive = ARCHIVES[name]
     path = data_dir / archive.file_name
@@ -34,7 +37,7 @@ def load_archive(name: str, data_dir: Path, *, download: bool) -> Dataset:
         if not path.is_file():
             if not download:
                 raise DataMissing(missing_message(name, archive, data_dir, reason="it was not downloaded yet"))
-            download_once(name, archive, data_dir)
+            download_archive(name, archive, data_dir)
         with path.open("rb") as file:
             return _verify_and_read(name, archive, file)
     except OSError as error:
@@ -43,7 +46,7 @@ def load_archive(name: str, data_dir: Path, *, download: bool) -> Dataset:
 
 
 def _verify_and_read(name: str, archive: Archive, file: BufferedReader) -> Dataset:
-    found = md5_of(file)
+    found = hashlib.file_digest(file, "md5").hexdigest()
     if found != archive.md5:
         raise DataError(
             f"{file.name} is damaged: its MD5 is {found}, expected {archive.md5} ({file.tell():,} bytes of "
@@ -79,7 +82,7 @@ def _read_batches(tar: tarfile.TarFile, members: tuple[str, ...], *, archive: Ar
 
 
 def _read_batch(tar: tarfile.TarFile, member: str, *, archive: Archive) -> tuple[Images, Labels]:
-    """A member's images (N, 3072), colour plane by colour plane, and its labels (N,)."""
+    """Images (N, 3072), in planes of red, green and blue, and labels (N,) of one member."""
     images, labels = _unpickle(tar, member, keys=("data", archive.label_key))
     if not isinstance(images, np.ndarray):
         raise ValueError(f"the data of {member} is a {type(images).__name__}, not an array")
@@ -101,18 +104,22 @@ def _read_class_names(tar: tarfile.TarFile, archive: Archive) -> tuple[str, ...]
 
 
 def _unpickle(tar: tarfile.TarFile, name: str, *, keys: tuple[str, ...]) -> list[Any]:
-    """The values of these keys in the pickled dict that is the member of that name."""
+    """Unpickle the member `name`, a dict, and return the values of `keys`.
+
+    Raises:
+        ValueError: if it is missing, no regular file, no pickled dict, or lacks a key.
+    """
     try:
         member = tar.getmember(name)
     except KeyError as error:
         raise ValueError(f"there is no member {name}") from error
-    file = tar.extractfile(member) if member.isreg() else None  # of a link it would follow the target
+    file = tar.extractfile(member) if member.isreg() else None  # extractfile follows links
     if file is None:
         raise ValueError(f"the member {name} is a link, a folder or a device, not a file")
     try:
-        # The archive's checksum was verified, so this is the publishers' own pickle.
+        # Safe: the archive's checksum was verified, so this is the publishers' own pickle.
         content = pickle.loads(file.read(), encoding="latin1")
-    except Exception as error:  # a broken pickle raises almost anything
+    except Exception as error:  # a broken pickle can raise any exception
         raise ValueError(f"the member {name} cannot be unpickled ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"the member {name} holds a {type(content).__name__}, not a dict")

@@ -1,4 +1,4 @@
-"""A dataset once it is read: its images and labels, its fingerprint, and the parts that a run trains on."""
+"""A dataset in memory: training and test images, labels, class names and a fingerprint; access to the test set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Images (N, H, W, 3) as uint8 and labels (N,) as int64."""
+    """Images (N, H, W, 3) as uint8, with their labels (N,) as int64."""
 
     images: Images
     labels: Labels
@@ -26,7 +26,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The images and labels at these positions."""
+        """The images and labels at `indices`, in that order."""
         return Split(images=self.images[indices], labels=self.labels[indices])
 
 
@@ -48,23 +48,23 @@ class Dataset:
 
     @property
     def image_size(self) -> int:
-        """Side of an image in pixels."""
+        """Height and width of an image in pixels."""
         return self.train.images.shape[1]
 
 
 class SealedTest:
-    """A dataset's test images, which a run may read once, after its last choice; `accesses` counts.
-
-    Raises:
-        SealBroken: on a second access.
-    """
+    """The test set, which a run may read once, after its last epoch; `accesses` counts the reads."""
 
     def __init__(self, test: Split) -> None:
         self._test = test
         self.accesses = 0
 
     def open(self) -> Split:
-        """The test images, for the result that is reported."""
+        """Return the test set for the reported result.
+
+        Raises:
+            SealBroken: on the second call.
+        """
         self.accesses += 1
         if self.accesses > 1:
             raise SealBroken(
@@ -74,17 +74,17 @@ class SealedTest:
         return self._test
 
     def peek(self) -> Split:
-        """The test images for the diagnostic of selection bias, of which no choice and no result may come."""
+        """Return the test set for the selection-bias diagnostic only: no choice and no result may depend on it."""
         return self._test
 
 
 def assemble(*, name: str, title: str, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
-    """The dataset of these splits, with its fingerprint; their arrays become read-only."""
+    """Build a dataset from its splits: compute the fingerprint and make the arrays read-only."""
     digest = hashlib.sha256()
     for part in _fingerprint_parts(train, test, class_names):
         digest.update(part)
     for array in (train.images, train.labels, test.images, test.labels):
-        array.setflags(write=False)  # every run of a suite reads the same arrays
+        array.setflags(write=False)  # all runs of a suite share them
     return Dataset(
         name=name, title=title, train=train, test=test, class_names=class_names, fingerprint=digest.hexdigest()
     )

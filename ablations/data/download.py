@@ -1,118 +1,55 @@
-"""TODO"""
+"""Download an official archive with pooch: retries, checksum, and a progress bar on a terminal."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import logging
-import socket
-import time
-import urllib.error
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import BufferedReader
+import sys
 from pathlib import Path
 
-import filelock
-
 from ablations.data.archives import Archive
-from ablations.errors import DataError, DataMissing
-from ablations.storage.atomic import replacing
+from ablations.errors import DataMissing
+from ablations.storage.atomic import raise_if_full
 
 logger = logging.getLogger(__name__)
 
-WAITS_SECONDS = (1.0, 4.0)  # after the first and the second attempt to download; the third is the last
-STALL_SECONDS = 60.0
+RETRIES = 2
+TIMEOUT_SECONDS = 60.0  # to connect, and between two packets
 
 
-def download_once(name: str, archive: Archive, data_dir: Path) -> None:
-    """Download the archive, unless another process is at it: then wait, and take what that has downloaded."""
-    path = data_dir / archive.file_name
+def download_archive(name: str, archive: Archive, data_dir: Path) -> None:
+    """Download the archive into `data_dir`, which is created if it is missing.
+
+    pooch writes to a temporary file and renames it once its MD5 is right, so a broken download leaves no archive, and
+    processes that download at the same time do not disturb each other.
+
+    Raises:
+        DataMissing: if the last attempt fails, or its file has another MD5.
+        DiskFull: if the disk or a quota has no room for the archive.
+    """
+    import pooch  # takes 0.2 s, and is needed once per archive
+
+    log = pooch.get_logger()  # writes to standard error by default
+    log.handlers, log.parent = [], logger
+    log.setLevel(logging.INFO)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=2**16, timeout=TIMEOUT_SECONDS)
     try:
-        with _downloading(path):
-            if not path.is_file():
-                for left_behind in data_dir.glob(f".{archive.file_name}.*.tmp"):  # by a killed process
-                    left_behind.unlink()
-                _download(name, archive, data_dir)
-    except OSError as error:
-        reason = f"{data_dir} cannot be written ({error})"
-        raise DataMissing(missing_message(name, archive, data_dir, reason=reason)) from error
-
-
-@contextmanager
-def _downloading(path: Path) -> Iterator[None]:
-    """Inside, no other process downloads this file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logger.warning("another process is downloading %s; waiting for it", path)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Before the release, for whoever waits looks for the archive first. Windows deletes no file that is open.
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        lock.release()
-
-
-def _download(name: str, archive: Archive, data_dir: Path) -> None:
-    for attempt, wait_seconds in enumerate((*WAITS_SECONDS, None), start=1):
-        try:
-            _attempt_download(name, archive, data_dir)
-            return
-        except DataError as error:
-            now = "giving up" if wait_seconds is None else f"trying again in {wait_seconds:g} s"
-            found = error.__cause__ or "what came has another MD5"
-            logger.warning("download of %s, attempt %d of 3, failed: %s; %s", archive.url, attempt, found, now)
-            if wait_seconds is None:
-                raise
-            time.sleep(wait_seconds)
-
-
-def _attempt_download(name: str, archive: Archive, data_dir: Path) -> None:
-    from torchvision.datasets.utils import download_url
-
-    try:
-        with replacing(data_dir / archive.file_name, needed_bytes=archive.size_bytes) as partial:
-            with _stalls_end():
-                download_url(archive.url, str(partial.parent), filename=partial.name)
-            with partial.open("rb") as file:
-                found = md5_of(file)
-            if found != archive.md5:
-                raise DataError(
-                    f"{name}: {archive.url} sent something else than {archive.file_name}: its MD5 is {found}, "
-                    f"expected {archive.md5} ({partial.stat().st_size:,} bytes of {archive.size_bytes:,}). Nothing was "
-                    f"kept; try again, or put the file into {data_dir} by hand."
-                )
-    # torchvision gives up on redirections with a RecursionError, and a cut connection is an HTTPException.
-    except (OSError, http.client.HTTPException, RecursionError) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # its connection
+        pooch.create(
+            path=data_dir.absolute(),
+            base_url="",
+            registry={archive.file_name: f"md5:{archive.md5}"},
+            urls={archive.file_name: archive.url},
+            retry_if_failed=RETRIES,
+        ).fetch(archive.file_name, downloader=downloader)  # pyright: ignore[reportArgumentType]: pooch's own class
+    except (OSError, ValueError) as error:  # network and disk errors; another MD5
+        raise_if_full(error, data_dir / archive.file_name, needed_bytes=archive.size_bytes)
         reason = f"the download from {archive.url} failed ({error})"
         raise DataMissing(missing_message(name, archive, data_dir, reason=reason)) from error
 
 
-@contextmanager
-def _stalls_end() -> Iterator[None]:
-    """Inside, a connection on which nothing comes any more ends in a TimeoutError; torchvision would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALL_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
 def missing_message(name: str, archive: Archive, data_dir: Path, *, reason: str) -> str:
+    """Say why the archive is missing and how to get it by hand."""
     return (
         f"{name}: the archive {archive.file_name} is not in {data_dir} and {reason}. Put the file there by hand: "
         f"{archive.file_name}, {archive.size_bytes:,} bytes, MD5 {archive.md5}, from {archive.url}. "
         "Without it, --suite digits works at once."
     )
-
-
-def md5_of(file: BufferedReader) -> str:
-    return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,7 +1,4 @@
-"""The datasets by name, and the embedded digits.
-
-Neither this module nor those that it reads with import torch, unless an archive has to be downloaded.
-"""
+"""Load a dataset by name. No dataset needs torch."""
 
 from __future__ import annotations
 
@@ -19,19 +16,20 @@ DATASETS = ("digits", *ARCHIVES, "folder")
 
 
 def load_dataset(name: str, data_dir: Path, *, image_size: int | None = None, download: bool = True) -> Dataset:
-    """Load a dataset.
+    """Load a dataset by name.
 
     Args:
         name: one of `DATASETS`.
-        data_dir: where archives are kept (cifar10, cifar100), or the tree to read (folder).
-        image_size: side to which a folder's images are resized, at most 1024; by default they must be 32x32.
-        download: whether a missing archive may be downloaded.
+        data_dir: folder of the archives (cifar10, cifar100), or of train/ and test/ (folder); unused for digits.
+        image_size: height and width to resize a folder's images to, 1 to 1024; None requires 32x32 images.
+        download: download a missing archive; False raises DataMissing instead.
 
     Raises:
-        ConfigError: if the name is unknown, or `image_size` is not in 1 to 1024 or given for a dataset whose size is
-            fixed.
-        DataMissing: if the data is not there.
-        DataError: if the data is damaged, may not be read or has no usable images.
+        ConfigError: if the name is unknown, or `image_size` is not in 1 to 1024 or given for another dataset than
+            folder.
+        DataMissing: if the data is not there and cannot be downloaded.
+        DataError: if the data is damaged or unreadable, or has no usable images.
+        DiskFull: if there is no room for a download.
     """
     try:
         check_choice("dataset", name, DATASETS)

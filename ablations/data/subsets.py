@@ -1,4 +1,4 @@
-"""TODO"""
+"""Stratified subsets: limit the training images, or hold some out for validation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ablations.data.dataset import Labels, Split
 from ablations.errors import ConfigError
 from ablations.seeding import derive_seed
 
-SPLIT_SEED = 0  # of splits and subsets that belong to the data and not to a run
+SPLIT_SEED = 0  # for splits that are the same in every run
 
 
 def limit(split: Split, count: int | None) -> Split:
-    """A stratified subset of `count` images, the same for every seed; everything for None.
+    """Return a stratified subset of `count` images, the same for every run seed; the whole split for None.
 
     Raises:
-        ConfigError: if the split has fewer images, or more classes, than that.
+        ConfigError: if `count` is below the number of classes or above the number of images.
     """
     if count is None:
         return split
@@ -30,12 +30,12 @@ def limit(split: Split, count: int | None) -> Split:
 
 
 def held_out_count(images: int, fraction: float) -> int:
-    """How many of `images` a recipe holds out for validation: none for fraction 0, otherwise at least one."""
+    """Number of images held out for validation: 0 for fraction 0, otherwise at least 1."""
     return max(1, round(images * fraction)) if fraction else 0
 
 
 def hold_out(split: Split, *, fraction: float, seed: int) -> tuple[Split, Split | None]:
-    """The split without a stratified `fraction`, and that fraction for validation (None for fraction 0)."""
+    """Split off a stratified `fraction` for validation: (training, validation), validation being None for 0."""
     count = held_out_count(len(split), fraction)
     if not count:
         return split, None
@@ -45,13 +45,13 @@ def hold_out(split: Split, *, fraction: float, seed: int) -> tuple[Split, Split 
 
 
 def _stratified_order(labels: Labels, *, seed: int) -> NDArray[np.int64]:
-    """Positions in a random order whose every beginning holds each class in proportion, to within one image.
+    """Random order (N,) of which every prefix is stratified: each class has its share, to within one image.
 
-    scikit-learn's stratified splits refuse to leave fewer images out than there are classes.
+    scikit-learn's stratified splits refuse to leave out fewer images than there are classes.
     """
-    shuffled = np.random.RandomState(seed).permutation(len(labels))  # a stream that numpy has frozen
-    place_in_class = np.empty(len(labels))
+    shuffled = np.random.RandomState(seed).permutation(len(labels))  # numpy guarantees this stream across versions
+    rank_in_class = np.empty(len(labels))
     for label in np.unique(labels):
         members = shuffled[labels[shuffled] == label]
-        place_in_class[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return shuffled[np.argsort(place_in_class[shuffled], kind="stable")]
+        rank_in_class[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(rank_in_class[shuffled], kind="stable")]

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Summary of a dataset for plans and reports: name, fingerprint, classes, image size and counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from googlenet.validation import check_count
 
 @dataclass(frozen=True, kw_only=True)
 class DataSummary:
-    """What reports say of a dataset."""
+    """A dataset without its images.
+
+    Raises:
+        ValueError: if a count is out of range or the number of class names differs from `num_classes`.
+    """
 
     name: str
     title: str
@@ -34,7 +38,7 @@ class DataSummary:
 
     @staticmethod
     def of(dataset: Dataset) -> DataSummary:
-        """The summary of a loaded dataset."""
+        """Summarise a loaded dataset."""
         return DataSummary(
             name=dataset.name,
             title=dataset.title,
@@ -48,7 +52,7 @@ class DataSummary:
 
     @staticmethod
     def of_archive(name: str) -> DataSummary:
-        """The summary of an official archive that is not there yet, so without a fingerprint."""
+        """Summarise an official archive that is not downloaded yet; fingerprint and class names are empty."""
         archive = ARCHIVES[name]
         return DataSummary(
             name=name,

@@ -1,0 +1,1 @@
+"""The machine: its device and memory, and the software environment of a run."""

@@ -1,4 +1,4 @@
-"""The device that a run uses: choice, name, synchronised clock, peak memory."""
+"""The torch device: selection, description, synchronised clock, kernel settings and memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _RESET_PEAK = "5"  # see proc(5): resets the peak resident set
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda"; auto takes a GPU where there is one.
+    """Return the device for "auto", "cpu" or "cuda"; "auto" is a GPU if there is one.
 
     Raises:
-        ConfigError: if torch cannot use a GPU that is asked for, or one that the driver shows.
+        ConfigError: for "cuda" without a usable GPU, and for "auto" if the driver shows a GPU that torch cannot use.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -40,7 +40,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def describe_environment(device: torch.device, *, engine: str, deterministic: bool = False) -> Environment:
-    """This process's environment on the device, with the way in which optimisation steps run."""
+    """Describe this process on the device; `engine` names how optimisation steps run (eager, graph, ...)."""
     on_gpu = device.type == "cuda"
     return Environment(
         device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
@@ -56,20 +56,20 @@ def describe_environment(device: torch.device, *, engine: str, deterministic: bo
 
 
 def clock(device: torch.device) -> float:
-    """Seconds of a monotonic clock, once all work queued on the device is done."""
+    """Synchronise the device and return a monotonic time in seconds."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def free_memory_bytes(device: torch.device) -> float:
-    """Memory that is free on a GPU; infinite for the CPU, where images need no second copy."""
+    """Free memory of a GPU in bytes; infinite for the CPU, where images need no second copy."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
 
 
 @contextlib.contextmanager
 def untimed_kernels() -> Iterator[None]:
-    """Inside, a GPU's convolutions take the kernels that heuristics name: timing some pays where a shape recurs."""
+    """Turn cuDNN's autotuning off inside: timing kernels pays only for shapes that recur."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
     try:
@@ -80,17 +80,19 @@ def untimed_kernels() -> Iterator[None]:
 
 @contextlib.contextmanager
 def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
-    """Inside, fp32 is IEEE single, without TF32, and the kernels of a GPU's convolutions are chosen by timing.
+    """Use IEEE fp32 inside, without TF32, and autotuned (or, with `deterministic`, deterministic) cuDNN kernels.
 
-    With `deterministic` only such kernels are used whose results repeat bit for bit on the same machine and build of
-    torch; cuBLAS also needs the environment variable of `CUBLAS_WORKSPACE` before torch starts it. Kernels on a CPU
-    repeat either way, for the same number of threads.
+    Deterministic results repeat bit for bit on the same machine and build of torch; cuBLAS also needs the environment
+    variable of `probe.CUBLAS_WORKSPACE`, set before torch starts it. A CPU's kernels always repeat, for the same number
+    of threads. Source: https://pytorch.org/docs/stable/notes/randomness.html
 
     Raises:
-        RuntimeError: inside, with `deterministic`, from an operation that has no such kernel.
+        RuntimeError: inside, with `deterministic`, from an operation without a deterministic kernel.
     """
-    before, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
-    torch.use_deterministic_algorithms(deterministic or before)
+    matmul = torch.get_float32_matmul_precision()
+    switch = deterministic and not torch.are_deterministic_algorithms_enabled()
+    if switch:  # not always: the call imports torch's compiler, which takes seconds
+        torch.use_deterministic_algorithms(True)
     torch.set_float32_matmul_precision("highest")
     try:
         with contextlib.ExitStack() as flags:
@@ -102,25 +104,26 @@ def exact_kernels(device: torch.device, *, deterministic: bool = False) -> Itera
                 )
             yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        if switch:
+            torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision(matmul)
 
 
 def release_cached_memory(device: torch.device) -> None:
-    """Give back what earlier runs left on a GPU; no CUDA graph may be in use, as it would go on using it."""
+    """Free the memory that torch and cuBLAS cache on a GPU; no CUDA graph may be alive, as it uses that memory."""
     if device.type == "cuda":
         torch.cuda.init()
-        # cuBLAS keeps tens of megabytes for each stream that it ever ran on, as for each graph's capture.
+        # cuBLAS keeps a workspace of tens of megabytes for each stream it ran on, graph captures included.
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start a new peak measurement."""
+    """Reset the peak memory; on a CPU only Linux can, elsewhere this does nothing."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
-        # Not in every libc and not in every container; what earlier runs freed may then count as this one's.
+        # Missing in some libcs and containers; memory freed by earlier runs then counts towards this peak.
         with contextlib.suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError):
@@ -128,9 +131,9 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak since the reset: memory allocated on a GPU, or the process's resident set.
+    """Peak memory in bytes since the reset: allocated on a GPU, or the process's resident set for the CPU.
 
-    Where the system cannot reset the latter it is the peak of the whole process.
+    Where the resident set's peak cannot be reset, it is that of the whole process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -1,4 +1,4 @@
-"""Where and how a run took place: its device, and the versions and commit of what trained it."""
+"""The environment of a run: device, package versions and git commit."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from importlib import metadata
 from pathlib import Path
 
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where and how a run took place.
+    """Hardware and software of a run.
 
-    `device` is a CPU's or GPU's name, `engine` the way in which its optimisation steps ran, `deterministic` whether
-    only kernels that repeat bit for bit were used, `versions` are "package version" pairs.
+    `device` is the name of the CPU or GPU, `device_kind` "cpu" or "cuda", `engine` how optimisation steps ran,
+    `deterministic` whether only deterministic kernels were used, `threads` torch's number of CPU threads, and
+    `versions` are "package version" pairs.
     """
 
     device: str
@@ -32,15 +33,15 @@ class Environment:
 
 
 def package_versions() -> tuple[str, ...]:
-    """The installed packages that can change a number, as "package version" pairs."""
+    """Installed versions of the packages that can change a result, as "package version" pairs."""
     return tuple(f"{name} {metadata.version(name)}" for name in VERSIONED)
 
 
 @functools.cache
 def commit() -> str:
-    """The commit of this checkout, with "-dirty" when files differ from it; "unknown" outside of one.
+    """Git commit of this checkout, with "-dirty" if tracked files differ from it; "unknown" outside a checkout.
 
-    It is read once a process, at the first call: ask before training, as files may change under a run of hours.
+    Read once per process: call it before training, as files may be edited while a run takes hours.
     """
     try:
         described = subprocess.run(

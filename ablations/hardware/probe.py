@@ -1,4 +1,4 @@
-"""What GPU and memory there are, asked without torch, which is slow to load; and settings to make before it is."""
+"""Query GPU and memory without torch, which is slow to import; environment variables to set before importing it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 NativePrecision = Literal["fp32", "bf16"]
-# Environment variable and value of libgomp, whose threads spin while they wait for each other; as long as they do by
-# default, one busy core of two made training 4 to 20 times slower. This costs nothing measurable on an idle machine.
+# Environment variable of libgomp: how long waiting threads spin. By its default, another process on one of two cores
+# made training 4 to 20 times slower. This value costs nothing measurable on an idle machine.
 THREAD_SPINS = ("GOMP_SPINCOUNT", "5000")
-# Environment variable and value with which cuBLAS repeats its results bit for bit; see its documentation on results'
-# reproducibility.
+# Environment variable that makes cuBLAS deterministic: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
 CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _DRIVER = "libcuda.so.1"
 _PROCESS_STATUS = Path("/proc/self/status")
@@ -23,7 +22,7 @@ _WITH_BF16 = (8, 0)  # compute capability, from CUDA's table of arithmetic throu
 
 
 def gpu_capability() -> tuple[int, int] | None:
-    """The compute capability of the first NVIDIA GPU that this process may use; None without one."""
+    """Compute capability (major, minor) of the first NVIDIA GPU visible to this process; None without one."""
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:
@@ -40,7 +39,7 @@ def gpu_capability() -> tuple[int, int] | None:
 
 
 def peak_resident_bytes() -> int:
-    """The largest resident set of this process so far, or on Linux since the peak was last reset."""
+    """Peak resident set of this process in bytes; on Linux since the last reset."""
     if _PROCESS_STATUS.is_file():
         for line in _PROCESS_STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -50,6 +49,6 @@ def peak_resident_bytes() -> int:
 
 
 def native_precision(device: str) -> NativePrecision:
-    """The fastest precision that trains well on "auto", "cpu" or "cuda": "bf16" on a GPU that has it, else "fp32"."""
+    """Fastest precision that the device ("auto", "cpu" or "cuda") supports natively: "bf16", or else "fp32"."""
     capability = None if device == "cpu" else gpu_capability()
     return "bf16" if capability and capability >= _WITH_BF16 else "fp32"

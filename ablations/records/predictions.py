@@ -1,4 +1,4 @@
-"""What a network says of every image: the arrays of ``predictions.npz``, and what is wrong in them."""
+"""A network's predictions for every test image: the arrays of ``predictions.npz``, and which of them are wrong."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TOP_K = 5  # most likely classes of an image that are kept
 
 
 class Predictions(NamedTuple):
-    """For N images: the K most likely classes (N, K) and their logits (N, K); the probabilities (N,) of the most
-    likely class and of the true one; and the latter's number, the label (N,).
+    """For N images: the K most likely classes (N, K) and their logits (N, K), the probability of the most likely class
+    (N,), and the label (N,).
 
     K is `TOP_K`, or the number of classes where that is less. An array that was not read is empty.
     """
@@ -26,7 +26,6 @@ class Predictions(NamedTuple):
     classes: NDArray[Any]
     logits: NDArray[Any]
     confidence: NDArray[Any]
-    true_probability: NDArray[Any]
     labels: NDArray[Any]
 
     @property
@@ -59,6 +58,8 @@ def write(path: Path, predictions: Predictions, *, num_classes: int) -> None:
 
 def read(path: Path, *, fields: Collection[str] = Predictions._fields) -> Predictions:
     """The arrays of ``predictions.npz``, or those of `fields` alone, which is quicker: logits are most of the file.
+
+    Other arrays in the file are ignored; until version 0.3 there was ``true_probability``.
 
     Raises:
         ConfigError: if the file is missing, damaged, or without one of these arrays in its shape.

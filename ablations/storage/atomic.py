@@ -1,4 +1,4 @@
-"""Files that are either there whole or not at all."""
+"""Atomic writes: a file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from ablations.errors import DiskFull
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or in the quota
 
 
 @contextmanager
 def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it is flushed to disk and takes the place of `path`.
+    """Replace `path` atomically: yield a temporary path in its folder; on success fsync it and rename it to `path`.
 
-    A process killed at any moment leaves the old file or the new one, never a part of one. `needed_bytes` is the least
-    size of the new file, if it is known, which the error then names.
+    A process killed at any moment leaves the old file or the new one, never a part. Missing folders are created.
+    `needed_bytes`, the size of the new file as far as it is known, is for the error message.
 
     Raises:
         DiskFull: if the disk or a quota has no room for the file; the old one is unchanged.
     """
-    # Processes of two machines, or containers, may have one number.
+    # The process id alone is not unique: machines and containers may share the folder.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
         temporary.replace(path)
     except Exception as error:
         written = temporary.stat().st_size if temporary.is_file() else 0
-        _remove(temporary)  # before the free bytes are counted
+        _remove(temporary)  # before the free space is measured
         raise_if_full(error, path, needed_bytes=max(written, needed_bytes))
         raise
     finally:
@@ -43,7 +43,7 @@ def replacing(path: Path, *, needed_bytes: int = 0) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file's content, whole or not at all; what is not Unicode, as in odd paths, is written as escapes.
+    """Write a text file atomically, as UTF-8; invalid Unicode, as in undecodable paths, is escaped.
 
     Raises:
         DiskFull: if the disk or a quota has no room for it.
@@ -54,23 +54,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _remove(temporary: Path) -> None:
-    with suppress(OSError):  # where it cannot be there either; the error that is being raised says more
+    with suppress(OSError):  # do not hide the first error
         temporary.unlink(missing_ok=True)
 
 
 def raise_if_full(error: Exception, path: Path, *, needed_bytes: int) -> None:
-    """Raise DiskFull if that is why `path` could not be written.
+    """Raise DiskFull if `error`, or an error that caused it, is a full disk or quota; otherwise return.
 
-    The cause may lie behind another error: torch reports what went wrong in a write as a RuntimeError.
+    torch.save, for one, raises a RuntimeError from the OSError.
     """
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, OSError) and behind.errno in FULL:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
             raise DiskFull(
-                f"{path} cannot be written ({os.strerror(behind.errno)}): it needs at least {needed_bytes:,} bytes and "
+                f"{path} cannot be written ({os.strerror(cause.errno)}): it needs at least {needed_bytes:,} bytes and "
                 f"{_free_bytes(path):,} are free. What it held before is unchanged; free some space and start again"
             ) from error
-        behind = behind.__cause__ or behind.__context__
+        cause = cause.__cause__ or cause.__context__
 
 
 def _free_bytes(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""A file of one JSON object a line, appended to while a run goes on."""
+"""JSON Lines files of one dataclass, appended to during a run."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ T = TypeVar("T")
 
 
 class JsonLines(Generic[T]):
-    """The dataclass `kind`, one instance a line, in the file at `path`.
+    """A JSON Lines file at `path` with one instance of the dataclass `kind` per line.
 
-    With `number`, which tells an entry's number, they have to be numbered 1, 2, 3 and so on.
+    With `number`, a function of an entry, the entries must be numbered 1, 2, 3 and so on.
     """
 
     def __init__(self, path: Path, kind: type[T], *, number: Callable[[T], int] | None = None) -> None:
         self.path = path
         self._kind = kind
         self._number = number
-        self._torn: bytes | None = None  # the torn line that was logged, as a file is read several times
+        self._torn: bytes | None = None  # the torn last line that was logged, to log it once
 
     def append(self, entry: T) -> None:
-        """Append a line and hand it to the system, where it outlives this process.
+        """Append a line and flush it, so that it survives the end of this process.
 
-        It is not forced to disk, which would take milliseconds: a line that a power failure loses counts as not
-        recorded, and its epoch is trained again.
+        There is no fsync, which takes milliseconds: after a power failure the last epoch may have to be trained again.
 
         Raises:
-            DiskFull: if the disk or a quota has no room for it; a part of it may be there, which `read` drops.
+            DiskFull: if the disk or a quota has no room for it; `read` drops a line that was written in part.
+            ValueError: if the entry holds NaN or infinity.
         """
         line = _line(entry)
         try:
@@ -47,17 +47,17 @@ class JsonLines(Generic[T]):
             raise
 
     def read(self) -> tuple[T, ...]:
-        """The entries that were written whole; none if there is no file.
+        """Read all entries; none if there is no file.
 
-        A last line that a killed process left torn is dropped, and logged as a warning.
+        A torn last line, without a newline, is dropped and logged as a warning: its writer was killed.
 
         Raises:
-            ConfigError: if any other line is damaged, or has another number than its place.
+            ConfigError: naming the line, if any other is damaged or has another number than its position.
         """
         return tuple(self._entries()) if self.path.is_file() else ()
 
     def rewrite(self, entries: Sequence[T]) -> None:
-        """Keep exactly these entries; without any, no file is made.
+        """Replace the file atomically by these entries; with none and no file, create none.
 
         Raises:
             DiskFull: if the disk or a quota has no room for them; the file is unchanged.

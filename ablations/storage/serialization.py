@@ -1,4 +1,4 @@
-"""Frozen dataclasses to plain data (JSON, TOML) and back, with errors that name the key."""
+"""Convert frozen dataclasses to plain data (JSON, TOML) and back, with errors that name the key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses become dicts and tuples lists, all the way down."""
+    """Convert dataclasses to dicts and tuples to lists, recursively."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple | list):
@@ -27,10 +27,10 @@ def to_plain(value: Any) -> Any:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON as RFC 8259 has it, without Python's NaN and Infinity.
+    """Parse JSON strictly (RFC 8259): no NaN, no Infinity.
 
     Raises:
-        ValueError: if it is none, holds a number beyond a float's range, or is nested too deeply.
+        ValueError: if it is invalid, holds a number beyond a float's range, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
@@ -50,12 +50,12 @@ def _finite(text: str) -> float:
 
 
 def from_plain(cls: type[T], data: object, *, where: str) -> T:
-    """Build the dataclass `cls` from a mapping as `to_plain` made it; `where` begins every error message.
+    """Build the dataclass `cls` from a mapping such as `to_plain` returns; `where` prefixes every error message.
 
-    A nested dataclass that is there already is taken as it is.
+    Values that are dataclass instances already are kept.
 
     Raises:
-        ConfigError: on an unknown, missing or wrongly typed key, and where the class itself refuses a value.
+        ConfigError: on an unknown or missing key, a value of the wrong type, or one that the class rejects.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected a table of {cls.__name__}'s keys, found {shown(data)}")
@@ -75,19 +75,19 @@ def from_plain(cls: type[T], data: object, *, where: str) -> T:
 
 @functools.cache
 def _fields(cls: type) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
-    """A dataclass's fields and their types by name; kept, as working them out takes longer than all the rest."""
+    """A dataclass's fields and their types by name; cached because resolving type hints dominates the time."""
     return {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}, typing.get_type_hints(cls)
 
 
 def check_keys(data: Mapping[Any, Any], *, known: Mapping[str, Any] | tuple[str, ...], where: str) -> None:
-    """Raise ConfigError on the first key that is not known, naming the nearest one."""
+    """Raise ConfigError on the first unknown key, suggesting the nearest known one."""
     for key in data:
         if key not in known:
             raise ConfigError(f"{where}: unknown key {shown(key)}; allowed: {', '.join(known)}{nearest(key, known)}")
 
 
 def _convert(hint: Any, value: Any, *, where: str) -> Any:
-    if type(value) is hint:  # nearly always, and then quickly
+    if type(value) is hint:  # the fast path
         return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -1,0 +1,1 @@
+"""One run of the experiment: batches, optimisation steps, evaluation and checkpoints (torch)."""

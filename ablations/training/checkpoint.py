@@ -1,4 +1,4 @@
-"""Training state on disk: saved whole, named by its SHA-256, verified before it is read."""
+"""Checkpoints: training states and trained weights on disk, saved atomically and verified by SHA-256."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WEIGHTS = "weights"
 
 
 def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
-    """Save the state after `epoch` finished epochs and forget all but the newest two.
+    """Save the state after `epoch` finished epochs and delete all but the newest two.
 
     Raises:
         DiskFull: if there is no room for it; the earlier states are still there.
@@ -32,9 +32,9 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
 
 
 def load_newest(folder: Path, *, at_most: int, keys: Collection[str] = ()) -> tuple[int, dict[str, Any]] | None:
-    """The newest sound state, of at most `at_most` finished epochs, on the CPU, with their number; None without one.
+    """The newest intact state of at most `at_most` finished epochs, on the CPU, after their number; None without one.
 
-    A state is sound if its file is as it was saved, and it has all these `keys`.
+    A state is intact if its file has the SHA-256 of its name, and if it has all these `keys`.
 
     A damaged file is moved aside under a name that ends in ``.damaged``, and logged as a warning. States of later
     epochs, and what a killed process left half-written, are deleted: only one process works on a run.
@@ -48,17 +48,17 @@ def load_newest(folder: Path, *, at_most: int, keys: Collection[str] = ()) -> tu
             continue
         found = _sha256(path)
         if found != sha256:
-            _set_aside(path, f"its SHA-256 is {found}, its name says another")
+            _move_aside(path, f"its SHA-256 is {found}, its name says another")
             continue
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # right checksum, but not a state: as useless as a damaged one
-            _set_aside(path, f"it holds no training state: {type(error).__name__}")
+        except Exception as error:  # the checksum is right, but the content is no state
+            _move_aside(path, f"it holds no training state: {type(error).__name__}")
             continue
-        lacking = [key for key in keys if not isinstance(state, dict) or key not in state]
-        if not lacking:
+        missing = [key for key in keys if not isinstance(state, dict) or key not in state]
+        if not missing:
             return epoch, state
-        _set_aside(path, f"it holds no training state: {', '.join(lacking)} is missing")
+        _move_aside(path, f"it holds no training state: {', '.join(missing)} is missing")
     return None
 
 
@@ -68,7 +68,7 @@ def save_weights(folder: Path, model: torch.nn.Module) -> None:
 
 
 def discard_states(folder: Path) -> None:
-    """Delete the training states of a finished run, which has no use for the optimiser's."""
+    """Delete the training states of a finished run, of which only the weights are still needed."""
     for path in _newest_first(folder):
         path.unlink(missing_ok=True)  # a process that finds the run finished deletes them too
 
@@ -102,14 +102,14 @@ def _write(folder: Path, state: dict[str, Any], *, stem: str) -> None:
 
 
 def _tensor_bytes(state: Any) -> int:
-    """Bytes of all tensors in nested dicts and lists: the least that their file takes."""
+    """Bytes of all tensors in nested dicts and lists: the minimum size of their file."""
     if isinstance(state, torch.Tensor):
         return state.nbytes
     parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
     return sum(map(_tensor_bytes, parts))
 
 
-def _set_aside(path: Path, reason: str) -> None:
+def _move_aside(path: Path, reason: str) -> None:
     aside = path.rename(path.with_name(f"{path.name}.damaged"))
     earlier = _newest_first(path.parent)
     now = f"the state after epoch {_epoch_and_sha256(earlier[0])[0]} is taken" if earlier else "the run starts anew"

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, and multiply-adds and activations on one image."""
+"""Count a network's parameters, and its multiply-adds (MACs) and activations on one image."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import warnings
 from typing import NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from googlenet.counts import count_macs, count_params
 from googlenet.model import GoogLeNet
 
 with warnings.catch_warnings():
@@ -38,10 +36,9 @@ class Complexity(NamedTuple):
 
 
 def measure(model: GoogLeNet) -> Complexity:
-    """Count a network with fvcore, and hold the counts against torch's own counter and the closed form.
+    """Count a network: MACs and activations of convolutions and linear layers with fvcore, and its parameters.
 
-    Raises:
-        RuntimeError: if the three disagree, naming all of them.
+    The tests hold these counts against torch's own counter and against closed forms, for every architecture.
     """
     arch = model.arch
     device = next(model.parameters()).device
@@ -51,31 +48,12 @@ def measure(model: GoogLeNet) -> Complexity:
     try:
         macs = _counted(FlopCountAnalysis(model, image))
         activations = _counted(ActivationCountAnalysis(model, image))
-        torch_macs = _torch_macs(model, image)
     finally:
         model.train(was_training)
     params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    _agree(
-        "MACs",
-        fvcore=macs,
-        torch_counter=torch_macs,
-        closed_form=count_macs(arch, num_classes=model.num_classes),
-    )
-    _agree("parameters", module=params, closed_form=count_params(arch, num_classes=model.num_classes))
     return Complexity(params, macs, activations)
 
 
 def _counted(analysis: FlopCountAnalysis | ActivationCountAnalysis) -> int:
     counts = analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
     return int(sum(counts[kind] for kind in COUNTED))
-
-
-def _torch_macs(model: GoogLeNet, image: torch.Tensor) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(image)
-    return counter.get_total_flops() // 2
-
-
-def _agree(what: str, **counts: int) -> None:
-    if len(set(counts.values())) > 1:
-        raise RuntimeError(f"the counters disagree on {what}: {counts}")

@@ -1,4 +1,4 @@
-"""One pass over evaluation batches: what the network says of every image."""
+"""Predict, validate and test: one pass over images without augmentation, and the errors counted in it."""
 
 from __future__ import annotations
 
@@ -27,75 +27,83 @@ from googlenet.model import GoogLeNet
 def predict(
     model: GoogLeNet, batches: Iterable[tuple[Tensor, Tensor]], *, precision: Precision = "fp32"
 ) -> Predictions:
-    """The model's most likely classes for every image."""
+    """The most likely classes of every image, by the model in evaluation mode, which it is left in.
+
+    `batches` are images (B, C, H, W) and labels (B,) on the model's device.
+    """
     model.eval()
     parts = []
     for images, labels in batches:
         with autocast(images.device, precision):
             logits = model(images).logits.float()
         top = logits.topk(min(TOP_K, logits.shape[1]), dim=1)
-        probabilities = logits.softmax(dim=1)
-        confidence = probabilities.amax(dim=1)
-        true_probability = probabilities.gather(1, labels[:, None])[:, 0]
-        parts.append((top.indices, top.values, confidence, true_probability, labels))
+        confidence = logits.softmax(dim=1).amax(dim=1)
+        parts.append((top.indices, top.values, confidence, labels))
     return Predictions(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
 
 
 class BestEpoch(NamedTuple):
-    """The network with the least validation error so far: its epoch, and its state on the CPU."""
+    """The epoch with the least validation error so far, and the network's state after it, on the CPU."""
 
     epoch: int
     validation_error: float
     model: dict[str, Any]
 
 
-def better_epoch(chosen: BestEpoch | None, model: GoogLeNet, epoch: Epoch) -> BestEpoch | None:
-    """The network to test as things stand: this epoch's if its validation error is less; None without validation."""
+def better_epoch(best: BestEpoch | None, model: GoogLeNet, epoch: Epoch) -> BestEpoch | None:
+    """The best epoch so far: this one if its validation error is less than that of `best`; None without validation."""
     error = epoch.validation_error
-    if error is None or (chosen is not None and chosen.validation_error <= error):
-        return chosen
+    if error is None or (best is not None and best.validation_error <= error):
+        return best
     state = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
     return BestEpoch(epoch.epoch, error, state)
 
 
-def validate(trainer: TrainStep, loader: Loader | None) -> tuple[float | None, float]:
+class Validated(NamedTuple):
     """The error on the validation images and the seconds that it took; None and 0 where none are held out."""
+
+    error: float | None
+    seconds: float
+
+
+def validate(train_step: TrainStep, loader: Loader | None) -> Validated:
+    """Count the errors on the validation images, if there are any."""
     if loader is None:
-        return None, 0.0
-    began = clock(trainer.device)
-    wrong = predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision).wrong.sum()
-    seconds = clock(trainer.device) - began
-    reset_peak_memory(trainer.device)  # the peak of training is what is reported
-    return int(wrong) / len(loader), seconds
+        return Validated(None, 0.0)
+    began = clock(train_step.device)
+    wrong = predict(train_step.model, loader.eval_batches(), precision=train_step.recipe.precision).wrong.sum()
+    seconds = clock(train_step.device) - began
+    reset_peak_memory(train_step.device)  # the peak of training is what is reported
+    return Validated(int(wrong) / len(loader), seconds)
 
 
-def diagnose(trainer: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
-    """Note the test error after an epoch where no choice can see it."""
-    predictions = _predict(trainer, sealed.peek())
-    reset_peak_memory(trainer.device)  # the peak of training is what is reported
+def diagnose(train_step: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
+    """Write the test error after an epoch into the run's diagnostic file, which no choice reads."""
+    predictions = _predict(train_step, sealed.peek())
+    reset_peak_memory(train_step.device)  # the peak of training is what is reported
     entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=int(predictions.wrong.sum()))
     folder.diagnosed.append(entry)
 
 
-def test_once(trainer: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> tuple[TestResult, float]:
-    """Count errors over every test image, and save the predictions that they come from.
+def test_once(train_step: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> tuple[TestResult, float]:
+    """Count the errors over all test images, and save the predictions that they come from.
 
-    Predictions that are there come from this very network, tested before the process was killed: they are taken.
-    Returns the counts and the seconds.
+    Predictions that the folder already holds come from this same network, tested before the process was killed, and
+    are used again. Returns the counts and the seconds that this took.
 
     Raises:
         Diverged: if an output of the network is not finite.
         SealBroken: if the test images were read before in this run.
     """
-    began = clock(trainer.device)
+    began = clock(train_step.device)
     split = sealed.open()
     if folder.has_predictions:
         predictions = folder.read_predictions()
     else:
-        predictions = _predict(trainer, split)
+        predictions = _predict(train_step, split)
         if not np.isfinite(predictions.logits).all():
             # The last step can ruin the weights without a loss to show it.
-            raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {trainer.recipe.epochs}")
+            raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {train_step.recipe.epochs}")
         folder.write_predictions(predictions)
     in_top5 = predictions.top5_wrong
     result = TestResult(
@@ -104,9 +112,9 @@ def test_once(trainer: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoc
         top1_wrong=int(predictions.wrong.sum()),
         top5_wrong=None if in_top5 is None else int(in_top5.sum()),
     )
-    return result, clock(trainer.device) - began
+    return result, clock(train_step.device) - began
 
 
-def _predict(trainer: TrainStep, split: Split) -> Predictions:
-    loader = Loader(split, recipe=trainer.recipe, device=trainer.device)
-    return predict(trainer.model, loader.eval_batches(), precision=trainer.recipe.precision)
+def _predict(train_step: TrainStep, split: Split) -> Predictions:
+    loader = Loader(split, recipe=train_step.recipe, device=train_step.device)
+    return predict(train_step.model, loader.eval_batches(), precision=train_step.recipe.precision)

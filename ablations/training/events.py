@@ -1,4 +1,7 @@
-"""What a running suite tells its observer. Events of one run come in order; those of runs side by side mix."""
+"""The events that a running suite sends to its observers.
+
+The events of one run come in order; those of runs that train side by side interleave.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ablations.suites.run_config import RunConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteStarted:
-    """A suite's folder is prepared: its planned runs, and the earlier ones that were archived to start afresh."""
+    """A suite's folder is prepared: its planned runs, and the earlier runs that were archived to start afresh."""
 
     runs: tuple[RunConfig, ...]
     archived: tuple[Path, ...] = ()
@@ -20,7 +23,7 @@ class SuiteStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A run that is not done yet is up: `position` of `total`, from 1."""
+    """A run that is not done yet starts: `position` of `total`, from 1."""
 
     config: RunConfig
     position: int
@@ -38,7 +41,7 @@ class TrainingStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class StepDone:
-    """`images` more were trained on. `loss` is the epoch's mean so far, where reading it costs no device sync."""
+    """A step trained on `images` more. `loss` is the epoch's mean so far, where reading it costs no device sync."""
 
     run_id: str
     images: int
@@ -55,7 +58,7 @@ class EpochDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnded:
-    """A run ended with this record; `skipped` if it had been done before."""
+    """A run ended with this record; `skipped` if it was already done."""
 
     record: RunRecord
     position: int
@@ -67,7 +70,7 @@ Event = SuiteStarted | RunStarted | TrainingStarted | StepDone | EpochDone | Run
 
 
 def to_all(*observers: Callable[[Event], None]) -> Callable[[Event], None]:
-    """An observer that tells several others, in their order."""
+    """An observer that passes each event to several others, in their order."""
 
     def tell(event: Event) -> None:
         for observer in observers:

@@ -1,4 +1,4 @@
-"""Batches made by tensor operations, from images that live on the device or, if too many, in host memory."""
+"""Batches of a split, made by tensor operations from images that stay on the device or, if too many, on the host."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ RESIDENT_SHARE = 0.5  # of the device's free memory that a split's images may ta
 class Loader:
     """Batches of a split: float images (B, 3, H, W) in channels-last memory and int64 labels (B,), on the device.
 
-    The images stay uint8 on the device. Those that would take more than half of its free memory stay in the host's
-    and are copied batch by batch through pinned memory, with the same results.
+    The images stay on the device as uint8. If they would take more than half of its free memory, they stay in the
+    host's and are copied batch by batch through pinned memory, with the same results.
     """
 
     def __init__(self, split: Split, *, recipe: Recipe, device: torch.device) -> None:
         self.recipe = recipe
         self._device = device
         fits = split.images.nbytes <= RESIDENT_SHARE * free_memory_bytes(device)
-        home = device if fits else torch.device("cpu")
+        storage = device if fits else torch.device("cpu")
         with warnings.catch_warnings():
             # The arrays are read-only and every run of a suite shares them; nothing here writes to them.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-            self._images = torch.from_numpy(split.images).to(home)  # (N, H, W, 3): whole pixels are gathered
-            self._labels = torch.from_numpy(split.labels).to(home)
+            self._images = torch.from_numpy(split.images).to(storage)  # (N, H, W, 3): whole pixels are gathered
+            self._labels = torch.from_numpy(split.labels).to(storage)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -46,7 +46,7 @@ class Loader:
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """The sizes that training batches have."""
+        """The different sizes of training batches: the recipe's, and that of a smaller last batch."""
         full, last = divmod(len(self), self.recipe.batch_size)
         return (*((self.recipe.batch_size,) if full else ()), *((last,) if last else ()))
 
@@ -57,8 +57,8 @@ class Loader:
 
     def train_batches(self, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in an order and with an augmentation that (seed, epoch) alone decides, on every device."""
-        source = torch.Generator().manual_seed(derive_seed(seed, purpose="order", epoch=epoch))
-        order = _upload(torch.randperm(len(self), generator=source), self._images.device)
+        rng = torch.Generator().manual_seed(derive_seed(seed, purpose="order", epoch=epoch))
+        order = _upload(torch.randperm(len(self), generator=rng), self._images.device)
         _, height, width, _ = self._images.shape
         drawn = draw(self.recipe, count=len(self), image_size=(height, width), seed=seed, epoch=epoch)
         batches = [_upload(column, self._device).split(self.recipe.batch_size) for column in drawn]

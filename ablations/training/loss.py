@@ -1,4 +1,4 @@
-"""TODO"""
+"""The training loss, and the precision of the forward pass that it comes from."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from googlenet.model import GoogLeNet, Output
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context in which a network's forward pass has that precision."""
+    """The context in which a network's forward pass runs in that precision: "fp32" or, by autocast, "bf16"."""
     # Each weight is used once a pass, so a cache of its copies would only hold memory.
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
 def training_loss(model: GoogLeNet, output: Output, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy in single precision or better, plus each auxiliary head's times the architecture's weight."""
+    """Mean cross-entropy of a batch with labels (B,), plus each auxiliary head's times the architecture's weight.
+
+    Computed in single precision or better. Sources: auxiliary heads arXiv:1409.4842, section 5; label smoothing
+    arXiv:1512.00567, section 7.
+    """
 
     def cross_entropy(logits: Tensor) -> Tensor:
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))

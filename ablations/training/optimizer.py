@@ -1,4 +1,4 @@
-"""TODO"""
+"""The optimiser of a recipe, and how to withhold an update whose loss is not finite."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_optimizer(model: GoogLeNet, recipe: Recipe) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def withhold_update(optimizer: torch.optim.Optimizer, *, unless: Tensor) -> None:
-    """Where `unless`, a boolean scalar on the device, is false, make the coming update leave the weights as they are.
+    """Where `unless`, a boolean scalar on the device, is false, make the next update leave the weights as they are.
 
     Works without a sync, so in a captured step too. The gradients, in single precision or better, become zeros then,
     and so do the learning rates, which have to be tensors: momentum and weight decay would move the weights even
@@ -41,7 +41,7 @@ def withhold_update(optimizer: torch.optim.Optimizer, *, unless: Tensor) -> None
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    # A NaN times zero is a NaN; but its bits, read as an integer, become zero, and times one every gradient keeps its.
+    # NaN times zero is NaN, but its bits, read as an integer, times zero are zero; times one, no gradient changes.
     integer = {4: torch.int32, 8: torch.int64}[gradients[0].itemsize]
     bits = [gradient.view(integer) for gradient in gradients]
     torch._foreach_mul_(bits, unless.to(integer))  # pyright: ignore[reportPrivateImportUsage]

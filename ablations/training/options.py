@@ -1,4 +1,4 @@
-"""How runs are executed: the device, the engine and what is measured beside the run; none of it names a run."""
+"""How runs are executed: device, engine and diagnostics, none of which is part of a run's id."""
 
 from __future__ import annotations
 

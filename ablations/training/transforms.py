@@ -1,4 +1,4 @@
-"""Random changes to training images: what is drawn for an epoch, and the operations on whole batches."""
+"""Data augmentation: random crop, horizontal flip and cutout, drawn for an epoch and applied to whole batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablations.suites.recipe import Recipe
 
 
 class Choices(NamedTuple):
-    """What was drawn for N images: flipped or not (N,), and as rows and columns (N, 2) the top left corner of the
+    """What was drawn for N images: whether to flip (N,), and as (row, column) pairs (N, 2) the top left corner of the
     crop in the padded image and the centre of the cutout."""
 
     flipped: Tensor
@@ -22,21 +22,21 @@ class Choices(NamedTuple):
 
 
 def draw(recipe: Recipe, *, count: int, image_size: tuple[int, int], seed: int, epoch: int) -> Choices:
-    """Independent choices for `count` images (H, W) on the CPU, which (seed, epoch) alone decide.
+    """Independent choices for `count` images (H, W), which (seed, epoch) alone decide.
 
-    Drawn there for every device, as generators differ between them.
+    They are drawn on the CPU for every device, as generators differ between devices.
     """
 
-    def source(purpose: Purpose) -> torch.Generator:
+    def rng(purpose: Purpose) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(seed, purpose=purpose, epoch=epoch))
 
     height, width = image_size
     corners = 2 * recipe.crop_padding + 1
-    of_cutout = source("cutout")
-    rows, columns = (torch.randint(side, (count,), generator=of_cutout) for side in (height, width))
+    cutout_rng = rng("cutout")
+    rows, columns = (torch.randint(side, (count,), generator=cutout_rng) for side in (height, width))
     return Choices(
-        flipped=torch.rand(count, generator=source("flip")) < recipe.flip,
-        corner=torch.randint(corners, (count, 2), generator=source("crop")),
+        flipped=torch.rand(count, generator=rng("flip")) < recipe.flip,
+        corner=torch.randint(corners, (count, 2), generator=rng("crop")),
         centre=torch.stack([rows, columns], dim=1),
     )
 
@@ -69,8 +69,8 @@ def crop(images: Tensor, corner: Tensor, *, padding: int) -> Tensor:
     # A view of every crop there is (B, top, left, H, W x C), whole rows of which are copied: on a CPU this is seven
     # times as fast as gathering pixel by pixel.
     crops = padded.flatten(2).unfold(1, height, 1).unfold(2, width * channels, channels)
-    chosen = crops[torch.arange(count, device=images.device), corner[:, 0], corner[:, 1]]
-    return chosen.view(count, height, width, channels).permute(0, 3, 1, 2)
+    taken = crops[torch.arange(count, device=images.device), corner[:, 0], corner[:, 1]]
+    return taken.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def cut_out(images: Tensor, centre: Tensor, *, side: int) -> Tensor:
@@ -81,7 +81,7 @@ def cut_out(images: Tensor, centre: Tensor, *, side: int) -> Tensor:
     first = centre - side // 2
     masks = []
     for axis, size in enumerate(images.shape[2:]):
-        place = torch.arange(size, device=images.device)
+        position = torch.arange(size, device=images.device)
         begin = first[:, axis, None]
-        masks.append((place >= begin) & (place < begin + side))
+        masks.append((position >= begin) & (position < begin + side))
     return images.masked_fill_(masks[0][:, None, :, None] & masks[1][:, None, None, :], 0)

@@ -1,79 +1,25 @@
-"""Paired tests and verdicts: against independent implementations, cases by hand and simulated suites."""
+"""Paired tests over seeds and over images: against independent implementations and cases by hand."""
 
 from __future__ import annotations
 
-import functools
-import gc
 import itertools
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from scipy import special
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.weightstats import ttost_paired
 
-from ablations.analysis import paired_tests
 from ablations.analysis.bootstrap import bca_interval
 from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import Comparison, compare_all, mcnemar
-from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
-from ablations.analysis.published import load_published
+from ablations.analysis.paired_tests import compare_all, mcnemar
+from tests.support.paired_suites import IMAGES, MARGIN, compare, compare_wrong
 
-IMAGES = 10_000
 MANY = 10**9  # images: no two errors are the same number of them by chance
-MARGIN = 0.005
-NOISY = (-300, 0, 300)  # images, in three seeds: settles nothing
-SUITES = [400, pytest.param(2_000, marks=pytest.mark.slow)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_heap() -> Iterator[None]:
-    # statsmodels' Holm collects garbage at each call, which takes longest with all of torch on the heap.
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-class BareT:
-    """Student's t as scipy computes it, without the argument checks that take most of the time."""
-
-    sf = staticmethod(lambda x, df: special.stdtr(df, -x))
-    ppf = staticmethod(functools.cache(lambda q, df: special.stdtrit(df, q)))
-
-
-def leave_out_checks(monkeypatch: pytest.MonkeyPatch, p_signs: float = 1.0, *, planning: bool = True) -> None:
-    """Spare simulations what takes longest and verdicts do not depend on."""
-    monkeypatch.setattr(paired_tests, "_sign_flip_p", lambda *_: p_signs)
-    monkeypatch.setattr(paired_tests, "bca_interval", lambda *_: None)
-    if not planning:
-        monkeypatch.setattr(paired_tests, "stats", SimpleNamespace(t=BareT))
-        monkeypatch.setattr(paired_tests, "seeds_for_difference", lambda *_, **__: None)
-        monkeypatch.setattr(paired_tests, "seeds_for_equivalence", lambda *_, **__: None)
-
-
-def compare_wrong(
-    wrong: FloatArray, *, test_images: int = IMAGES, margin: float = MARGIN, seed: int = 0
-) -> list[Comparison]:
-    """Compare by numbers of wrong images, (variants, seeds), of which the first row is the baseline's."""
-    errors: dict[str, list[float]] = {str(row): (images / test_images).tolist() for row, images in enumerate(wrong)}
-    rng = np.random.default_rng(seed)
-    return compare_all(errors, baseline="0", test_images=test_images, margin=margin, rng=rng)
-
-
-def compare(*differences: Sequence[float], test_images: int = IMAGES, seed: int = 0) -> list[Comparison]:
-    """Compare variants that get so many images more wrong than the baseline in each seed."""
-    base = test_images // 2
-    return compare_wrong(
-        np.array([[0] * len(differences[0]), *differences], dtype=float) + base, test_images=test_images, seed=seed
-    )
 
 
 def made_suite(rng: np.random.Generator, *, seeds: int, variants: int = 7) -> dict[str, list[float]]:
@@ -218,52 +164,6 @@ def test_networks_with_the_same_wrong_images_do_not_differ() -> None:
     assert mcnemar(np.zeros(4, dtype=bool), np.zeros(4, dtype=bool)) == (0, 0, 1.0)
 
 
-# Verdicts on hand-made cases: images of 10,000, so that the margin is 50
-
-
-@pytest.mark.parametrize(
-    ("images", "verdict"),
-    [
-        ((-60, -58, -62), "better"),
-        ((60, 58, 62), "worse"),
-        ((-3, 0, 3), "equivalent"),
-        ((-3, -3, -2, 4, 4), "equivalent"),
-        ((-60, 0, 60), "inconclusive"),
-        ((20, 60, 100), "inconclusive"),
-        ((48, 50, 52), "worse"),
-        # A significant difference takes precedence, however small: these are within the margin too.
-        ((10, 11, 12), "worse"),
-        ((-10, -11, -12), "better"),
-    ],
-)
-def test_verdict(images: Sequence[int], verdict: str) -> None:
-    (found,) = compare(images)
-    assert found.verdict == verdict
-    assert found.difference == pytest.approx(np.mean(images) / IMAGES)
-    assert (found.seeds_needed is None) == (verdict != "inconclusive")
-
-
-def test_a_small_difference_may_be_significant_and_within_the_margin() -> None:
-    (found,) = compare([10, 11, 12])
-    assert found.p_equivalent_holm < found.p_holm < 0.05
-    assert found.verdict == "worse"
-
-
-def test_among_many_comparisons_the_same_difference_is_inconclusive() -> None:
-    images = (60, 75, 90)
-    assert compare(images)[0].verdict == "worse"
-    among = compare(images, *[NOISY] * 9)
-    assert among[0].p == compare(images)[0].p
-    assert {each.verdict for each in among} == {"inconclusive"}
-
-
-def test_seeds_are_paired() -> None:
-    base = np.array([1000, 1400, 700, 1200], dtype=float)
-    variant = base + [20, 21, 22, 21]
-    assert [each.verdict for each in compare_wrong(np.stack([base, variant]))] == ["worse"]
-    assert [each.verdict for each in compare_wrong(np.stack([base, variant[::-1]]))] == ["inconclusive"]
-
-
 def test_comparisons_are_of_every_variant_in_order_with_the_baseline() -> None:
     errors = {"plain": [0.1, 0.11], "base": [0.2, 0.22], "deep": [0.3, 0.33]}
     rng = np.random.default_rng(1)
@@ -273,239 +173,6 @@ def test_comparisons_are_of_every_variant_in_order_with_the_baseline() -> None:
         ("deep", "base", 2, 0.01),
     ]
     assert [each.difference for each in found] == pytest.approx([-0.105, 0.105])
-
-
-@pytest.mark.parametrize("seeds", [3, 10])
-def test_swapping_variant_and_baseline_mirrors_the_comparison(seeds: int) -> None:
-    mirror = {"better": "worse", "worse": "better", "equivalent": "equivalent", "inconclusive": "inconclusive"}
-    rng = np.random.default_rng(seeds)
-    seen = set()
-    for _ in range(12):
-        wrong = np.round(rng.normal([[1000], [1000 + rng.choice([-40, 0, 40])]], 15, (2, seeds)))
-        (one,), (other,) = compare_wrong(wrong), compare_wrong(wrong[::-1])
-        assert other.verdict == mirror[one.verdict]
-        assert other.difference == pytest.approx(-one.difference)
-        assert (other.p, other.p_equivalent) == pytest.approx((one.p, one.p_equivalent))
-        assert other.interval == pytest.approx((-one.interval.high, -one.interval.low))
-        assert other.seeds_needed == one.seeds_needed
-        seen.add(one.verdict)
-    assert len(seen) >= 3
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
-def test_identical_errors_in_every_seed_are_equivalent(seeds: int) -> None:
-    for found in compare(*[[0] * seeds] * 6):
-        # Both counts were rounded to an image, each with variance 1/12.
-        assert found.std == pytest.approx(math.sqrt(1 / 12 + 1 / 12) / IMAGES)
-        assert (found.difference, found.p, found.p_holm, found.p_signs) == (0, 1, 1, 1)
-        assert found.interval.low == -found.interval.high < 0
-        assert found.interval.high < MARGIN
-        assert found.bootstrap is None
-        assert 0 < found.p_equivalent <= found.p_equivalent_holm <= 0.05
-        assert found.verdict == "equivalent"
-        assert not found.checks_disagree
-
-
-def test_few_images_cannot_show_equivalence_by_identical_errors() -> None:
-    # One image of 100 is two margins.
-    (found,) = compare([0, 0, 0], test_images=100)
-    assert found.verdict == "inconclusive"
-    assert found.interval.low < -MARGIN and found.interval.high > MARGIN
-
-
-@pytest.mark.parametrize("seeds", [2, 3])
-def test_one_image_in_each_of_few_seeds_is_no_difference(seeds: int) -> None:
-    for images in (1, -1):
-        (found,) = compare([images] * seeds)
-        assert found.p > 0.05
-        assert found.verdict == "equivalent"
-    assert compare([1] * seeds, test_images=100)[0].verdict == "inconclusive"
-
-
-@pytest.mark.parametrize(
-    ("images", "disagree"),
-    [
-        # Six of one sign, p 2/64, of which one is far out: no difference by the t test.
-        ((1, 1, 1, 1, 1, 30), True),
-        # Five of one sign are never enough for the signs, p 2/32.
-        ((1, 1, 1, 1, 30), False),
-        ((10, 11, 12, 10, 11), False),
-        # A difference by the t test; by signs p 4/64, as the negative one might as well be positive.
-        ((-1, 10, 11, 12, 10, 11), True),
-        ((9, 10, 11, 12, 10, 11), False),
-        ((-9, -10, -11, -12, -10, -11), False),
-        ((-5, 5, -4, 4, 1, 0), False),
-        # Skewed: p is above 0.05 by the t test and by signs, yet the bootstrap's interval is above zero by an image.
-        ((1, 0, 0, 4, 12, 0, 5, 13), True),
-        ((-1, 0, 0, -4, -12, 0, -5, -13), True),
-        ((-10, 0, 3, 5, 8, 10, 12, 13), False),
-        ((9, 10, 11, 12, 10, 11, 8, 12), False),
-    ],
-)
-def test_checks_disagree(images: Sequence[int], disagree: bool) -> None:
-    (found,) = compare(images)
-    assert found.checks_disagree is disagree
-    # The t test's own p is what they are held against, not the one for many comparisons.
-    assert compare(images, *[[-300] + [0] * (len(images) - 2) + [300]] * 9)[0].checks_disagree is disagree
-
-
-def test_bootstrap_alone_can_disagree() -> None:
-    (found,) = compare([1, 0, 0, 4, 12, 0, 5, 13])
-    assert found.p > 0.05 and found.p_signs > 0.05
-    assert found.bootstrap is not None and found.bootstrap.low > 0
-    assert found.checks_disagree
-
-
-def test_verdicts_do_not_depend_on_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    suites = [np.round(rng.normal(1000, 15, (7, seeds)) + 30 * rng.integers(-1, 2, (7, 1))) for seeds in (3, 5, 10)]
-
-    def judged() -> list[tuple[str, int | None, float, float]]:
-        return [
-            (each.verdict, each.seeds_needed, each.p_holm, each.p_equivalent_holm)
-            for suite in suites
-            for each in compare_wrong(suite)
-        ]
-
-    full = judged()
-    assert len({verdict for verdict, *_ in full}) == 4
-    for p_signs in (1.0, 0.0):
-        leave_out_checks(monkeypatch, p_signs)
-        assert judged() == full
-    # Nor do they depend on the planned seeds.
-    leave_out_checks(monkeypatch, planning=False)
-    assert [verdict for verdict, *_ in judged()] == [verdict for verdict, *_ in full]
-
-
-# Planned seeds
-
-
-def test_inconclusive_comparisons_need_more_seeds_than_there_were() -> None:
-    rng = np.random.default_rng(1)
-    needed = Counter[bool]()
-    for seeds in (2, 3, 5):
-        for _ in range(4):
-            wrong = np.round(rng.normal(1000, 30, (7, seeds)))
-            for found in compare_wrong(wrong):
-                if found.verdict == "inconclusive":
-                    assert found.seeds_needed is None or seeds < found.seeds_needed <= 1_000
-                    needed[found.seeds_needed is not None] += 1
-                else:
-                    assert found.seeds_needed is None
-    assert needed[True] > 40
-
-
-@pytest.mark.parametrize("others", [0, 9])
-@pytest.mark.parametrize(("difference", "std"), [(25, 25), (-30, 30), (5, 30), (60, 60), (0, 40)])
-def test_seeds_needed_are_the_fewer_of_difference_and_equivalence(difference: int, std: int, others: int) -> None:
-    found = compare([difference - std, difference, difference + std], *[NOISY] * others)[0]
-    alpha = 0.05 / (1 + others)
-    either = [
-        seeds_for_difference(difference / IMAGES, std / IMAGES, alpha=alpha),
-        seeds_for_equivalence(difference / IMAGES, std / IMAGES, margin=MARGIN, alpha=alpha),
-    ]
-    assert found.verdict == "inconclusive"
-    assert found.seeds_needed == min(count for count in either if count is not None)
-
-
-def test_a_comparison_beyond_a_thousand_seeds_has_no_seeds_needed() -> None:
-    (found,) = compare([-4000, 1, 4000])
-    assert (found.verdict, found.seeds_needed) == ("inconclusive", None)
-
-
-@pytest.mark.parametrize("suites", SUITES)
-@pytest.mark.parametrize(("difference", "std"), [(50, 30), (-100, 50), (25, 25), (-10, 30), (0, 30), (30, 40)])
-def test_seeds_needed_settle_a_comparison_with_the_stated_probability(
-    monkeypatch: pytest.MonkeyPatch, difference: int, std: int, suites: int
-) -> None:
-    # Three seeds with just the true mean and spread. Five others that nothing settles leave this comparison the
-    # hardest of Holm's levels, and a baseline without spread leaves each variant its own.
-    (pilot, *_) = compare([difference - std, difference, difference + std], *[(-500, 0, 500)] * 5)
-    assert (pilot.verdict, pilot.std) == ("inconclusive", pytest.approx(std / IMAGES))
-    assert pilot.seeds_needed is not None
-    leave_out_checks(monkeypatch, planning=False)
-    rng = np.random.default_rng(1)
-    truth, spread = np.array([[0], [difference]] + 5 * [[0]]), np.array([[0], [std]] + 5 * [[500]])
-    settled = 0
-    for _ in range(suites):
-        wrong = np.round(rng.normal(5000 + truth, spread, (7, pilot.seeds_needed)))
-        settled += compare_wrong(wrong)[0].verdict != "inconclusive"
-    least = 0.78 if suites >= 2_000 else 0.8 - 2.5 * math.sqrt(0.8 * 0.2 / suites)
-    assert settled / suites >= least
-
-
-# Error rates in suites of seven variants in which every such verdict is wrong
-
-
-class Population(NamedTuple):
-    """How seeds' numbers of wrong images are spread, and a margin in images about as large as that."""
-
-    draw: Callable[[np.random.Generator, tuple[int, int]], FloatArray]
-    test_images: int
-    margin: int
-
-
-def normal_population() -> Population:
-    return Population(lambda rng, shape: np.round(rng.normal(1000, 15, shape)), IMAGES, margin=50)
-
-
-def population_of(wrong: Sequence[float], *, test_images: int, margin: int) -> Population:
-    return Population(lambda rng, shape: rng.choice(np.asarray(wrong, dtype=float), shape), test_images, margin)
-
-
-def digits_population() -> Population:
-    # Of 360 images, those that the seven runs of version 0.1.0's demo got wrong.
-    return population_of([3, 8, 7, 6, 4, 5, 5], test_images=360, margin=2)
-
-
-def published_population() -> Population:
-    # In whole percents, as of 100 images. CIFAR-10's are no spread of seeds: 10 or 11 % of five and 15 % of two.
-    percents = (100 * load_published("cifar100")["top1_error"]).round().tolist()
-    return population_of(percents, test_images=100, margin=4)
-
-
-POPULATIONS = {"normal": normal_population, "digits": digits_population, "cifar100": published_population}
-
-
-def most_of(suites: int) -> float:
-    """The largest share that 5 % of suites may come to by chance."""
-    return 0.05 + (1 if suites >= 2_000 else 2.5) * math.sqrt(0.05 * 0.95 / suites)
-
-
-@pytest.mark.parametrize("suites", SUITES)
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize("name", POPULATIONS)
-def test_familywise_error_without_differences_is_five_percent(
-    monkeypatch: pytest.MonkeyPatch, name: str, seeds: int, suites: int
-) -> None:
-    leave_out_checks(monkeypatch, planning=False)
-    population = POPULATIONS[name]()
-    rng = np.random.default_rng(seeds)
-    wrong = 0
-    for _ in range(suites):
-        found = compare_wrong(population.draw(rng, (7, seeds)), test_images=population.test_images)
-        wrong += any(each.verdict in ("better", "worse") for each in found)
-    assert wrong / suites <= most_of(suites)
-
-
-@pytest.mark.parametrize("suites", SUITES)
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize("name", POPULATIONS)
-def test_familywise_error_of_equivalence_at_the_margin_is_five_percent(
-    monkeypatch: pytest.MonkeyPatch, name: str, seeds: int, suites: int
-) -> None:
-    leave_out_checks(monkeypatch, planning=False)
-    population = POPULATIONS[name]()
-    rng = np.random.default_rng(seeds)
-    apart = population.margin * np.array([[0], [1], [-1], [1], [-1], [1], [-1]])
-    margin = population.margin / population.test_images
-    wrong = 0
-    for _ in range(suites):
-        images = population.draw(rng, (7, seeds)) + apart
-        found = compare_wrong(images, test_images=population.test_images, margin=margin)
-        wrong += any(each.p_equivalent_holm <= 0.05 for each in found)
-        assert all(each.p_equivalent_holm <= 0.05 for each in found if each.verdict == "equivalent")
-    assert wrong / suites <= most_of(suites)
 
 
 # Unusable input

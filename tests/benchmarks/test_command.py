@@ -1,4 +1,4 @@
-"""The way in from a shell that all benchmarks share, and the way out to a file."""
+"""The command line and the CSV file of every benchmark."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import (
-    command,
-    throughput,
-)
+from benchmarks import command, throughput
 
 
-def test_an_error_of_the_users_is_one_line_with_its_status(
+def test_a_user_error_is_one_line_and_sets_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["throughput", "--device", "cuda"])
@@ -30,7 +27,7 @@ def test_an_error_of_the_users_is_one_line_with_its_status(
     assert error.count("\n") == 1
 
 
-def test_a_saved_table_is_said_where_it_lies_once_there_is_a_console(tmp_path: Path) -> None:
+def test_a_table_is_saved_and_its_path_printed_where_there_is_a_console(tmp_path: Path) -> None:
     table, path = pd.DataFrame({"loop": ["eager"], "speed": [1.5]}), tmp_path / "new" / "table.csv"
     command.save(table, path)
     assert path.read_bytes() == b"loop,speed\neager,1.5\n"

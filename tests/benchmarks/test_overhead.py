@@ -20,7 +20,7 @@ from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
 from ablations.training.train import train
 from benchmarks import overhead
-from tests.benchmarks.small_contests import Printed, table_cells
+from tests.support.small_workloads import Printed, table_cells
 
 OVERHEAD = overhead.Arguments(
     variant="short4", images=128, epoch_images=6400, epochs=3, image_size=8, width=0.125, device="cpu"

@@ -1,13 +1,11 @@
-"""Random images of the right sizes."""
+"""Random images in CIFAR-10's format."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks import (
-    random_data,
-)
+from benchmarks import random_data
 
 
 def test_random_data_are_in_cifars_format() -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ablations.data.dataset import Split
 from benchmarks import reference_loop
 from googlenet import build
-from tests.benchmarks.small_contests import TINY
+from tests.support.small_workloads import TINY
 
 CPU = torch.device("cpu")
 

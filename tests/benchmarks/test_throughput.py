@@ -1,11 +1,9 @@
-"""What the comparison of speeds measures, saves and prints, on a network too small to be worth timing."""
+"""The table of training speeds, measured on a tiny network and computed by hand from given speeds."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
-import os
 from collections.abc import Sequence
 
 import pandas as pd
@@ -13,15 +11,14 @@ import pytest
 import torch
 
 from benchmarks import (
-    contestants,
     peaks,
     throughput,
 )
-from benchmarks.contestants import Contestant, LoaderSpeeds
 from benchmarks.peaks import Peaks
 from benchmarks.roofline import shortest_seconds, training_kernels
+from benchmarks.timed_loops import LoaderSpeeds, TimedLoop
 from googlenet.counts import count_macs
-from tests.benchmarks.small_contests import RECIPE, TINY, Printed, table_cells
+from tests.support.small_workloads import RECIPE, TINY, Printed, table_cells
 
 CPU = torch.device("cpu")
 
@@ -40,11 +37,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Printed:
         memory=False,
         output=tmp_path_factory.mktemp("throughput") / "new" / "table.csv",
     )
-    text = io.StringIO()
+    text, loading = io.StringIO(), LoaderSpeeds(loader=123_456.7, reference=2_345.6, workers=8, ratio=52.63)
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(text):
-        patched.setattr(os, "cpu_count", lambda: 1)
-        few = functools.partial(contestants.loader_speeds, images=64, image_size=8, rounds=1)
-        patched.setattr(throughput, "loader_speeds", few)
+        patched.setattr(throughput, "loader_speeds", lambda device: loading)
         table = throughput.main(arguments)
     return Printed(table, pd.read_csv(arguments.output), text.getvalue())
 
@@ -55,23 +50,12 @@ def test_throughput_saves_a_row_a_loop(compared: Printed) -> None:
     assert compared.saved["times_reference"][0] == 1
     assert compared.saved["times_reference"][1] > 0
     assert compared.saved["peak_memory_bytes"].isna().all()
+    assert (compared.saved["mfu"] > 0).all() and (compared.saved["roofline_share"] > 0).all()
+    speeds = compared.saved.filter(like="images_per_second")
+    assert (speeds.min(axis=1) == speeds["images_per_second_min"]).all() and (speeds.min(axis=1) > 0).all()
+    assert (speeds.max(axis=1) == speeds["images_per_second_max"]).all()
     for column, value in {"variant": "short4", "batch_size": 16, "image_size": 8, "width": 0.125, "rounds": 2}.items():
         assert (compared.saved[column] == value).all()
-
-
-def test_throughputs_columns_are_consistent(compared: Printed) -> None:
-    kernels = training_kernels(TINY.architecture, num_classes=10, recipe=RECIPE, batch_size=16)
-    macs = count_macs(TINY.architecture, num_classes=10)
-    for row in compared.saved.to_dict("records"):
-        speed, peak = row["images_per_second"], row["peak_flops_per_second"]
-        assert 0 < row["images_per_second_min"] <= speed <= row["images_per_second_max"]
-        assert row["seconds_per_epoch_of_50000"] == pytest.approx(50_000 / speed)
-        # Forward, and the gradients of inputs and of weights: three times two operations for each multiply-add.
-        assert row["mfu"] == pytest.approx(3 * 2 * macs * speed / peak)
-        least = sum(max(part.flops / peak, part.bytes / row["peak_bytes_per_second"]) for part in kernels)
-        assert row["roofline_share"] == pytest.approx(speed * least / 16)
-        assert row["step_flops"] == sum(part.flops for part in kernels)
-        assert row["step_bytes"] == sum(part.bytes for part in kernels)
 
 
 def test_throughput_prints_both_loops_and_the_loading(compared: Printed) -> None:
@@ -81,24 +65,25 @@ def test_throughput_prints_both_loops_and_the_loading(compared: Printed) -> None
         assert row[4].startswith(f"{saved['images_per_second']:,.1f} (")
         assert row[6] == f"{saved['times_reference']:.2f}"
         assert float(row[8]) == pytest.approx(100 * saved["mfu"], abs=0.051)
-    assert "loading alone" in compared.text
+    loading = next(line for line in compared.text.splitlines() if line.startswith("loading alone"))
+    assert "123,457 images/s" in loading and "2,346 images/s (8 workers)" in loading and "52.6 times" in loading
     assert "table.csv" in compared.text
 
 
 def test_throughput_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    raced: list[str] = []
+    kinds: list[str] = []
 
-    def race(entered: Sequence[Contestant], *, rounds: int) -> list[list[float]]:
-        raced.extend(contestant.kind for contestant in entered)
+    def interleave(loops: Sequence[TimedLoop], *, rounds: int) -> list[list[float]]:
+        kinds.extend(loop.kind for loop in loops)
         assert rounds == 3
         return [[100.0, 200.0, 400.0], [300.0, 500.0, 800.0]]
 
     measured = iter([Peaks(1e9, 5e9), Peaks(2e9, 4e9)])
-    monkeypatch.setattr(throughput, "interleave", race)
+    monkeypatch.setattr(throughput, "interleave", interleave)
     monkeypatch.setattr(peaks, "measure", lambda device, precision: next(measured))
-    monkeypatch.setattr(throughput, "peak_memory_bytes", lambda kind, contest: {"reference": 7, "eager": 8}[kind])
+    monkeypatch.setattr(throughput, "epoch_peak_memory", lambda kind, workload: {"reference": 7, "eager": 8}[kind])
     table = throughput.measure(TINY, throughput.Arguments(rounds=3), CPU)
-    assert raced == table["loop"].tolist() == ["reference", "eager"]
+    assert kinds == table["loop"].tolist() == ["reference", "eager"]
     assert table["images_per_second"].tolist() == [200, 500]
     assert table["images_per_second_min"].tolist() == [100, 300]
     assert table["images_per_second_max"].tolist() == [400, 800]
@@ -108,19 +93,17 @@ def test_throughput_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     # The higher of those measured before and after.
     assert set(table["peak_flops_per_second"]) == {2e9} and set(table["peak_bytes_per_second"]) == {5e9}
     macs = count_macs(TINY.architecture, num_classes=10)
+    # Forward, and the gradients of inputs and of weights: three times two FLOPs per MAC.
     assert table["mfu"].tolist() == pytest.approx([6 * macs * 200 / 2e9, 6 * macs * 500 / 2e9])
     kernels = training_kernels(TINY.architecture, num_classes=10, recipe=RECIPE, batch_size=16)
     seconds = shortest_seconds(kernels, flops_per_second=2e9, bytes_per_second=5e9)
     assert table["roofline_share"].tolist() == pytest.approx([200 * seconds / 16, 500 * seconds / 16])
+    assert set(table["step_flops"]) == {sum(kernel.flops for kernel in kernels)}
+    assert set(table["step_bytes"]) == {sum(kernel.bytes for kernel in kernels)}
 
 
 def test_throughput_without_the_reference_compares_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "interleave", lambda entered, *, rounds: [[100.0]])
+    monkeypatch.setattr(throughput, "interleave", lambda loops, *, rounds: [[100.0]])
     table = throughput.measure(TINY, throughput.Arguments(reference=False, memory=False, rounds=1), CPU)
     assert table["loop"].tolist() == ["eager"]
     assert table["times_reference"].isna().all()
-
-
-def test_the_loaders_speeds_in_a_line() -> None:
-    line = throughput.describe(LoaderSpeeds(product=123_456.7, reference=2_345.6, workers=8, ratio=52.63))
-    assert "123,457 images/s" in line and "2,346 images/s (8 workers)" in line and "52.6 times" in line

@@ -1,90 +1,60 @@
-"""Subsets and held-out parts: exact, stratified, and decided by the seed; and test images that are read once."""
+"""Datasets: fingerprint, read-only arrays, and the test set that is read once."""
+
+import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ablations.data.dataset import Dataset, SealedTest, Split
-from ablations.data.subsets import hold_out, limit
-from ablations.errors import ConfigError, SealBroken
+from ablations.data.dataset import Dataset, SealedTest, Split, assemble
+from ablations.errors import SealBroken
 
 
-def balanced(*, classes: int = 10, per_class: int = 20) -> Split:
-    """Images whose first byte is their position, so that a subset shows where it came from."""
-    count = classes * per_class
-    images = np.zeros((count, 1, 1, 3), np.uint8)
-    images[:, 0, 0, 0] = np.arange(count)
-    return Split(images=images, labels=np.tile(np.arange(classes), per_class))
+def small(*, change: str = "") -> Dataset:
+    """Three training images and two test images, with one thing changed."""
+    images = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
+    labels: Any = np.array([0, 1, 0, 1, 0], dtype=np.int64)
+    names = ("a", "b")
+    match change:
+        case "training pixel":
+            images[1, 0, 0, 0] += 1
+        case "test pixel":
+            images[4, 1, 1, 2] += 1
+        case "label":
+            labels[0] = 1
+        case "class name":
+            names = ("a", "c")
+        case "order":
+            images[:2], labels[:2] = images[1::-1].copy(), labels[1::-1].copy()
+    test = Split(images=images[3:], labels=labels[3:])
+    return assemble(
+        name="x", title="x", train=Split(images=images[:3], labels=labels[:3]), test=test, class_names=names
+    )
 
 
-def positions(split: Split) -> list[int]:
-    return split.images[:, 0, 0, 0].tolist()
+@pytest.mark.parametrize("change", ["training pixel", "test pixel", "label", "class name", "order"])
+def test_the_fingerprint_covers_images_labels_order_and_class_names(change: str) -> None:
+    assert small().fingerprint == small().fingerprint != small(change=change).fingerprint
 
 
-@pytest.mark.parametrize("count", [10, 11, 57, 100, 190])
-def test_a_subset_is_exact_and_stratified(count: int) -> None:
-    whole = balanced()
-    subset = limit(whole, count)
-    per_class = np.bincount(subset.labels, minlength=10)
-    assert len(subset) == len(subset.images) == len(set(positions(subset))) == count
-    assert per_class.max() - per_class.min() <= 1
-    assert subset.labels.tolist() == [whole.labels[position] for position in positions(subset)]
-    assert positions(limit(whole, count)) == positions(subset)
+def test_the_fingerprint_ignores_name_and_title() -> None:
+    first = small()
+    again = assemble(name="y", title="y", train=first.train, test=first.test, class_names=first.class_names)
+    assert again.fingerprint == first.fingerprint
 
 
-def test_a_subset_of_digits_keeps_the_shares_of_the_classes(digits: Dataset) -> None:
-    subset = limit(digits.train, 500)
-    shares = np.bincount(digits.train.labels) * 500 / len(digits.train)
-    assert len(subset) == 500
-    assert np.abs(np.bincount(subset.labels) - shares).max() < 1
+def test_loaded_arrays_are_read_only(digits: Dataset) -> None:
+    for array in (digits.train.images, digits.train.labels, digits.test.images, digits.test.labels):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
 
 
-@pytest.mark.parametrize("count", [None, 200])
-def test_no_limit_is_everything(count: int | None) -> None:
-    whole = balanced()
-    assert positions(limit(whole, count)) == positions(whole)
+def test_a_split_and_a_dataset_are_frozen(digits: Dataset) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        digits.fingerprint = ""  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize("count", [191, 199])
-def test_a_subset_may_leave_out_fewer_images_than_there_are_classes(count: int) -> None:
-    subset = limit(balanced(), count)
-    per_class = np.bincount(subset.labels, minlength=10)
-    assert len(subset) == len(set(positions(subset))) == count
-    assert per_class.max() - per_class.min() <= 1
-
-
-@pytest.mark.parametrize("count", [-1, 0, 9, 201])
-def test_an_impossible_subset_is_refused(count: int) -> None:
-    with pytest.raises(ConfigError, match=f"--limit-train {count}: use at least 10.* at most 200"):
-        limit(balanced(), count)
-
-
-@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.33, 0.5])
-def test_a_held_out_part_is_stratified_and_apart(fraction: float) -> None:
-    whole = balanced()
-    kept, held = hold_out(whole, fraction=fraction, seed=1)
-    assert held is not None
-    assert len(held) == round(200 * fraction)
-    assert sorted(positions(kept) + positions(held)) == positions(whole)
-    for part in (kept, held):
-        per_class = np.bincount(part.labels, minlength=10)
-        assert per_class.max() - per_class.min() <= 1
-        assert part.labels.tolist() == [whole.labels[position] for position in positions(part)]
-
-
-def test_the_held_out_part_belongs_to_the_seed() -> None:
-    held = [hold_out(balanced(), fraction=0.2, seed=seed)[1] for seed in (1, 1, 2, 2**31 - 1)]
-    first, again, second, largest = (positions(part) for part in held if part is not None)
-    assert first == again
-    assert len({tuple(first), tuple(second), tuple(largest)}) == 3
-
-
-def test_nothing_is_held_out_by_default() -> None:
-    kept, held = hold_out(balanced(), fraction=0.0, seed=1)
-    assert positions(kept) == positions(balanced())
-    assert held is None
-
-
-def test_a_second_access_is_an_error(tiny_digits: Dataset) -> None:
+def test_reading_the_test_set_twice_is_an_error(tiny_digits: Dataset) -> None:
     sealed = SealedTest(tiny_digits.test)
     assert sealed.open() is tiny_digits.test
     assert sealed.accesses == 1

@@ -1,57 +1,32 @@
-"""Archives that are damaged, or whose members are not what they should be: one clear error, and nothing written."""
+"""Damaged archives, and archives whose members are not what they should be: one clear error, and nothing written."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
-import signal
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import run_all
 from ablations.data.archives import ARCHIVES
 from ablations.data.registry import load_dataset
 from ablations.errors import DataError
+from tests.support.archives import Members, add_file, pack, pin, small_members
 
 NAME = "cifar10"
 ARCHIVE = ARCHIVES[NAME]
 BATCH = ARCHIVE.train_members[2]
-Contents = dict[str, Any]
-
-
-def sound() -> Contents:
-    """What the members hold: two images a batch."""
-    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 9]}
-    contents: Contents = {name: dict(batch) for name in (*ARCHIVE.train_members, ARCHIVE.test_member)}
-    contents[ARCHIVE.meta_member] = {"label_names": [f"class {number}" for number in range(10)]}
-    return contents
-
-
-def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
+GOOD = pack(small_members(NAME))
 
 
 def add_special(tar: tarfile.TarFile, name: str, kind: bytes, *, target: str = "") -> None:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
     tar.addfile(info)
-
-
-def pack(contents: Contents, *, hostile: Callable[[tarfile.TarFile], None] = lambda tar: None) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.GNU_FORMAT) as tar:
-        for name, value in contents.items():
-            add(tar, name, value if isinstance(value, bytes) else pickle.dumps(value, protocol=2))
-        hostile(tar)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -64,30 +39,14 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trusted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Path]:
-    """Puts an archive in place and pins its checksum, so that it is read."""
+    """Writes an archive and pins its checksum, so that it is read."""
 
-    def put(content: bytes) -> Path:
-        md5 = hashlib.md5(content).hexdigest()
-        monkeypatch.setitem(ARCHIVES, NAME, ARCHIVE._replace(md5=md5, size_bytes=len(content)))
-        path = data_dir / ARCHIVE.file_name
+    def write(content: bytes) -> Path:
+        path = data_dir / pin(monkeypatch, NAME, content).file_name
         path.write_bytes(content)
         return path
 
-    return put
-
-
-@pytest.fixture
-def main(tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], tuple[int, str]]]:
-    """Runs the suite; gives exit status and standard error."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def call() -> tuple[int, str]:
-        given = ["--suite", NAME, "--data-dir", str(data_dir), "--results", str(tmp_path / "results")]
-        status = run_all.main([*given, "--device", "cpu"])
-        return status, capsys.readouterr().err
-
-    yield call
-    signal.signal(signal.SIGTERM, handler)
+    return write
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -100,39 +59,38 @@ def files_below(folder: Path) -> list[Path]:
         pytest.param(lambda good: b"", id="empty"),
         pytest.param(lambda good: good[: len(good) // 2], id="truncated"),
         pytest.param(lambda good: good[:300] + bytes([good[300] ^ 1]) + good[301:], id="one-bit"),
+        pytest.param(lambda good: b"<html>404</html>", id="another-file"),
+        pytest.param(lambda good: good + b"\0", id="longer"),
     ],
 )
-def test_a_damaged_archive_ends_with_4_and_both_checksums_and_is_not_unpickled(
-    damage: Callable[[bytes], bytes],
-    trusted: Callable[[bytes], Path],
-    main: Callable[[], tuple[int, str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_nothing_is_unpickled_from_a_damaged_archive_and_the_error_names_both_checksums(
+    damage: Callable[[bytes], bytes], trusted: Callable[[bytes], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = pack(sound())
-    path = trusted(good)
-    bad = damage(good)
+    path = trusted(GOOD)
+    bad = damage(GOOD)
     path.write_bytes(bad)
 
     def fail(*arguments: object, **options: object) -> None:
         raise AssertionError("unpickled")
 
-    monkeypatch.setattr(pickle, "loads", fail)
+    for function in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, function, fail)
     monkeypatch.setattr(tarfile, "open", fail)
-    status, err = main()
-    assert status == 4
-    assert err == (
-        f"error: {path} is damaged: its MD5 is {hashlib.md5(bad).hexdigest()}, expected "
-        f"{hashlib.md5(good).hexdigest()} ({len(bad):,} bytes of {len(good):,}). Nothing was read from it; delete it "
-        "to download it again.\n"
+    with pytest.raises(DataError) as raised:
+        load_dataset(NAME, path.parent)
+    assert raised.value.exit_status == 4
+    assert str(raised.value) == (
+        f"{path} is damaged: its MD5 is {hashlib.md5(bad).hexdigest()}, expected {hashlib.md5(GOOD).hexdigest()} "
+        f"({len(bad):,} bytes of {len(GOOD):,}). Nothing was read from it; delete it to download it again."
     )
     assert files_below(tmp_path) == [path]
+    assert path.read_bytes() == bad, "it may be all that the user has"
 
 
 HOSTILE: list[Any] = [
-    pytest.param(lambda tar: add(tar, "../escaped", b"x"), id="parent"),
-    pytest.param(lambda tar: add(tar, f"{ARCHIVE.test_member}/../../../escaped", b"x"), id="parent-inside"),
-    pytest.param(lambda tar: add(tar, "/tmp/escaped-from-an-archive", b"x"), id="absolute"),
+    pytest.param(lambda tar: add_file(tar, "../escaped", b"x"), id="parent"),
+    pytest.param(lambda tar: add_file(tar, f"{ARCHIVE.test_member}/../../../escaped", b"x"), id="parent-inside"),
+    pytest.param(lambda tar: add_file(tar, "/tmp/escaped-from-an-archive", b"x"), id="absolute"),
     pytest.param(lambda tar: add_special(tar, "link", tarfile.SYMTYPE, target="/etc/passwd"), id="symlink"),
     pytest.param(lambda tar: add_special(tar, "hard", tarfile.LNKTYPE, target="/etc/passwd"), id="hard-link"),
     pytest.param(lambda tar: add_special(tar, "pipe", tarfile.FIFOTYPE), id="pipe"),
@@ -144,7 +102,7 @@ HOSTILE: list[Any] = [
 def test_hostile_members_beside_the_data_write_nothing(
     hostile: Callable[[tarfile.TarFile], None], trusted: Callable[[bytes], Path], data_dir: Path, tmp_path: Path
 ) -> None:
-    path = trusted(pack(sound(), hostile=hostile))
+    path = trusted(pack(small_members(NAME), more=hostile))
     assert len(load_dataset(NAME, data_dir).train) == 10
     assert files_below(tmp_path) == [path]
     assert not Path("/tmp/escaped-from-an-archive").exists()
@@ -162,16 +120,16 @@ def test_hostile_members_beside_the_data_write_nothing(
 def test_a_member_that_is_no_file_is_refused(
     kind: bytes, target: str, trusted: Callable[[bytes], Path], data_dir: Path, tmp_path: Path
 ) -> None:
-    contents = sound()
+    contents = small_members(NAME)
     del contents[BATCH]
-    path = trusted(pack(contents, hostile=lambda tar: add_special(tar, BATCH, kind, target=target)))
+    path = trusted(pack(contents, more=lambda tar: add_special(tar, BATCH, kind, target=target)))
     with pytest.raises(DataError, match=f"the member {BATCH} is a link, a folder or a device, not a file") as raised:
         load_dataset(NAME, data_dir)
     assert str(path) in str(raised.value)
     assert files_below(tmp_path) == [path]
 
 
-def batch(**changes: Any) -> Contents:
+def batch(**changes: Any) -> Members:
     return {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 9], **changes}
 
 
@@ -202,9 +160,9 @@ WRONG: list[Any] = [
 
 @pytest.mark.parametrize(("member", "content", "said"), WRONG, ids=[said for *_, said in WRONG])
 def test_a_member_that_does_not_hold_the_data_is_named(
-    member: str, content: Any, said: str, trusted: Callable[[bytes], Path], main: Callable[[], tuple[int, str]]
+    member: str, content: Any, said: str, trusted: Callable[[bytes], Path]
 ) -> None:
-    contents = sound()
+    contents = small_members(NAME)
     if content is None:
         del contents[member]
     else:
@@ -213,27 +171,31 @@ def test_a_member_that_does_not_hold_the_data_is_named(
     with pytest.raises(DataError, match=said) as raised:
         load_dataset(NAME, path.parent)
     assert str(path) in str(raised.value) and member in str(raised.value)
-    assert main() == (4, f"error: {raised.value}\n")
+    assert raised.value.exit_status == 4 and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no archive", pack(sound())[:200], pack(sound())[:100] + b"\0" * 40 + pack(sound())[140:]],
+    [
+        b"",
+        b"no archive",
+        pack(small_members(NAME))[:200],
+        pack(small_members(NAME))[:100] + b"\0" * 40 + pack(small_members(NAME))[140:],
+    ],
     ids=["empty", "text", "cut", "zeros"],
 )
-def test_what_is_no_archive_is_an_error_even_with_its_checksum(
-    content: bytes, trusted: Callable[[bytes], Path], main: Callable[[], tuple[int, str]]
+def test_a_file_that_is_no_archive_is_refused_even_with_the_right_checksum(
+    content: bytes, trusted: Callable[[bytes], Path]
 ) -> None:
     path = trusted(content)
-    status, err = main()
-    assert status == 4
-    assert err.startswith(f"error: {path} does not hold what the official archive does: ") and err.count("\n") == 1
+    with pytest.raises(DataError) as raised:
+        load_dataset(NAME, path.parent)
+    message = str(raised.value)
+    assert message.startswith(f"{path} does not hold what the official archive does: ") and "\n" not in message
 
 
-def test_an_archive_that_may_not_be_read_is_named(
-    trusted: Callable[[bytes], Path], main: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = trusted(pack(sound()))
+def test_an_unreadable_archive_is_named(trusted: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = trusted(GOOD)
     before = Path.open
 
     def refuse(opened: Path, *given: Any, **options: Any) -> Any:  # root may read anything
@@ -242,5 +204,7 @@ def test_an_archive_that_may_not_be_read_is_named(
         return before(opened, *given, **options)
 
     monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError) as raised:
+        load_dataset(NAME, path.parent)
     said = "cannot be read (Permission denied); correct --data-dir or the permissions there"
-    assert main() == (4, f"error: {path} {said}\n")
+    assert str(raised.value) == f"{path} {said}"

@@ -1,4 +1,4 @@
-"""Files that run a command when they are trusted are refused wherever one is read; the source trusts none."""
+"""Files with code in them (pickles, PostScript) are never executed, and no source file loads one unsafely."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
+from ablations.data.archives import ARCHIVES
 from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError, DataError
 from ablations.records.run_folder import RunFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
+from tests.support.archives import pack
+from tests.support.image_trees import make_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Payload:
-    """Unpickled, it has the shell touch a file."""
+    """Creates a file by a shell command when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -59,15 +62,15 @@ def object_array(path: Path, marker: Path) -> None:
         )
 
 
-def harm_of_trusting(path: Path) -> None:
-    """Read the file as nobody should."""
+def load_unsafely(path: Path) -> None:
+    """Load the file with pickles allowed."""
     if path.suffix == ".npz":
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=True)
             if isinstance(stored, np.lib.npyio.NpzFile):
                 assert stored["labels"] is not None
     else:
-        with suppress(RuntimeError):  # no checkpoint, as torch finds out once the harm is done
+        with suppress(RuntimeError):  # no checkpoint, as torch notices after unpickling
             torch.load(path, weights_only=False)
 
 
@@ -90,8 +93,19 @@ def test_a_hostile_checkpoint_of_the_right_checksum_is_refused(
         assert "holds no training state: UnpicklingError" in caplog.text
     assert path.is_file()
     assert not marker.exists()
-    harm_of_trusting(path)
-    assert marker.exists(), "the file would have done it"
+    load_unsafely(path)
+    assert marker.exists(), "loaded unsafely it runs"
+
+
+def test_a_hostile_archive_is_refused_by_its_checksum(tmp_path: Path, marker: Path) -> None:
+    archive = ARCHIVES["cifar10"]
+    members = {name: Payload(marker) for name in (archive.meta_member, *archive.train_members, archive.test_member)}
+    (tmp_path / archive.file_name).write_bytes(pack(members))
+    with pytest.raises(DataError, match=archive.md5):
+        load_dataset("cifar10", tmp_path)
+    assert not marker.exists()
+    pickle.loads(pickle.dumps(Payload(marker), protocol=2))
+    assert marker.exists(), "loaded unsafely it runs"
 
 
 @pytest.mark.parametrize("write", [bare_pickle, object_array])
@@ -106,18 +120,15 @@ def test_hostile_predictions_are_refused(
         folder.read_predictions()
     assert str(path) in str(raised.value)
     assert not marker.exists()
-    harm_of_trusting(path)
-    assert marker.exists(), "the file would have done it"
+    load_unsafely(path)
+    assert marker.exists(), "loaded unsafely it runs"
 
 
 @pytest.mark.parametrize("write", [bare_pickle, object_array])
 def test_a_hostile_cache_of_decoded_images_is_replaced(
     write: Callable[[Path, Path], None], tmp_path: Path, marker: Path
 ) -> None:
-    tree = tmp_path / "images"
-    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
-        (tree / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32), "red").save(tree / name / "0.png")
+    tree = make_tree(tmp_path / "images")
     expected = load_dataset("folder", tree).fingerprint
     (cache,) = tree.glob(".decoded-*.npz")
     write(cache, marker)
@@ -126,8 +137,8 @@ def test_a_hostile_cache_of_decoded_images_is_replaced(
     assert not marker.exists()
     assert np.load(cache, allow_pickle=False)["train_labels"].tolist() == [0, 1]
     cache.write_bytes(harmful)
-    harm_of_trusting(cache)
-    assert marker.exists(), "the file would have done it"
+    load_unsafely(cache)
+    assert marker.exists(), "loaded unsafely it runs"
 
 
 def test_postscript_named_as_an_image_reaches_no_interpreter(
@@ -139,17 +150,15 @@ def test_postscript_named_as_an_image_reaches_no_interpreter(
     interpreter.chmod(0o755)
     monkeypatch.setenv("PATH", str(interpreter.parent))
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # where Pillow keeps what it has found
-    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
-        (tmp_path / name).mkdir(parents=True)
-        Image.new("RGB", (32, 32), "red").save(tmp_path / name / "0.png")
-    path = tmp_path / "train" / "bee" / "x.png"
+    tree = make_tree(tmp_path / "images")
+    path = tree / "train" / "bee" / "x.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n")
     with pytest.raises(DataError, match=r"x\.png cannot be read as an image \(cannot identify"):
-        load_dataset("folder", tmp_path)
+        load_dataset("folder", tree)
     assert not marker.exists()
     with Image.open(path) as image, suppress(OSError):  # the stand-in draws nothing
         image.load()
-    assert marker.exists(), "the file would have done it"
+    assert marker.exists(), "loaded unsafely it runs"
 
 
 def sources() -> list[Path]:
@@ -157,8 +166,8 @@ def sources() -> list[Path]:
     return [ROOT / "run_all.py", *(path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))]
 
 
-# The one place where a pickle is read, after its archive's checksum.
-UNPICKLING = ("ablations/archives.py", "_unpickle")
+# The only function that may unpickle, after the archive's checksum was verified.
+UNPICKLING = ("ablations/data/cifar.py", "_unpickle")
 
 
 def unsafe_calls(tree: ast.AST, *, function: str = "") -> Iterator[tuple[str, int, str]]:
@@ -204,13 +213,13 @@ def _is_unsafe(call: ast.Call) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_source_runs_no_code_out_of_files(path: Path) -> None:
-    place = path.relative_to(ROOT).as_posix()
-    found = list(unsafe_calls(ast.parse(path.read_text(encoding="utf-8"))))
-    allowed = [(name, line, call) for name, line, call in found if (place, name) == UNPICKLING]
-    assert [call for *_, call in allowed] == ["pickle.loads(file.read(), encoding='latin1')"] * (place == UNPICKLING[0])
-    assert [entry for entry in found if entry not in allowed] == []
+def test_no_source_file_executes_what_it_reads() -> None:
+    found = [
+        (path.relative_to(ROOT).as_posix(), function, call)
+        for path in sources()
+        for function, _, call in unsafe_calls(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == [(*UNPICKLING, "pickle.loads(file.read(), encoding='latin1')")]
 
 
 @pytest.mark.parametrize(
@@ -229,10 +238,10 @@ def test_the_source_runs_no_code_out_of_files(path: Path) -> None:
         "class A:\n  def f(self):\n    return [pickle.loads(x) for x in y]",
     ],
 )
-def test_what_the_test_above_looks_for_is_found(code: str) -> None:
+def test_unsafe_calls_are_found(code: str) -> None:
     assert len(list(unsafe_calls(ast.parse(code)))) == 1
 
 
-def test_what_is_safe_is_not_found() -> None:
+def test_safe_calls_are_not_reported() -> None:
     code = "torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval(); torch.compile(model)"
     assert list(unsafe_calls(ast.parse(code + "; json.loads(text); tar.extractfile(member); re.compile(text)"))) == []

@@ -58,7 +58,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"reduction": 1}, ["reduction", "is 1", "true or false"]),
     ({"batch_norm": "yes"}, ["batch_norm", "'yes'", "true or false"]),
     ({"conv_bias": None}, ["conv_bias", "None", "true or false"]),
-    # `reduced` has 16x16 maps in stage 4: every head fits, so these are about the places alone.
+    # `reduced` has 16x16 maps in stage 4: every head fits, so these are about the order of the modules alone.
     ({"aux": Auxiliary(after=("4z",))}, ["'4z'", "in their order", "3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"]),
     ({"aux": Auxiliary(after=("4d", "4a"))}, ["'4d', '4a'", "in their order", "3a, 3b, 4a"]),
     ({"aux": Auxiliary(after=("4a", "4a"))}, ["'4a', '4a'", "each once", "3a, 3b, 4a"]),
@@ -138,7 +138,7 @@ def test_auxiliary_heads_need_a_map_that_their_pool_covers(pool: Any, smallest_m
     assert "too small" in refusal(lambda: replace(REDUCED, image_size=smallest_map - 1, aux=aux))
 
 
-def test_a_place_that_only_longer_variants_have_is_refused() -> None:
+def test_an_auxiliary_head_after_a_missing_module_is_refused() -> None:
     message = refusal(lambda: replace(VARIANTS["short2"], aux=Auxiliary()))
     assert "3a, 3b, 4a, 5a, 5b" in message
 
@@ -184,22 +184,22 @@ def test_fields_are_keyword_only() -> None:
 
 
 def test_labels_count_the_modules_of_each_stage() -> None:
-    labels = [place.label for place in VARIANTS["long"].modules()]
+    labels = [spec.label for spec in VARIANTS["long"].modules()]
     assert labels == ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "4f", "5a", "5b", "5c", "5d"]
-    assert [place.label for place in VARIANTS["short4"].modules()] == ["3a", "5a"]
+    assert [spec.label for spec in VARIANTS["short4"].modules()] == ["3a", "5a"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_stages_of_the_cifar_variants_see_32_16_and_8(name: str) -> None:
     expected = {"3": 32, "4": 16, "5": 8}  # the 2020 CIFAR ablation has no pool in the stem and one between stages
-    for place in VARIANTS[name].modules():
-        assert place.map_size == expected[place.label[0]]
+    for spec in VARIANTS[name].modules():
+        assert spec.map_size == expected[spec.label[0]]
     assert VARIANTS[name].feature_map_size() == 8
 
 
 def test_the_pools_beside_an_empty_stage_remain() -> None:
     short4 = VARIANTS["short4"]
-    assert [(place.label, place.map_size) for place in short4.modules()] == [("3a", 32), ("5a", 8)]
+    assert [(spec.label, spec.map_size) for spec in short4.modules()] == [("3a", 32), ("5a", 8)]
     sizes: list[int] = []
     with torch.device("meta"):
         model = build(short4, num_classes=10)
@@ -218,10 +218,10 @@ def test_a_last_stage_may_be_empty() -> None:
 
 def test_width_scales_every_channel_and_keeps_at_least_one() -> None:
     half = replace(REDUCED, width=0.5).modules()
-    assert [place.out_channels for place in half] == [128, 240, 256, 256, 256, 264, 416, 416, 512]  # Table 1, halved
+    assert [spec.out_channels for spec in half] == [128, 240, 256, 256, 256, 264, 416, 416, 512]  # Table 1, halved
     assert half[0].in_channels == 96
     thin = replace(REDUCED, width=0.001).modules()
-    assert {getattr(place.row, field.name) for place in thin for field in fields(InceptionRow)} == {1}
+    assert {getattr(spec.row, field.name) for spec in thin for field in fields(InceptionRow)} == {1}
     assert thin[-1].out_channels == 4
 
 

@@ -39,20 +39,20 @@ def randomise_norms(module: nn.Module) -> None:
             norm.running_var.uniform_(0.5, 1.5)
 
 
-@pytest.mark.parametrize(("arch", "place", "channels", "params"), EXAMPLES)
-def test_the_module_example_of_plain_224(arch: Architecture, place: ModuleSpec, channels: int, params: int) -> None:
-    module = inception(arch, place)
+@pytest.mark.parametrize(("arch", "spec", "channels", "params"), EXAMPLES)
+def test_the_module_example_of_plain_224(arch: Architecture, spec: ModuleSpec, channels: int, params: int) -> None:
+    module = inception(arch, spec)
     assert isinstance(module, ReducedInception if arch.reduction else NaiveInception)
     assert sum(parameter.numel() for parameter in module.parameters()) == params
     assert module(torch.randn(2, 192, 9, 9)).shape == (2, channels, 9, 9)
-    assert place.out_channels == channels
+    assert spec.out_channels == channels
 
 
-@pytest.mark.parametrize(("arch", "place", "channels", "params"), EXAMPLES)
+@pytest.mark.parametrize(("arch", "spec", "channels", "params"), EXAMPLES)
 def test_modules_take_one_image_without_a_batch(
-    arch: Architecture, place: ModuleSpec, channels: int, params: int
+    arch: Architecture, spec: ModuleSpec, channels: int, params: int
 ) -> None:
-    module = inception(arch, place)
+    module = inception(arch, spec)
     images = torch.randn(2, 192, 9, 9)
     batch = module(images)
     for image, expected in zip(images, batch, strict=True):
@@ -73,12 +73,12 @@ def test_the_naive_module_passes_its_pooled_input_through() -> None:
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_the_fused_entry_is_three_convolutions(training: bool, conv_bias: bool) -> None:
     arch = replace(REDUCED, conv_bias=conv_bias)
-    place = arch.modules()[0]
-    module = ReducedInception(arch, place)
+    spec = arch.modules()[0]
+    module = ReducedInception(arch, spec)
     randomise_norms(module)
     module.train(training)
     before = copy.deepcopy(module)  # training moves the running statistics
-    images = torch.randn(3, place.in_channels, 8, 8)
+    images = torch.randn(3, spec.in_channels, 8, 8)
     out = module(images)
 
     conv, norm = cast(nn.Conv2d, before.entry.conv), cast(nn.BatchNorm2d, before.entry.bn)
@@ -87,7 +87,7 @@ def test_the_fused_entry_is_three_convolutions(training: bool, conv_bias: bool) 
     means: list[Tensor] = []
     variances: list[Tensor] = []
     start = 0
-    for channels in (place.row.ch1x1, place.row.ch3x3_reduce, place.row.ch5x5_reduce):
+    for channels in (spec.row.ch1x1, spec.row.ch3x3_reduce, spec.row.ch5x5_reduce):
         part = slice(start, start + channels)
         mean, variance = norm.running_mean[part].clone(), norm.running_var[part].clone()
         x = F.conv2d(images, conv.weight[part], conv.bias[part] if conv.bias is not None else None)
@@ -153,11 +153,11 @@ def test_the_auxiliary_head_is_that_of_the_paper(name: str, label: str) -> None:
     # arXiv:1409.4842, section 5: 14x14 -> 4x4, a 1x1 convolution with 128 filters, so 2048 -> 1024 -> classes.
     arch = REFERENCES[name]
     assert arch.aux is not None
-    place = next(place for place in arch.modules() if place.label == label)
-    assert (place.map_size, place.out_channels) == (14, {"4a": 512, "4d": 528}[label])
-    head = AuxiliaryHead(arch, arch.aux, place, num_classes=10).eval()
+    spec = next(spec for spec in arch.modules() if spec.label == label)
+    assert (spec.map_size, spec.out_channels) == (14, {"4a": 512, "4d": 528}[label])
+    head = AuxiliaryHead(arch, arch.aux, spec, num_classes=10).eval()
     randomise_norms(head)
-    maps = torch.randn(2, place.out_channels, 14, 14)
+    maps = torch.randn(2, spec.out_channels, 14, 14)
     adaptive = name == "torchvision"
     x = F.adaptive_avg_pool2d(maps, 4) if adaptive else F.avg_pool2d(maps, 5, stride=3)
     assert x.shape[2:] == (4, 4)

@@ -43,8 +43,8 @@ def record_maps(model: nn.Module, wanted: Callable[[str], bool]) -> dict[str, Te
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_forward_gives_one_type_in_training_and_evaluation(name: str) -> None:
-    arch = ARCHITECTURES[name]
-    model = build(name, num_classes=7)
+    arch = replace(ARCHITECTURES[name], width=0.125)
+    model = build(arch, num_classes=7)
     images = random_images(arch)
     with torch.no_grad():
         trained, evaluated = model.train()(images), model.eval()(images[:1])
@@ -75,7 +75,7 @@ def assert_maps_are_as_said(arch: Architecture) -> None:
         convolutions = record_maps(model.stem, lambda name: name.split(".")[-1] == "conv")
         model(random_images(arch, count=1))
     found = [(name.split(".inception")[1], *maps[name].shape[1:]) for name in maps]
-    said = [(place.label, place.out_channels, place.map_size, place.map_size) for place in arch.modules()]
+    said = [(spec.label, spec.out_channels, spec.map_size, spec.map_size) for spec in arch.modules()]
     assert found == said
     assert tuple(output.shape[-1] for output in convolutions.values()) == arch.stem_map_sizes()
 

@@ -1,5 +1,7 @@
 """The architecture `torchvision` against torchvision's own GoogLeNet with the same weights."""
 
+import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
@@ -13,6 +15,7 @@ from torchvision.models import GoogLeNet as TorchvisionGoogLeNet
 from googlenet import GoogLeNet, build
 
 NUM_CLASSES = 10
+IMAGE_SIZE = 112  # a quarter of the work of 224, and an odd map in stage 4, where "ceil" rounds up
 # In double precision both give the same to the last bits, which leaves no room for a small mistake.
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
 PRECISIONS = pytest.mark.parametrize("images", TOLERANCES, indirect=True, ids=["float32", "float64"])
@@ -86,26 +89,34 @@ def switch_dropout_off(model: nn.Module) -> None:
             module.p = 0.0
 
 
+@functools.cache
+def made(dtype: torch.dtype) -> tuple[Tensor, TorchvisionGoogLeNet, GoogLeNet]:
+    """Images, torchvision's network and ours with its weights, in that precision."""
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=dtype)
+    theirs = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False, num_classes=NUM_CLASSES)
+    theirs = theirs.to(dtype)
+    prepare(theirs, images)
+    with torch.device("meta"):
+        ours = build("torchvision", num_classes=NUM_CLASSES)
+    ours.load_state_dict(translated(theirs.state_dict()), assign=True)
+    switch_dropout_off(ours)
+    return images, theirs, ours
+
+
 @pytest.fixture
 def images(request: pytest.FixtureRequest) -> Tensor:
-    torch.manual_seed(0)
-    return torch.randn(2, 3, 224, 224, dtype=request.param)
+    return made(request.param)[0]
 
 
 @pytest.fixture
 def theirs(images: Tensor) -> TorchvisionGoogLeNet:
-    model = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False, num_classes=NUM_CLASSES)
-    model = model.to(images.dtype)
-    prepare(model, images)
-    return model
+    return copy.deepcopy(made(images.dtype)[1])
 
 
 @pytest.fixture
-def ours(theirs: TorchvisionGoogLeNet, images: Tensor) -> GoogLeNet:
-    model = build("torchvision", num_classes=NUM_CLASSES).to(images.dtype)
-    model.load_state_dict(translated(theirs.state_dict()))
-    switch_dropout_off(model)
-    return model
+def ours(images: Tensor) -> GoogLeNet:
+    return copy.deepcopy(made(images.dtype)[2])
 
 
 def assert_outputs_agree(actual: Tensor, expected: Tensor) -> None:
@@ -139,9 +150,9 @@ def test_auxiliary_heads_agree_in_evaluation(ours: GoogLeNet, theirs: Torchvisio
     # torchvision's forward leaves its heads out in evaluation, so they are fed the maps that each network makes.
     ours.eval()
     theirs.eval()
-    places = [(theirs.inception4a, theirs.aux1), (theirs.inception4d, theirs.aux2)]
+    pairs = [(theirs.inception4a, theirs.aux1), (theirs.inception4d, theirs.aux2)]
     with torch.no_grad():
-        for section, head, (their_module, their_head) in zip(ours.trunk, ours.aux_heads, places, strict=False):
+        for section, head, (their_module, their_head) in zip(ours.trunk, ours.aux_heads, pairs, strict=False):
             our_map = captured(section, lambda: ours(images))
             their_map = captured(their_module, lambda: theirs(images))
             largest = their_map.abs().max().item()  # about ten, where the logits are about one

@@ -1,4 +1,4 @@
-"""The device of a run: choice, clock, and peak memory against memory allocated on purpose."""
+"""The torch device: selection, clock, kernel settings, and peak memory against a known allocation."""
 
 import math
 import sys
@@ -24,9 +24,8 @@ from ablations.hardware.device import (
 )
 
 CPU = torch.device("cpu")
-ALLOCATED = 300 * 2**20
-# Of what is allocated, how much the rest of the process may have given back, or may hold on to, in the meantime.
-SLACK = 16 * 2**20
+ALLOCATED = 128 * 2**20
+SLACK = 16 * 2**20  # what the rest of the process may allocate or free in the meantime
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset a process's peak memory")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -42,7 +41,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
         ("cuda", True, "cuda"),
     ],
 )
-def test_auto_takes_a_gpu_where_there_is_one(
+def test_auto_is_a_gpu_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, name: str, there_is_a_gpu: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
@@ -57,7 +56,7 @@ def test_cuda_without_a_gpu_is_an_error_that_names_the_remedy(monkeypatch: pytes
     assert raised.value.exit_status == 2
 
 
-def test_images_on_the_cpu_need_no_memory_of_their_own() -> None:
+def test_free_memory_of_the_cpu_is_infinite() -> None:
     assert free_memory_bytes(CPU) == math.inf
 
 
@@ -72,7 +71,7 @@ def test_exact_kernels_change_nothing_on_a_cpu() -> None:
     assert settings() == before
 
 
-def test_matrix_products_are_ieee_single_inside_exact_kernels_whatever_was_asked_for() -> None:
+def test_exact_kernels_override_the_matmul_precision_and_restore_it() -> None:
     torch.set_float32_matmul_precision("high")
     try:
         with exact_kernels(CPU):
@@ -83,7 +82,7 @@ def test_matrix_products_are_ieee_single_inside_exact_kernels_whatever_was_asked
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_kernels_are_untimed_until_they_are_again_what_they_were(timed: bool) -> None:
+def test_autotuning_is_off_inside_untimed_kernels_and_restored(timed: bool) -> None:
     with torch.backends.cudnn.flags(benchmark=timed):
         with untimed_kernels():
             assert not torch.backends.cudnn.benchmark
@@ -93,7 +92,7 @@ def test_kernels_are_untimed_until_they_are_again_what_they_were(timed: bool) ->
 def test_the_clock_never_goes_back_and_counts_seconds() -> None:
     began = time.monotonic()
     ticks = [clock(CPU) for _ in range(1000)]
-    time.sleep(0.05)  # to have a known time to measure, not to wait for anything
+    time.sleep(0.05)  # a known time to measure
     ticks.append(clock(CPU))
     took = time.monotonic() - began
     assert ticks == sorted(ticks)
@@ -109,14 +108,14 @@ def allocate_with_torch() -> None:
 
 
 def allocate_in_small_pieces() -> None:
-    # Pieces that the C library takes from its heap, which it does not give back by itself.
+    # Pieces small enough for malloc's heap, which is not returned to the system automatically.
     pieces = [np.ones(2**16, dtype=np.uint8) for _ in range(ALLOCATED // 2**16)]
     assert len(pieces) == ALLOCATED // 2**16
 
 
 @on_linux
 @pytest.mark.parametrize("allocate", [allocate_with_numpy, allocate_with_torch, allocate_in_small_pieces])
-def test_the_peak_holds_what_was_freed_until_the_reset(allocate: Callable[[], None]) -> None:
+def test_the_peak_includes_freed_memory_until_the_reset(allocate: Callable[[], None]) -> None:
     reset_peak_memory(CPU)
     before = peak_memory_bytes(CPU)
     allocate()
@@ -128,17 +127,15 @@ def test_the_peak_holds_what_was_freed_until_the_reset(allocate: Callable[[], No
 
 @on_linux
 def test_the_peak_is_in_bytes() -> None:
-    # The kernel's own figure of what is resident now, in pages, is at most the peak and nearly all of it.
+    # Against the resident set in /proc/self/statm, which counts pages.
     reset_peak_memory(CPU)
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * 4096
     assert resident - SLACK <= peak_memory_bytes(CPU) <= resident + SLACK
 
 
 @on_linux
-def test_a_system_that_refuses_the_reset_gives_the_whole_processs_peak(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # Some containers have no clear_refs, or one that cannot be written.
+def test_without_a_reset_the_peak_is_the_whole_processs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Some containers have no clear_refs, or a read-only one.
     monkeypatch.setattr(device, "_CLEAR_REFS", tmp_path / "missing" / "clear_refs")
     allocate_with_numpy()
     peak = peak_memory_bytes(CPU)
@@ -159,12 +156,12 @@ def test_the_environment_names_the_processor_and_its_threads() -> None:
 
 @pytest.mark.gpu
 @needs_gpu
-def test_on_a_gpu_the_peak_is_the_allocators() -> None:
+def test_on_a_gpu_the_peak_is_allocated_memory() -> None:
     cuda = resolve_device("auto")
     reset_peak_memory(cuda)
     before = peak_memory_bytes(cuda)
     torch.ones(ALLOCATED, dtype=torch.uint8, device=cuda)
-    # Memory in use, not what the allocator reserved; it rounds up to 2 MiB at most.
+    # Allocated, not reserved memory; the allocator rounds up to at most 2 MiB.
     assert 0 <= peak_memory_bytes(cuda) - before - ALLOCATED <= 2 * 2**20
     reset_peak_memory(cuda)
     assert peak_memory_bytes(cuda) == before
@@ -193,7 +190,7 @@ def test_on_a_gpu_the_environment_names_it() -> None:
 
 @pytest.mark.gpu
 @needs_gpu
-def test_on_a_gpu_exact_kernels_are_ieee_single_and_chosen_by_timing_until_they_end() -> None:
+def test_on_a_gpu_exact_kernels_are_autotuned_ieee_fp32_and_restored() -> None:
     cudnn = torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.allow_tf32)
     with exact_kernels(resolve_device("cuda")):

@@ -1,4 +1,4 @@
-"""Where a run took place: the versions that are installed, and the commit of the checkout."""
+"""The environment of a run: installed versions and the commit of the checkout."""
 
 import shutil
 import subprocess
@@ -17,8 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> Iterator[None]:
-    """The commit is read once a process, which is no help where a test changes what it would be."""
+def uncached_commit() -> Iterator[None]:
+    """Clear the cache, as tests change the checkout."""
     commit.cache_clear()
     yield
     commit.cache_clear()
@@ -53,7 +53,7 @@ def test_the_commit_is_that_of_the_first_call(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
     file = tmp_path / "file"
-    file.write_text("what is imported")
+    file.write_text("imported")
     git("init")
     git("add", "file")
     git("commit", "-m", "first")
@@ -61,7 +61,7 @@ def test_the_commit_is_that_of_the_first_call(monkeypatch: pytest.MonkeyPatch, t
     assert first != "unknown" and not first.endswith("-dirty")
     file.write_text("edited while it trains")
     assert commit() == first
-    commit.cache_clear()  # as in a process that starts now
+    commit.cache_clear()  # as in a new process
     assert commit() == f"{first}-dirty"
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after an exception or a kill."""
+"""Atomic writes: the old file or the new one is there, also after an exception or a kill."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_new_file_appears_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "report.md"
     with replacing(path) as temporary:
-        assert temporary.parent == path.parent  # another folder could be another file system, where no rename is whole
+        assert temporary.parent == path.parent  # a rename across file systems is not atomic
         temporary.write_text("new")
         assert not path.exists()
     assert path.read_text() == "new"
@@ -35,25 +35,32 @@ def test_an_old_file_is_whole_until_it_is_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
-def test_an_exception_leaves_the_old_content_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+@pytest.mark.parametrize("old", [True, False], ids=["old-file", "no-file"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        ValueError("stop"),
+        RuntimeError("torch"),
+        KeyboardInterrupt(),
+        SystemExit(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_exception_is_passed_on_and_leaves_the_folder_as_it_was(
+    tmp_path: Path, error: BaseException, old: bool
+) -> None:
     path = tmp_path / "report.md"
-    path.write_text("old")
-    with pytest.raises(error), replacing(path) as temporary:
+    if old:
+        path.write_text("old")
+    with pytest.raises(type(error)) as raised, replacing(path) as temporary:
         temporary.write_text("half of the n")
         raise error
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert raised.value is error
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"] * old
 
 
-def test_an_exception_leaves_no_file_where_there_was_none(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="stop"), replacing(tmp_path / "report.md") as temporary:
-        temporary.write_text("half")
-        raise ValueError("stop")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_content_is_on_disk_before_it_takes_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.md"
     path.write_text("old")
     synced: list[tuple[bytes, str]] = []
@@ -68,13 +75,14 @@ def test_content_is_on_disk_before_it_takes_the_place(tmp_path: Path, monkeypatc
     assert synced == [(b"new", "old")]
 
 
+@pytest.mark.process
 def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     path.write_text("old")
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from ablations.files import replacing\n"
+        "from ablations.storage.atomic import replacing\n"
         "with replacing(Path(sys.argv[1])) as temporary, temporary.open('w') as file:\n"
         "    file.write('half of the n')\n"
         "    file.flush()\n"
@@ -83,7 +91,7 @@ def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
-    # What the killed process left is not in the way of the next one.
+    # Its temporary file does not disturb the next writer.
     write_text(path, "new")
     assert path.read_text() == "new"
 
@@ -110,33 +118,13 @@ def test_text_is_written_as_utf8_with_plain_newlines(tmp_path: Path, text: str) 
     assert (tmp_path / "report.md").read_bytes() == text.encode("utf-8")
 
 
-def test_two_writers_do_not_share_a_temporary_file(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from ablations.files import replacing\n"
-        "with replacing(Path(sys.argv[1])) as temporary:\n"
-        "    temporary.write_text('theirs')\n"
-        "    print(temporary.name)\n"
-    )
-    path = tmp_path / "report.md"
-    with replacing(path) as temporary:
-        temporary.write_text("ours")
-        run = subprocess.run(
-            [sys.executable, "-c", code, str(path)], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        assert run.stdout.strip() != temporary.name
-        assert path.read_text() == "theirs"
-    assert path.read_text() == "ours"
-
-
-def test_what_is_no_unicode_is_written_as_an_escape(tmp_path: Path) -> None:
+def test_invalid_unicode_is_escaped(tmp_path: Path) -> None:
     write_text(tmp_path / "report.md", os.fsdecode(b"a\xff"))
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == "a\\udcff"
 
 
-def test_two_writers_of_one_file_never_share_a_temporary_one(tmp_path: Path) -> None:
-    # Processes of two containers may have one number, as these two have.
+def test_two_writers_of_one_file_use_different_temporary_files(tmp_path: Path) -> None:
+    # With the same process id, as processes of two containers may have.
     path = tmp_path / "report.md"
     with replacing(path) as ours, replacing(path) as theirs:
         ours.write_text("ours")
@@ -146,7 +134,7 @@ def test_two_writers_of_one_file_never_share_a_temporary_one(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:
+def test_an_error_of_the_folder_is_not_hidden_by_the_cleanup(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file")
     with pytest.raises(OSError) as raised, replacing(tmp_path / "folder" / "report.md"):
         pass

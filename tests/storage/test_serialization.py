@@ -1,4 +1,4 @@
-"""Configurations through JSON and back, and the errors for data that is not one."""
+"""Dataclasses to plain data and back, and errors that name the key."""
 
 import json
 from collections.abc import Callable
@@ -75,14 +75,14 @@ def test_a_key_with_a_default_may_be_absent() -> None:
     assert config.recipe == RECIPE
 
 
-def test_a_whole_number_will_do_for_a_float() -> None:
+def test_an_integer_is_accepted_for_a_float() -> None:
     plain = plain_config()
     plain["architecture"]["width"] = 2
     width = from_plain(RunConfig, plain, where="run").architecture.width
     assert (width, type(width)) == (2.0, float)
 
 
-def test_an_absurd_whole_number_for_a_float_is_refused() -> None:
+def test_an_integer_beyond_the_range_of_floats_is_refused() -> None:
     # TOML and JSON integers have no bounds in Python; this one is above the largest float.
     plain = plain_config()
     plain["recipe"]["learning_rate"] = 10**400

@@ -1,4 +1,4 @@
-"""Suites of records made by hand, for tests of what is derived from records."""
+"""Suites of synthetic records, on disk or in memory, for tests of analysis and reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import Rankings
 from ablations.analysis.results import Results
 from ablations.records.predictions import Predictions
-from ablations.records.record import Costs, RunRecord, Status
+from ablations.records.record import RunRecord, Status
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.contents import compose
@@ -27,12 +27,9 @@ from ablations.report.formats import markdown
 from ablations.suites import plan as plans
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan
-from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import select
-from benchmarks import synthetic_records
-from benchmarks.synthetic_records import TEST_IMAGES, make_data
-
-COSTS = Costs(params=6_258_500, macs=1_521_848_320, flops=3_043_696_640, activations=9, peak_memory_bytes=10**9)
+from benchmarks.synthetic_records import ENVIRONMENT as ENVIRONMENT  # what tests of reports take from here
+from benchmarks.synthetic_records import TEST_IMAGES, make_data, make_record
 
 
 def make_plan(
@@ -43,7 +40,7 @@ def make_plan(
     limit_train: int | None = None,
     recipe: str | None = None,
 ) -> Plan:
-    """A plan on data that nobody has to load."""
+    """The plan of a built-in suite on data that does not exist."""
     classes = {"cifar100": 100, "digits": 10, "cifar10": 10, "folder": 10}[suite]
     data = make_data(
         SUITES[suite].dataset,
@@ -55,13 +52,8 @@ def make_plan(
     return plans.make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
 
-def make_record(config: RunConfig, *, wrong: int, seconds: float = 100.0) -> RunRecord:
-    """A finished run with `wrong` of 10,000 test images wrong, a third of them in top-5 too."""
-    return synthetic_records.make_record(config, wrong=wrong, top5_wrong=wrong // 3, costs=COSTS, train_seconds=seconds)
-
-
 def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
-    """The record as if the run had ended with this status after its first epoch."""
+    """The record of a run that ended with this status after its first epoch."""
     return replace(
         record,
         status=status,
@@ -75,7 +67,7 @@ def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
 
 
 def save(suite_dir: Path, plan: Plan, records: Sequence[RunRecord]) -> None:
-    """Write the plan and the records to where a suite keeps them."""
+    """Write the plan, joined with an earlier one, and the records into a suite's folder."""
     earlier = SuiteFolder(suite_dir).earlier_plan()
     SuiteFolder(suite_dir).write_plan(plan.joined(earlier) if earlier else plan)
     for record in records:
@@ -92,7 +84,6 @@ def save_predictions(folder: RunFolder, *, wrong: NDArray[np.int64]) -> None:
             classes=classes,
             logits=np.zeros(classes.shape, np.float32),
             confidence=np.full(TEST_IMAGES, 0.5, np.float32),
-            true_probability=np.full(TEST_IMAGES, 0.5, np.float32),
             labels=np.zeros(TEST_IMAGES, np.int64),
         )
     )
@@ -116,7 +107,7 @@ def make_results(
     epochs: Mapping[str, NDArray[np.float64]] | None = None,
     **columns: Any,
 ) -> Results:
-    """A complete suite of these top-1 errors (n, V) that never stood on a disk.
+    """A complete suite with these top-1 errors (n, V), in memory only.
 
     `epochs` holds measures by epoch, seed and variant (E, n, V); other keywords are columns of its runs, each (n, V),
     (V,) or a single value.

@@ -1,20 +1,37 @@
-"""Measured costs, against counts taken from the layers' outputs and against published and hand-counted figures."""
+"""Counts of parameters, MACs and activations, by independent counters, by hand and as published."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ablations.training import complexity
 from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, build
+from googlenet.counts import count_macs, count_params
+from googlenet.registry import ARCHITECTURES
 
 SMALL = {name: replace(arch, width=0.25, image_size=8) for name, arch in VARIANTS.items()}
 WITH_HEADS = replace(REFERENCES["bn-aux-224"], name="with-heads", stem="cifar", image_size=32, width=0.125)
 
 
+def on_meta(arch: Architecture, *, num_classes: int) -> GoogLeNet:
+    """The network in evaluation on the meta device, which has shapes and no memory."""
+    with torch.device("meta"):
+        return build(arch, num_classes=num_classes).eval()
+
+
+def count_by_torch(model: GoogLeNet) -> float:
+    """MACs of one image: half of the FLOPs that torch counts."""
+    arch = model.arch
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, arch.in_channels, arch.image_size, arch.image_size))
+    return counter.get_total_flops() / 2
+
+
 def count_by_hooks(model: GoogLeNet) -> tuple[int, int]:
-    """MACs and activations of one image in evaluation, from the shapes that each layer gives."""
+    """MACs and activations of one image, from the shapes that each layer gives."""
     macs, activations = 0, 0
 
     def hook(module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
@@ -26,19 +43,31 @@ def count_by_hooks(model: GoogLeNet) -> tuple[int, int]:
 
     handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     with torch.no_grad():
-        model.eval()(torch.zeros(1, model.arch.in_channels, model.arch.image_size, model.arch.image_size))
+        model(torch.empty(1, model.arch.in_channels, model.arch.image_size, model.arch.image_size, device="meta"))
     for handle in handles:
         handle.remove()
     return macs, activations
 
 
-@pytest.mark.parametrize("num_classes", [2, 10])
-@pytest.mark.parametrize("arch", [*SMALL.values(), WITH_HEADS], ids=lambda arch: arch.name)
-def test_counts_are_those_of_the_layers_outputs(arch: Architecture, num_classes: int) -> None:
-    model = build(arch, num_classes=num_classes)
-    measured = complexity.measure(model)
-    assert (measured.macs, measured.activations) == count_by_hooks(model)
-    assert measured.params == sum(parameter.numel() for parameter in model.parameters())
+def parameters_of(model: GoogLeNet) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_fvcore_torch_the_closed_form_and_the_built_network_agree(name: str) -> None:
+    # Plans show the closed form, and records fvcore's counts.
+    arch = ARCHITECTURES[name]
+    full = on_meta(arch, num_classes=100)
+    assert count_params(arch, num_classes=100) == parameters_of(full)
+    assert count_macs(arch, num_classes=100) == count_by_torch(full)
+    # fvcore runs the network that it counts, so it gets fewer channels, by a width that rounds them.
+    narrow = replace(arch, width=0.15)
+    shapes = on_meta(narrow, num_classes=10)
+    by_hooks = count_by_hooks(shapes)
+    measured = complexity.measure(shapes.to_empty(device="cpu"))
+    assert measured.params == count_params(narrow, num_classes=10) == parameters_of(shapes)
+    assert (measured.macs, measured.activations) == by_hooks
+    assert measured.macs == count_macs(narrow, num_classes=10)
     assert measured.flops == 2 * measured.macs
 
 
@@ -62,23 +91,6 @@ def test_short4_by_hand() -> None:
     assert measured.macs == 64 * macs3 + 4 * macs5 + 1024 * 10
 
 
-def test_full_size_short3_is_as_published() -> None:
-    # The 2020 CIFAR ablation's write-up, rounded: 0.48 G multiply-adds at 32x32.
-    measured = complexity.measure(build(VARIANTS["short3"], num_classes=10))
-    assert f"{measured.macs / 1e9:.2f}" == "0.48"
-
-
-@pytest.mark.parametrize(("counter", "what"), [("count_macs", "MACs"), ("count_params", "parameters")])
-def test_counters_that_disagree_are_an_error(monkeypatch: pytest.MonkeyPatch, counter: str, what: str) -> None:
-    count = getattr(complexity, counter)
-    model = build(SMALL["short4"], num_classes=10)
-    right = count(model.arch, num_classes=10)
-    monkeypatch.setattr(complexity, counter, lambda arch, *, num_classes: count(arch, num_classes=num_classes) + 1)
-    with pytest.raises(RuntimeError, match=f"disagree on {what}.*{right}.*{right + 1}"):
-        complexity.measure(model)
-    assert model.training
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_measuring_leaves_the_model_as_it_was(training: bool) -> None:
     model = build(SMALL["short4"], num_classes=10).train(training)
@@ -93,7 +105,7 @@ def test_measuring_leaves_the_model_as_it_was(training: bool) -> None:
 
 
 def test_measuring_draws_no_random_number() -> None:
-    model = build(SMALL["reduced"], num_classes=10)
+    model = build(SMALL["short4"], num_classes=10)
     before = torch.get_rng_state()
     complexity.measure(model)
     assert torch.equal(torch.get_rng_state(), before)
@@ -106,6 +118,6 @@ def test_measuring_prints_nothing(capfd: pytest.CaptureFixture[str], caplog: pyt
 
 
 def test_channels_last_memory_gives_the_same_counts() -> None:
-    model = build(SMALL["reduced"], num_classes=10)
+    model = build(SMALL["short4"], num_classes=10)
     plain = complexity.measure(model)
     assert complexity.measure(model.to(memory_format=torch.channels_last)) == plain  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""What is timed against each other: turns, images, epochs, and memory in a process of its own."""
+"""The loops that are compared: turns, images, epochs, and memory in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from ablations.training.step import TrainStep
-from benchmarks import contestants, reference_loop
-from benchmarks.contestants import Contestant
+from benchmarks import reference_loop, timed_loops
+from benchmarks.timed_loops import TimedLoop
 from googlenet import VARIANTS
-from tests.benchmarks.small_contests import RECIPE, TINY
+from tests.support.small_workloads import RECIPE, TINY
 
 CPU = torch.device("cpu")
 
 
-class Scripted(Contestant):
-    """A contestant whose speeds are known beforehand; each turn goes into the common log."""
+class Scripted(TimedLoop):
+    """A loop of given speeds that logs its turns."""
 
     def __init__(self, name: str, speeds: Sequence[float], log: list[str]) -> None:
         self.name, self.log = name, log
@@ -34,53 +34,53 @@ class Scripted(Contestant):
         return next(self.speeds)
 
 
-def test_contestants_take_turns_and_their_first_epoch_does_not_count() -> None:
+def test_loops_take_turns_and_their_first_epoch_does_not_count() -> None:
     log: list[str] = []
-    teams = {"a": [99, 1, 2, 3], "b": [99, 4, 5, 6], "c": [99, 7, 8, 9]}
-    speeds = contestants.interleave([Scripted(name, found, log) for name, found in teams.items()], rounds=3)
+    scripts = {"a": [99, 1, 2, 3], "b": [99, 4, 5, 6], "c": [99, 7, 8, 9]}
+    speeds = timed_loops.interleave([Scripted(name, found, log) for name, found in scripts.items()], rounds=3)
     assert speeds == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    # Each round the other way round, so that what grows over a round favours nobody.
+    # Each round in the opposite order, so that a machine that slows down within a round favours no loop.
     assert "".join(log) == "abc" + "abc" + "cba" + "abc"
 
 
 def test_the_median_ratio_is_that_of_rounds() -> None:
     # 2, 3 and 1 times; the ratio of the medians would be 4 / 3.
-    assert contestants.median_ratio([2, 9, 4], [1, 3, 4]) == 2
+    assert timed_loops.median_ratio([2, 9, 4], [1, 3, 4]) == 2
     with pytest.raises(ValueError, match="argument 2 is longer"):
-        contestants.median_ratio([1], [1, 2])
+        timed_loops.median_ratio([1], [1, 2])
 
 
 @pytest.mark.parametrize("kind", ["reference", "eager"])
-def test_a_contestants_speed_is_all_of_its_images_over_its_seconds(
-    monkeypatch: pytest.MonkeyPatch, kind: contestants.Kind
+def test_a_loops_speed_is_all_of_its_images_over_its_seconds(
+    monkeypatch: pytest.MonkeyPatch, kind: timed_loops.LoopKind
 ) -> None:
     seen: list[int] = []
     for trainer in (TrainStep, reference_loop.ReferenceTrainer):
         step = trainer.step
 
-        def noting(loop: Any, images: Tensor, labels: Tensor, *, step: Callable[..., Any] = step) -> Any:
+        def counted(owner: Any, images: Tensor, labels: Tensor, *, step: Callable[..., Any] = step) -> Any:
             seen.append(len(images))
-            return step(loop, images, labels)
+            return step(owner, images, labels)
 
-        monkeypatch.setattr(trainer, "step", noting)
-    contestant = Contestant(kind, replace(TINY, images=37), replace(TINY, images=37).split())
+        monkeypatch.setattr(trainer, "step", counted)
+    loop = TimedLoop(kind, replace(TINY, images=37), replace(TINY, images=37).split())
     began = time.perf_counter()
-    speed = contestant.train_epoch()
+    speed = loop.train_epoch()
     seconds = time.perf_counter() - began
     assert seen == [16, 16, 5]
     assert 37 / seconds <= speed < 20 * 37 / seconds
 
 
-def test_a_contestant_trains_for_more_epochs_than_its_recipe_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_trains_for_more_epochs_than_its_recipe_has(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs: list[int] = []
-    monkeypatch.setattr(contestants, "train_epoch", lambda *_, epoch, **__: epochs.append(epoch))
-    contestant = Contestant("eager", replace(TINY, recipe=replace(RECIPE, epochs=2)), TINY.split())
+    monkeypatch.setattr(timed_loops, "train_epoch", lambda *_, epoch, **__: epochs.append(epoch))
+    loop = TimedLoop("eager", replace(TINY, recipe=replace(RECIPE, epochs=2)), TINY.split())
     for _ in range(5):
-        contestant.train_epoch()
+        loop.train_epoch()
     assert epochs == [1, 2, 1, 2, 1]  # the schedule is defined for these only
 
 
-def test_a_contests_images_are_random_and_always_the_same() -> None:
+def test_a_workloads_images_are_random_and_always_the_same() -> None:
     split, again = TINY.split(), TINY.split()
     assert split.images.shape == (32, 8, 8, 3)
     assert np.array_equal(split.images, again.images) and np.array_equal(split.labels, again.labels)
@@ -89,15 +89,17 @@ def test_a_contests_images_are_random_and_always_the_same() -> None:
     assert TINY.architecture == replace(VARIANTS["short4"], image_size=8, width=0.125)
 
 
+@pytest.mark.process
 def test_loaders_are_timed_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # one worker process
-    speeds = contestants.loader_speeds(CPU, images=128, image_size=8, rounds=1)
-    assert speeds.product > 0 and speeds.reference > 0
-    assert speeds.ratio == pytest.approx(speeds.product / speeds.reference)  # of the only round
+    speeds = timed_loops.loader_speeds(CPU, images=128, image_size=8, rounds=1)
+    assert speeds.loader > 0 and speeds.reference > 0
+    assert speeds.ratio == pytest.approx(speeds.loader / speeds.reference)  # of the only round
     assert speeds.workers in (0, 1)
 
 
+@pytest.mark.process
 def test_peak_memory_is_that_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contestants, "MEMORY_PROCESSES", 1)
+    monkeypatch.setattr(timed_loops, "MEMORY_PROCESSES", 1)
     # At least torch itself, and not as much as a machine has.
-    assert 100e6 < contestants.peak_memory_bytes("eager", TINY) < 8e9
+    assert 100e6 < timed_loops.epoch_peak_memory("eager", TINY) < 8e9

@@ -1,4 +1,4 @@
-"""Work for the benchmarks that takes no time, and what they print."""
+"""Workloads for the benchmarks' tests that train in no time, and readers of what a benchmark prints."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from ablations.suites.recipe import PUBLISHED
-from benchmarks.contestants import Contest
+from benchmarks.timed_loops import Workload
 
 RECIPE = replace(PUBLISHED, batch_size=16).at_precision("fp32")
-CONTEST = Contest(variant="short4", image_size=16, width=0.25, recipe=RECIPE, images=3 * 16 + 5, device="cpu")
-TINY = Contest(variant="short4", image_size=8, width=0.125, recipe=RECIPE, images=2 * 16, device="cpu")
+TINY = Workload(variant="short4", image_size=8, width=0.125, recipe=RECIPE, images=2 * 16, device="cpu")
 
 
 class Printed(NamedTuple):
-    """What a benchmark returned, saved and printed."""
+    """The table that a benchmark returned, the one that it saved, and the text that it printed."""
 
     table: pd.DataFrame
     saved: pd.DataFrame
