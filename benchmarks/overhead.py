@@ -22,7 +22,7 @@ from rich.console import Console
 from ablations import ExecutionOptions
 from ablations.cli.console import make_console, show_table
 from ablations.hardware import probe
-from ablations.observers.progress import DRAWINGS_PER_SECOND, Display
+from ablations.observers.progress import REFRESHES_PER_SECOND, Display
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
 from ablations.report.document import Table
@@ -149,7 +149,7 @@ def _shares(stopwatch: Stopwatch, record: RunRecord, arguments: Arguments) -> pd
     steps = arguments.epoch_images / record.config.recipe.batch_size
     costs = {
         "progress: events of steps": steps * statistics.mean(stopwatch.seconds["step events"]),
-        "progress: drawing": epoch_seconds * DRAWINGS_PER_SECOND * stopwatch.median("drawing"),
+        "progress: drawing": epoch_seconds * REFRESHES_PER_SECOND * stopwatch.median("drawing"),
         "recording: line of metrics": stopwatch.median("metrics line"),
         "checkpointing": stopwatch.median("checkpoint"),
     }

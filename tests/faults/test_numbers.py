@@ -71,7 +71,8 @@ from googlenet import VARIANTS
 digits = load_digits()
 config = RunConfig(
     architecture=replace(VARIANTS["short4"], width=0.25, image_size=8), dataset="digits",
-    fingerprint=digits.fingerprint, num_classes=10, recipe=replace(DIGITS, epochs=2, precision="fp32"), seed=1, limit_train=200,
+    fingerprint=digits.fingerprint, num_classes=10, recipe=replace(DIGITS, epochs=2, precision="fp32"), seed=1,
+    limit_train=200,
 )
 options = ExecutionOptions(deterministic=True)
 run_serially([config], dataset=digits, suite=SuiteFolder(Path(sys.argv[1])), options=options)

@@ -71,7 +71,7 @@ def made_epoch(number: int) -> Epoch:
 
 def made_predictions() -> Predictions:
     single = np.zeros((7, 5), np.float32)
-    return Predictions(single.astype(int), single, single[:, 0], single[:, 0], np.zeros(7, int))
+    return Predictions(single.astype(int), single, single[:, 0], np.zeros(7, int))
 
 
 def refuse_constant(name: str) -> float:
