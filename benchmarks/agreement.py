@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
@@ -26,6 +27,7 @@ from torchvision.transforms import functional as transforms_functional
 from ablations.cli.console import make_console, show_table
 from ablations.data.dataset import Split
 from ablations.hardware.device import exact_kernels, resolve_device
+from ablations.report.document import Table
 from ablations.seeding import derive_seed
 from ablations.suites.recipe import PUBLISHED, Precision, Recipe
 from ablations.training import transforms
@@ -87,7 +89,7 @@ def main(arguments: Arguments) -> None:
         with console.status(name):
             rows.append({"pair": name, "largest difference": f"{compare():.2e}"})
     title = f"relative differences of losses: {arguments.variant}, {arguments.steps} steps, {device.type}"
-    show_table(rows, console=console, title=title)
+    show_table(Table.of("benchmark", pd.DataFrame(rows)), console=console, title=title)
 
 
 def at_small_rate(workload: Workload) -> Workload:

@@ -28,6 +28,7 @@ from ablations.hardware import probe
 from ablations.hardware.device import clock, describe_environment, resolve_device
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
+from ablations.report.document import Table
 from ablations.suites.recipe import FAST, PUBLISHED, Precision, Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.training.step import resolve_engine
@@ -131,7 +132,8 @@ def report(scale: Scale, *, parts: tuple[str, ...], output: Path, console: Conso
         {name: str(row[name]) for name in ("figure", "target", "measured")} | {"met": verdicts[row["met"]]}
         for row in rows
     ]
-    show_table(shown, console=console, title=f"{environment.device}, commit {environment.commit}")
+    lines = Table.of("gpu_report", pd.DataFrame(shown))
+    show_table(lines, console=console, title=f"{environment.device}, commit {environment.commit}")
     command.save(table, output, console=console)
     return table
 

@@ -22,9 +22,10 @@ from rich.console import Console
 from ablations import ExecutionOptions
 from ablations.cli.console import make_console, show_table
 from ablations.hardware import probe
-from ablations.observers.progress import DRAWINGS_PER_SECOND, Display
+from ablations.observers.progress import REFRESHES_PER_SECOND, Display
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
+from ablations.report.document import Table
 from ablations.storage.jsonl import JsonLines
 from ablations.suites.recipe import PUBLISHED
 from ablations.suites.run_config import RunConfig
@@ -73,7 +74,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
     ]
     title = f"overhead, {arguments.variant}, epochs of {arguments.epoch_images:,} images, {table['device'][0]}"
     console = make_console()
-    show_table(rows, console=console, title=title)
+    show_table(Table.of("benchmark", pd.DataFrame(rows)), console=console, title=title)
     command.save(table, arguments.output, console=console)
     return table
 
@@ -148,7 +149,7 @@ def _shares(stopwatch: Stopwatch, record: RunRecord, arguments: Arguments) -> pd
     steps = arguments.epoch_images / record.config.recipe.batch_size
     costs = {
         "progress: events of steps": steps * statistics.mean(stopwatch.seconds["step events"]),
-        "progress: drawing": epoch_seconds * DRAWINGS_PER_SECOND * stopwatch.median("drawing"),
+        "progress: drawing": epoch_seconds * REFRESHES_PER_SECOND * stopwatch.median("drawing"),
         "recording: line of metrics": stopwatch.median("metrics line"),
         "checkpointing": stopwatch.median("checkpoint"),
     }

@@ -22,6 +22,7 @@ from ablations.records.predictions import Predictions
 from ablations.records.record import Costs
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
+from ablations.report.document import Table
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan, make_plan
 from ablations.suites.run_config import RunConfig
@@ -74,7 +75,7 @@ def main(arguments: Arguments) -> pd.DataFrame:
         }
         for _, row in table.iterrows()
     ]
-    show_table(lines, console=console, title="write_report, with figures")
+    show_table(Table.of("reporting", pd.DataFrame(lines)), console=console, title="write_report, with figures")
     command.save(table, arguments.output, console=console)
     return table
 

@@ -18,6 +18,7 @@ import torch
 from ablations.cli.console import make_console, show_table
 from ablations.hardware import probe
 from ablations.hardware.device import describe_environment, resolve_device
+from ablations.report.document import Table
 from ablations.suites.recipe import RECIPES
 from ablations.training.step import Engine
 from benchmarks import command, peaks
@@ -78,7 +79,11 @@ def main(arguments: Arguments) -> pd.DataFrame:
         [measure(workload, arguments, device) for workload in _workloads(arguments, device)], ignore_index=True
     )
     console = make_console()
-    show_table(_text(table), console=console, title=f"training speed, {table['device'][0]}")
+    show_table(
+        Table.of("benchmark", pd.DataFrame(_text(table))),
+        console=console,
+        title=f"training speed, {table['device'][0]}",
+    )
     console.print(describe(loader_speeds(device)), soft_wrap=True)
     command.save(table, arguments.output, console=console)
     return table

@@ -14,83 +14,88 @@
 # ---
 
 # %% [markdown]
-# # A suite's results
+# # Results of a suite
 #
-# Loads the records of one suite through the functions that the report uses, and draws its plots. Run a suite first
-# (`python run_all.py`); to look at another one, set the environment variable `SUITE_DIR` or change the path below.
+# Reads the records of one suite and draws the figures of its report. Run a suite first (`python run_all.py`). To look
+# at another suite, set the environment variable `SUITE_DIR` or change the path below.
 
 # %%
 # %matplotlib inline
 import os
 from pathlib import Path
 
-import pandas as pd
-
 from ablations.analysis.analyse import analyse
 from ablations.analysis.costs import COSTS
-from ablations.analysis.published import load_published
-from ablations.report.figures import error_against, error_bars, learning_curves, rank_stability, ranks
-from ablations.report.sections.summary import summary_table
+from ablations.analysis.published_claims import load_published
+from ablations.report.figures.error_against_cost import draw_error_against_cost
+from ablations.report.figures.error_bars import draw_error_bars
+from ablations.report.figures.learning_curves import draw_learning_curves
+from ablations.report.figures.rank_stability import draw_rank_stability
+from ablations.report.figures.rankings import draw_rankings
 
 suite_dir = Path(os.environ.get("SUITE_DIR", "../results/digits"))
 analysis = analyse(suite_dir)
-results, fronts, rankings = analysis.results, analysis.pareto, analysis.rankings
+results = analysis.results
 print(
     f"suite {results.plan.suite}: {len(results.runs)} runs, {results.plan.data.title}, commands {results.plan.commands}"
 )
 
 # %% [markdown]
-# ## The table of the report
-# Errors are means over n runs in percent, with their sample standard deviation and 95 % interval where n > 1.
+# ## Errors and costs
+# One row for each variant, over its n runs that are done. Errors are in percent; `std` is the sample standard deviation
+# over runs.
 
 # %%
-pd.DataFrame(summary_table(results)).set_index("variant")
+columns = ["n", "params", "macs", "train_seconds_mean", "peak_memory_bytes_mean"]
+table = results.summary.set_index("variant")
+table[["top1_error_mean", "top1_error_std"]].mul(100).round(2).join(table[columns])
 
 # %% [markdown]
-# ## The verdicts
-# Differences and intervals are fractions; the table is empty for a single seed or an incomplete suite.
+# ## Comparisons with the baseline
+# Differences and intervals are fractions. The table is empty for a single seed or an incomplete suite.
 
 # %%
 analysis.comparisons.frame()
 
 # %% [markdown]
 # ## Error against cost
-# Filled points are on the front, which only a complete suite has; bars are 95 % intervals. A point tells more when the
-# pointer is on it.
+# Filled points are on the Pareto front, which only a complete suite has; bars are 95 % intervals. Point at a mark to
+# see its values.
 
 # %%
-error_against(results.summary, COSTS[0], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[0], fronts=analysis.pareto)
 
 # %%
-error_against(results.summary, COSTS[1], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[1], fronts=analysis.pareto)
 
 # %%
-error_against(results.summary, COSTS[2], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[2], fronts=analysis.pareto)
 
 # %%
-error_against(results.summary, COSTS[3], fronts=fronts)
+draw_error_against_cost(results.summary, COSTS[3], fronts=analysis.pareto)
 
 # %% [markdown]
 # ## Errors with their spread, and learning curves
 
 # %%
-error_bars(results.summary)
+draw_error_bars(results.summary)
 
 # %%
-learning_curves(results.epochs)
+draw_learning_curves(results.epochs)
 
 # %% [markdown]
-# ## The order of the variants
-# Ranks with their 95 % intervals; how far fewer seeds and earlier epochs give the same order. They need several seeds.
+# ## Rankings
+# Ranks with their 95 % intervals, and how well fewer seeds and earlier epochs agree with the final order. They need
+# several seeds.
 
 # %%
-ranks(rankings)
+draw_rankings(analysis.rankings)
 
 # %%
-rank_stability(rankings)
+draw_rank_stability(analysis.rankings)
 
 # %% [markdown]
-# ## Against the published table
+# ## The published table
 # Empty unless the suite ran on CIFAR-10 or CIFAR-100.
 
 # %%
@@ -98,7 +103,8 @@ load_published(results.plan.data.name)
 
 # %% [markdown]
 # ## Your own question
-# `results.runs` has a row a run, `results.epochs` a row an epoch and `results.summary` a row a variant.
+# `results.runs` has a row for each run, `results.epochs` for each epoch and `results.summary` for each variant. For
+# them alone, `ablations.load_results` is enough.
 
 # %%
 results.epochs.pivot_table(index="epoch", columns="variant", values="train_error", sort=False)

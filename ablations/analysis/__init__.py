@@ -1,0 +1,1 @@
+"""Statistics of a suite: what its run records say in numbers."""

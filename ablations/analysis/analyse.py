@@ -1,4 +1,4 @@
-"""Everything that is worked out from a suite's records, for its report."""
+"""Analysis of a suite: every table and test that its report shows, computed from the records."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from ablations.analysis.results import Results, load_results
 from ablations.errors import ConfigError
 from ablations.records.suite_folder import SuiteFolder
 
-RANDOM_SEED = 0  # of all that is drawn: a report can be rebuilt byte for byte
+RANDOM_SEED = 0  # of every resample, so that a report can be rebuilt byte for byte
 
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """All that is worked out from a suite's records."""
+    """What a suite's report is written from.
+
+    `unread` has a line for each finished run whose predictions cannot be read. `rank_correlation` is None unless the
+    suite is compared with another one.
+    """
 
     results: Results
     comparisons: Comparisons
@@ -36,7 +40,7 @@ class Analysis:
 
 
 def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
-    """Work out everything that the report says.
+    """Analyse a suite; with `compare_with`, the folder of another one, also how far the two rank variants alike.
 
     Raises:
         ConfigError: if a plan, a record or predictions cannot be read or do not belong together.
@@ -61,10 +65,10 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
 
 
 def check_comparable(suite_dir: Path, other: Path) -> None:
-    """Refuse a folder whose order of the variants cannot be compared with the suite's.
+    """Check that another folder holds a suite whose ranking can be compared with this one's.
 
     Raises:
-        ConfigError: if it is the suite's own, or that of no suite that was run.
+        ConfigError: if it is the same folder, or has no plan.
     """
     if other.resolve() == suite_dir.resolve():
         raise ConfigError(f"--compare-with {other.name} is the suite itself; name another one")

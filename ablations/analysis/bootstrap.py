@@ -1,4 +1,4 @@
-"""TODO"""
+"""Bootstrap over seeds: resampling weights, means under them, and the BCa interval of a mean difference."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def resample_seeds(seeds: int, rng: np.random.Generator) -> FloatArray:
 
 
 def weighted_means(grid: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Means over seeds, (draws, V), of values (n, V) for the seeds' weights in each draw (draws, n).
+    """Means over seeds, (draws, V), of values (n, V) under the weights of the seeds in each draw, (draws, n).
 
-    Without weights there is one draw, which has each seed once.
+    Without weights there is one draw, in which each seed counts once.
     """
     weights = np.ones((1, len(grid))) if weights is None else weights
     # Sums that are equal but for rounding have to tie; two that differ do so by an image at least.
@@ -33,10 +33,16 @@ def weighted_means(grid: FloatArray, weights: FloatArray | None = None) -> Float
 
 
 def bca_interval(differences: FloatArray, rng: np.random.Generator) -> Interval | None:
+    """The 95 % BCa bootstrap interval of the mean of differences (n,).
+
+    None for fewer than eight, for differences without spread, and where scipy cannot compute it.
+
+    Source: Efron 1987, "Better bootstrap confidence intervals".
+    """
     if len(differences) < BOOTSTRAP_SEEDS or np.ptp(differences) == 0:
         return None
     with warnings.catch_warnings():
-        # Where it cannot be had, scipy warns and gives NaN.
+        # Where there is no BCa interval, scipy warns and gives NaN.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
             (differences,), np.mean, method="BCa", n_resamples=BOOTSTRAPS, rng=rng

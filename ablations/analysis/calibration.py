@@ -1,4 +1,4 @@
-"""Calibration: how far a network's confidence is from its accuracy."""
+"""Calibration: the expected calibration error, per run and per variant."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COLUMNS = ["variant", "n", "ece_mean", "ece_std", "confidence_mean", "accuracy_m
 
 
 def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = BINS) -> float:
-    """The mean gap between confidence and accuracy in bins of equal width, weighted by their numbers of images.
+    """The mean gap between confidence and accuracy in bins of equal width, weighted by images per bin; a fraction.
 
     `confidence` (N,) is the probability of the most likely class, `correct` (N,) whether that is the true one. A bin
-    holds its upper edge; the first one holds 0 too.
+    includes its upper edge; the first one includes 0 too.
 
     Raises:
-        ValueError: if there is no image, or a confidence is no fraction.
+        ValueError: if there are no images, or a confidence is not in [0, 1].
 
     Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
     """
@@ -46,8 +46,10 @@ def check_confidence(confidence: NDArray[Any]) -> None:
 
 
 def calibrate(runs: Iterable[RunErrors]) -> pd.DataFrame:
-    """One row a variant: the mean and spread over runs of the expected calibration error (a fraction), the mean
-    confidence and the mean accuracy."""
+    """One row a variant, over its `n` runs whose predictions could be read; all columns are fractions.
+
+    `ece_mean` and `ece_std` are the mean and sample standard deviation of the expected calibration error.
+    """
     runs = list(runs)
     frame = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""A suite's verdicts: what its runs show of each variant against the baseline, and why where they show nothing."""
+"""Comparisons of a suite: each variant's top-1 error against the baseline's, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ INTERVALS = ("interval", "bootstrap")  # of a comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Comparisons:
-    """Comparisons over seeds, or with a single seed tests over images by variant; `reason` says why there is neither.
+    """Comparisons over seeds or, for a single seed, McNemar's tests over images by variant.
 
-    With one seed nothing is said of architectures: McNemar's test speaks of two trained networks.
+    McNemar's test compares two trained networks, not two architectures. `reason` says why there is neither.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -46,13 +46,13 @@ class Comparisons:
 def compare_with_baseline(
     results: Results, folder: SuiteFolder, *, unread: Sequence[str] = (), rng: np.random.Generator
 ) -> Comparisons:
-    """The verdicts of a suite all of whose planned runs are done; an incomplete one gets none.
+    """Compare each variant with the baseline; an incomplete suite gets no comparison.
 
-    Where predictions are `unread`, for these reasons, there are no tests over images. The source is for the bootstrap
-    and for sampled permutations.
+    `unread` are the reasons why predictions cannot be read; with any, there are no tests over images. The rng is for
+    the bootstrap and for sampled permutations.
 
     Raises:
-        ConfigError: if predictions cannot be read, and that is not known from `unread`.
+        ConfigError: if predictions cannot be read and `unread` is empty.
     """
     plan, runs, variants = results.plan, results.runs, results.variants
     if plan.baseline not in variants:

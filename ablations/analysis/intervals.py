@@ -1,4 +1,4 @@
-"""TODO"""
+"""Confidence intervals of means over seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALPHA = 0.05
 
 
 class Interval(NamedTuple):
-    """A 95 % interval."""
+    """A 95 % interval, bounds included."""
 
     low: float
     high: float
@@ -29,14 +29,9 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """The t interval of the mean over seeds; None where fewer than two tell nothing of the spread."""
+    """Student's t interval of the mean; None for fewer than two values, which have no spread."""
     if len(values) < MIN_SEEDS:
         return None
-    found = np.asarray(values, dtype=float)
-    reach = float(stats.t.ppf(1 - ALPHA / 2, len(found) - 1)) * float(found.std(ddof=1)) / math.sqrt(len(found))
-    return Interval(float(found.mean()) - reach, float(found.mean()) + reach)
-
-
-FloatArray = NDArray[np.float64]
-
-FloatArray = NDArray[np.float64]
+    sample = np.asarray(values, dtype=float)
+    reach = float(stats.t.ppf(1 - ALPHA / 2, len(sample) - 1)) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    return Interval(float(sample.mean()) - reach, float(sample.mean()) + reach)

@@ -1,4 +1,4 @@
-"""Statistics of a comparison: paired tests over seeds and over images, verdicts, resamples of the seeds."""
+"""Paired tests of a variant against the baseline, over seeds and over images, and the verdicts from them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ablations.analysis.intervals import ALPHA, FloatArray, Interval
 from ablations.analysis.power import MIN_SEEDS, seeds_for_difference, seeds_for_equivalence
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
-EXACT_SEEDS = 16  # up to which all 2^n signs are gone through
+EXACT_SEEDS = 16  # up to which the sign-flip test enumerates all 2^n signs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A variant's top-1 errors less the baseline's, paired by seed; errors and differences are fractions.
 
-    `p` is that of the paired t test, `p_equivalent` that of two one-sided t tests against the margin, and `p_holm`
-    and `p_equivalent_holm` are these adjusted for all comparisons of the suite. `p_signs` is the sign-flip permutation
-    test's, exact up to 16 seeds, which cannot go below `smallest_p`; `bootstrap` is the BCa interval. `std` is the
-    sample standard deviation of the differences, never below what rounding to whole images alone gives.
-    `seeds_needed` is for an inconclusive comparison the number of seeds that would settle it with 80 % probability if
+    `p` is from the paired t test, `p_equivalent` from two one-sided t tests against the margin; `p_holm` and
+    `p_equivalent_holm` are these with Holm's adjustment for all comparisons of the suite. `p_signs` is from the
+    sign-flip permutation test, exact up to 16 seeds; it cannot go below `smallest_p`. `bootstrap` is the BCa interval.
+    `std` is the sample standard deviation of the differences, never below what rounding to whole images alone gives.
+    `seeds_needed`, for an inconclusive comparison, is the number of seeds that would settle it with 80 % probability if
     the true difference and spread equal these estimates; None if no number up to 1,000 would.
     """
 
@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def checks_disagree(self) -> bool:
-        """Whether an assumption-free check says otherwise than the t test of this pair: on zero being excluded."""
+        """Whether the sign-flip test or the bootstrap contradicts the unadjusted t test on a difference from zero."""
         significant = self.p <= ALPHA
         by_signs = self.smallest_p <= ALPHA and (self.p_signs <= ALPHA) != significant
         by_bootstrap = self.bootstrap is not None and (not self.bootstrap.holds(0)) != significant
@@ -59,7 +59,7 @@ class Comparison:
 
 
 class ImageTest(NamedTuple):
-    """McNemar's exact test: images that only the variant and only the baseline gets wrong, and the two-sided p."""
+    """McNemar's exact test: numbers of images that only one of the two networks gets wrong, and the two-sided p."""
 
     only_variant_wrong: int
     only_baseline_wrong: int
@@ -74,14 +74,14 @@ def compare_all(
     margin: float,
     rng: np.random.Generator,
 ) -> list[Comparison]:
-    """Compare each variant with the baseline; `errors` are top-1 errors by variant, in one order of seeds for all.
+    """Compare each variant with the baseline; `errors` are top-1 errors by variant, all in the same order of seeds.
 
-    Paired t tests as seed-to-seed errors are close to normal and seeds are few. An error is a count out of
-    `test_images`, so a spread below that of rounding to one image is taken for that one.
+    The t test is used because errors over seeds are close to normal and seeds are few. An error is a count out of
+    `test_images`, so a spread is never taken to be less than that of rounding to one image.
 
     Raises:
         ValueError: if the baseline is missing, there is no variant beside it, seeds are fewer than two or unequal in
-            number, an error is no fraction, or the margin is not in (0, 0.5].
+            number, an error is not in [0, 1], or the margin is not in (0, 0.5].
     """
     _check(errors, baseline=baseline, test_images=test_images, margin=margin)
     variants = [name for name in errors if name != baseline]
@@ -100,15 +100,17 @@ def compare_all(
     holm = _holm([comparison.p for comparison in raw])
     equivalent_holm = _holm([comparison.p_equivalent for comparison in raw])
     return [
-        _judge(replace(comparison, p_holm=p, p_equivalent_holm=p_equivalent), alpha=alpha)
+        _with_verdict(replace(comparison, p_holm=p, p_equivalent_holm=p_equivalent), alpha=alpha)
         for comparison, p, p_equivalent in zip(raw, holm, equivalent_holm, strict=True)
     ]
 
 
 def mcnemar(variant_wrong: NDArray[np.bool_], baseline_wrong: NDArray[np.bool_]) -> ImageTest:
-    """Compare two trained networks on the same test images (N,), image by image.
+    """Compare two trained networks on the same test images: whether each one gets them wrong, (N,).
 
-    It speaks of these two networks only: seeds of one architecture differ by more than images alone explain.
+    The result is about these two networks only: seeds of one architecture differ by more than images alone explain.
+
+    Source: McNemar 1947, in its exact binomial form.
     """
     only_variant = int((variant_wrong & ~baseline_wrong).sum())
     only_baseline = int((baseline_wrong & ~variant_wrong).sum())
@@ -144,9 +146,9 @@ def _compare(
     margin: float,
     rng: np.random.Generator,
 ) -> Comparison:
-    """One comparison, not adjusted yet for the others."""
+    """One comparison, before the adjustment for all of them."""
     n = len(differences)
-    # Whole images, as rounding in differences of fractions breaks ties that the checks depend on.
+    # Whole images: rounding errors in differences of fractions would break ties that the checks depend on.
     images = np.rint(differences * test_images)
     bootstrap = bca_interval(images, rng)
     mean = float(differences.mean())
@@ -174,8 +176,8 @@ def _compare(
     )
 
 
-def _judge(comparison: Comparison, *, alpha: float) -> Comparison:
-    """The comparison with its verdict; a difference that is shown comes before equivalence."""
+def _with_verdict(comparison: Comparison, *, alpha: float) -> Comparison:
+    """The comparison with its verdict; a significant difference takes precedence over equivalence."""
     if comparison.p_holm <= ALPHA:
         return replace(comparison, verdict="better" if comparison.difference < 0 else "worse")
     if comparison.p_equivalent_holm <= ALPHA:

@@ -1,4 +1,4 @@
-"""What variants cost, and which of them no other one beats in both error and cost: fronts, and how sure they are."""
+"""Pareto fronts of top-1 error against each cost, with the bootstrap probability of being on one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.bootstrap import resample_seeds, weighted_means
-from ablations.analysis.costs import COSTS, Cost, is_comparable
+from ablations.analysis.costs import COSTS, Cost
 from ablations.analysis.intervals import FloatArray
 from ablations.analysis.results import Results, by_seed_and_variant
 
@@ -19,24 +19,24 @@ COLUMNS = ("variant", "cost", "value", "error", "n", "on_front", "front_probabil
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParetoFronts:
-    """The fronts of mean top-1 error and mean cost; `reason` says why there is none.
+    """The Pareto fronts of mean top-1 error and mean cost; `reason` says why there are none.
 
-    `table` has a row a variant and cost that compares: the mean cost and error (a fraction) over n seeds, whether it is
-    on the front, and the share of bootstrap resamples of the seeds in which it is, which is NaN for one seed.
+    `table` has a row a variant and comparable cost: the mean cost and error (a fraction) over n seeds, whether the
+    variant is on the front, and in which share of bootstrap resamples of the seeds it is (NaN for one seed).
     """
 
     table: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(COLUMNS)))
     reason: str = ""
 
     def of(self, cost: Cost) -> pd.DataFrame:
-        """The rows of one cost by variant; none where there is no front."""
+        """The rows of one cost, indexed by variant; empty if it has no front."""
         return self.table[self.table["cost"] == cost.name].set_index("variant")
 
 
 def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
-    """The fronts of a suite all of whose planned runs are done; an incomplete one has none.
+    """The Pareto front of each comparable cost; an incomplete suite has none.
 
-    Seeds are resampled for all variants together, as they are paired.
+    Seeds are resampled for all variants together because they are paired.
     """
     if results.why_no_comparison:
         return ParetoFronts(reason=results.why_no_comparison)
@@ -46,7 +46,7 @@ def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
     mean_error, drawn_errors = weighted_means(errors), weighted_means(errors, draws)
     frames = []
     for cost in COSTS:
-        if not is_comparable(runs, cost):
+        if not cost.all_comparable(runs):
             continue
         costs = by_seed_and_variant(runs, cost.name, variants=variants)
         mean_cost = weighted_means(costs)
@@ -65,7 +65,10 @@ def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
 
 
 def on_front(costs: FloatArray, errors: FloatArray) -> NDArray[np.bool_]:
-    """Which of V points are on the front: no other one is as good in both and better in one; each (draws, V)."""
+    """Which of V points no other point dominates, in each draw; arguments and result are (draws, V).
+
+    A point dominates another if it is as good in both cost and error and better in one.
+    """
     dominated = np.zeros(errors.shape, dtype=bool)
     for index in range(errors.shape[1]):
         cost, error = costs[:, index, None], errors[:, index, None]

@@ -1,4 +1,4 @@
-"""Errors of each class of images, and the classes on which a variant loses most against the baseline."""
+"""Per-class errors, and the classes on which a variant degrades most against the baseline."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ DEGRADED_COLUMNS = ["variant", "class_number", "class_name", "images", "error_me
 def per_class_errors(runs: Sequence[RunErrors], plan: Plan) -> pd.DataFrame:
     """One row a variant and class, over the `n` runs whose predictions could be read.
 
-    Errors and differences are fractions, `error_std` the sample standard deviation over runs; `images` is the number
-    of test images of the class. `difference` is the mean over the seeds that the baseline has too of the variant's
-    error on the class less the baseline's, `p` that of the paired t test, and `p_holm` adjusted for every class and
-    variant of the suite. The baseline has no difference, and there is no p for fewer than two seeds or without any
-    spread.
+    Errors and differences are fractions, `error_std` is the sample standard deviation over runs, `images` the number
+    of test images of the class. `difference` is the variant's error on the class less the baseline's, a mean over the
+    seeds that both have; `p` is from the paired t test, and `p_holm` has Holm's adjustment for every class and variant
+    of the suite. The baseline has no difference. There is no p for fewer than two seeds or without any spread.
     """
     by_variant: dict[str, dict[int, NDArray[np.int32]]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
@@ -58,7 +57,7 @@ def per_class_errors(runs: Sequence[RunErrors], plan: Plan) -> pd.DataFrame:
 
 
 def most_degraded_classes(per_class: pd.DataFrame, *, baseline: str, most: int = 3) -> pd.DataFrame:
-    """For each variant the `most` classes whose error rises most against the baseline's, the largest rise first."""
+    """For each variant the `most` classes whose error rises most against the baseline's, largest rise first."""
     risen = per_class[(per_class["variant"] != baseline) & (per_class["difference"] > 0)]
     largest = risen.sort_values("difference", ascending=False, kind="stable").groupby("variant").head(most)
     place = {variant: number for number, variant in enumerate(per_class["variant"].unique())}

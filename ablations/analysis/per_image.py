@@ -1,4 +1,4 @@
-"""Predictions of a suite's finished runs, checked against their records and reduced to what reports need."""
+"""Predictions of finished runs, checked against their records and reduced to counts per class and calibration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from ablations.records.predictions import TOP_K, Predictions
 from ablations.records.suite_folder import SuiteFolder
 
 FIELDS = ("classes", "labels", "confidence")
-READERS = 2  # threads; more of them mostly wait for each other
+READERS = 2  # threads; more gain nothing, as they mostly wait for the interpreter lock
 
 
 class RunErrors(NamedTuple):
-    """A run's test images by class (C,) and the wrong ones among them (C,); its calibration error and confidence."""
+    """A run's test images of each class (C,), the wrong ones among them (C,), and its calibration.
+
+    `calibration_error` is the expected calibration error, `confidence` the mean confidence, both fractions.
+    """
 
     run_id: str
     variant: str
@@ -37,9 +40,9 @@ class RunErrors(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PerImageErrors:
-    """What is kept of each finished run's predictions, in plan order.
+    """Per-class counts and calibration of each finished run, in the plan's order.
 
-    `unread` has a line for each finished run that is left out as its predictions cannot be read.
+    `unread` has a line for each finished run that is left out because its predictions cannot be read.
     """
 
     runs: tuple[RunErrors, ...]
@@ -47,7 +50,7 @@ class PerImageErrors:
 
 
 class _Job(NamedTuple):
-    """A finished run, and its counts as they are recorded: test images, wrong ones in top-1, wrong ones in top-5."""
+    """A file of predictions to read, and its run's counts on record: test images, wrong in top-1, wrong in top-5."""
 
     predictions: Path
     variant: str
@@ -63,16 +66,18 @@ def read_per_image_errors(results: Results, folder: SuiteFolder) -> PerImageErro
     """Read the predictions of every run that is done.
 
     Raises:
-        ConfigError: if a run's predictions do not come to the errors of its record, or to the test images of the
+        ConfigError: if a run's predictions contradict its record, or are for other test images than those of the
             other runs.
     """
     num_classes = results.plan.data.num_classes
-    with ThreadPoolExecutor(READERS) as pool:  # whose `map` keeps the order of the plan
+    with ThreadPoolExecutor(READERS) as pool:  # its `map` keeps the plan's order
         found = list(pool.map(functools.partial(_read, num_classes=num_classes), _jobs(results, folder)))
     runs = tuple(run for run in found if isinstance(run, RunErrors))
     for run in runs:
         if not np.array_equal(run.images, runs[0].images):
-            raise _foreign(run.run_id, f"its predictions are for other test images than those of {runs[0].run_id}")
+            raise _contradiction(
+                run.run_id, f"its predictions are for other test images than those of {runs[0].run_id}"
+            )
     return PerImageErrors(runs=runs, unread=tuple(line for line in found if isinstance(line, str)))
 
 
@@ -91,19 +96,21 @@ def _jobs(results: Results, folder: SuiteFolder) -> list[_Job]:
 
 
 def _read(job: _Job, *, num_classes: int) -> RunErrors | str:
-    """What is kept of a run, or why its predictions cannot be read."""
+    """The run's counts and calibration, or the reason why its predictions cannot be read."""
     try:
         read = predictions.read(job.predictions, fields=FIELDS)
         _check(read, num_classes=num_classes)
     except ConfigError as error:
-        # A report is the same wherever the suite lies.
+        # A report does not depend on where the suite is stored.
         return str(error).replace(str(job.folder), job.folder.name)
     except ValueError as error:
         return f"{job.folder.name}/{job.predictions.name}: {error}; --fresh trains the run again"
-    labels, wrong, far = read.labels.astype(np.intp), read.wrong, read.top5_wrong
-    found = (len(labels), int(wrong.sum()), None if far is None else int(far.sum()))
+    labels, wrong, top5_wrong = read.labels.astype(np.intp), read.wrong, read.top5_wrong
+    found = (len(labels), int(wrong.sum()), None if top5_wrong is None else int(top5_wrong.sum()))
     if found != job.recorded:
-        raise _foreign(job.folder.name, f"its predictions have {_said(found)}, its record {_said(job.recorded)}")
+        raise _contradiction(
+            job.folder.name, f"its predictions have {_in_words(found)}, its record {_in_words(job.recorded)}"
+        )
     return RunErrors(
         run_id=job.folder.name,
         variant=job.variant,
@@ -124,12 +131,12 @@ def _check(read: Predictions, *, num_classes: int) -> None:
         raise ValueError(f"its labels are not all among the {num_classes} classes")
 
 
-def _said(counts: tuple[int, int, int | None]) -> str:
+def _in_words(counts: tuple[int, int, int | None]) -> str:
     images, top1, top5 = counts
     return f"{top1} of {images} images wrong" + ("" if top5 is None else f" and {top5} in top-5")
 
 
-def _foreign(run_id: str, what: str) -> ConfigError:
+def _contradiction(run_id: str, what: str) -> ConfigError:
     return ConfigError(
         f"{run_id}: {what}; its files do not belong together, and --fresh moves them aside and trains the run again"
     )

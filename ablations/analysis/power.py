@@ -1,4 +1,4 @@
-"""How many seeds would settle a comparison, if its difference and spread are what they seem."""
+"""Power analysis: how many seeds would settle a comparison, if its difference and spread equal the estimates."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ MOST_SEEDS = 1000  # that are worth asking for
 def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int | None:
     """The fewest seeds with which a two-sided paired t test at `alpha` finds this difference with 80 % probability.
 
-    Source: the power function of the t test, by the noncentral t distribution.
+    None if there is no difference, or no number up to 1,000 is enough.
+
+    Source: the power of the t test, from the noncentral t distribution.
     """
     if not difference:
         return None
 
+    # statsmodels' TTestPower gives NaN, or another number of seeds, for effects of several deviations.
     def power(n: int) -> float:
         noncentrality = abs(difference) / (std / math.sqrt(n))
         critical = stats.t.ppf(1 - alpha / 2, n - 1)
@@ -31,6 +34,8 @@ def seeds_for_difference(difference: float, std: float, *, alpha: float) -> int 
 
 def seeds_for_equivalence(difference: float, std: float, *, margin: float, alpha: float) -> int | None:
     """The fewest seeds with which two one-sided t tests at `alpha` show equivalence with 80 % probability.
+
+    None if the difference is not within the margin, or no number up to 1,000 is enough.
 
     Exact for the two tests together: given the sample's standard deviation s, the mean has to lie within
     margin - t s / sqrt(n), so the normal probability of that is averaged over the distribution of s.

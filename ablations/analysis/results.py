@@ -1,36 +1,40 @@
-"""Records to tables: one row a run, one row an epoch, one row a variant; and the CSV files made of them."""
+"""Results of a suite as data frames: a row a run, a row an epoch, and a row a variant with means and spreads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ablations.analysis.intervals import mean_interval
+from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
+from ablations.analysis.intervals import FloatArray, mean_interval
 from ablations.errors import ConfigError
-from ablations.records.record import MISSING, UNFINISHED, RunRecord
+from ablations.records.record import MISSING, UNFINISHED, Costs, RunRecord, Times
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
-from ablations.suites.plan import Plan
+from ablations.suites.plan import FullSize, Plan
+
+TEST_ERRORS = ("top1_error", "top5_error")  # with a 95 % interval
+ERRORS = (*TEST_ERRORS, "train_error")
+OTHER_SECONDS = ("startup_seconds", "compile_seconds", "eval_seconds")
+OTHER_COUNTS = ("flops", "activations")  # which follow from the architecture, as do parameters and MACs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """A suite's plan and, as data frames, its planned runs, their epochs, and its variants.
 
-    Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the
-    number of runs that are done, `_std` the sample standard deviation over them and `_low`, `_high` the 95 % interval
-    of their mean (missing for n = 1), and `train_seconds` come from runs whose timing is valid, `n_timed` of them;
-    there are none if hardware or engine differ, and no peak memory if some runs took place on a CPU and some on a GPU.
+    Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the number
+    of runs that are done, `_std` the sample standard deviation over them, and `_low` and `_high` are the 95 % interval
+    of their mean (missing for n = 1). Measured costs are means over the runs whose values compare, `n_timed` and
+    `n_memory` of them (see `costs`).
 
-    All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`, which the
-    plan has and `runs` has not. `other_runs` is how many more there are in the folder.
+    All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`; the plan
+    has them, `runs` does not. `other_runs` is the number of further runs in the folder.
     """
 
     plan: Plan
@@ -42,8 +46,8 @@ class Results:
 
     @property
     def done(self) -> pd.DataFrame:
-        """Those of `runs` that are done."""
-        return _done(self.runs)
+        """The rows of `runs` that are done."""
+        return self.runs[is_done(self.runs)]
 
     @property
     def complete(self) -> bool:
@@ -102,30 +106,19 @@ def load_results(suite_dir: Path) -> Results:
 def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """One row a variant in the plan's order, over its runs that are done."""
     full_size = {size.variant: size for size in plan.full_size}
-    same_hardware, same_kind = one_hardware(runs), one_device_kind(runs)
+    comparable = {cost: cost.comparable(runs) for cost in COSTS}
+    timed = has_comparable_time(runs)
     rows = [
-        _summary_row(variant, group, same_hardware=same_hardware, same_kind=same_kind)
-        | _full_size_columns(full_size[str(variant)])
+        _summary_row(variant, group, comparable=comparable, timed=timed) | _full_size_columns(full_size[str(variant)])
         for variant, group in runs.groupby("variant", sort=False)
     ]
     return pd.DataFrame(rows)
 
 
-def by_seed_and_variant(frame: pd.DataFrame, column: str, *, variants: Sequence[str]) -> NDArray[np.float64]:
-    """A column of runs, or of their rows of one epoch, by seed and variant (n, V)."""
+def by_seed_and_variant(frame: pd.DataFrame, column: str, *, variants: Sequence[str]) -> FloatArray:
+    """A column of runs, or of the rows of one epoch, as an array by seed and variant (n, V)."""
     table = frame.assign(**{column: pd.to_numeric(frame[column])})
     return table.pivot(index="seed", columns="variant", values=column)[list(variants)].to_numpy(dtype=float)
-
-
-def one_hardware(runs: pd.DataFrame) -> bool:
-    """Whether all runs with a valid timing took place on the same device with the same engine and number of threads."""
-    timed = runs[_timing_valid(runs)]
-    return len(timed[["device", "engine", "deterministic", "threads"]].drop_duplicates()) <= 1
-
-
-def one_device_kind(runs: pd.DataFrame) -> bool:
-    """Whether all runs that are done took place on a CPU, or all on a GPU: their memory is not the same thing."""
-    return _done(runs)["device_kind"].nunique() <= 1
 
 
 def _shared_seeds(plan: Plan) -> set[int]:
@@ -174,10 +167,8 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
         "train_error": last.train_error if last else None,
         "validation_error": last.validation_error if last else None,
     }
-    for name in ("params", "macs", "flops", "activations", "peak_memory_bytes"):
-        row[name] = getattr(costs, name) if costs else None
-    for name in ("startup_seconds", "compile_seconds", "train_seconds", "eval_seconds", "timing_valid"):
-        row[name] = getattr(times, name) if times else None
+    row |= asdict(costs) if costs else dict.fromkeys(field.name for field in fields(Costs))
+    row |= asdict(times) if times else dict.fromkeys(field.name for field in fields(Times))
     environment = asdict(record.environment) if record else {}
     for name in ("device", "device_kind", "engine", "deterministic", "threads", "platform", "python", "commit"):
         row[name] = environment.get(name)
@@ -186,51 +177,41 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
 
 
 def _epoch_rows(folder: RunFolder, record: RunRecord) -> list[dict[str, Any]]:
-    """`test_error` is there where the diagnostic of selection bias measured it."""
+    """A row an epoch; `test_error` is known where the diagnostic of selection bias measured it."""
     keys = {"run_id": folder.path.name, "variant": folder.config.architecture.name, "seed": folder.config.seed}
     diagnosed = {entry.epoch: entry.top1_wrong / entry.images for entry in folder.diagnosed.read()}
     return [keys | asdict(epoch) | {"test_error": diagnosed.get(epoch.epoch)} for epoch in record.epochs]
 
 
-def _done(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs[runs["status"] == "done"]
-
-
-def _timing_valid(runs: pd.DataFrame) -> pd.Series:
-    return runs["timing_valid"].eq(True)  # None, of a run that is not done, is no True
-
-
-def _summary_row(variant: object, group: pd.DataFrame, *, same_hardware: bool, same_kind: bool) -> dict[str, Any]:
-    done = _done(group)
-    timed = done[_timing_valid(done) & same_hardware]
-    with_spread = {
-        **dict.fromkeys(("top1_error", "top5_error", "train_error"), done),
-        "train_seconds": timed,
-        "peak_memory_bytes": done if same_kind else done[:0],
+def _summary_row(
+    variant: object, group: pd.DataFrame, *, comparable: Mapping[Cost, pd.Series], timed: pd.Series
+) -> dict[str, Any]:
+    """The row of one variant's runs; `comparable` and `timed` say of all runs whether their costs and times compare."""
+    done = group[is_done(group)]
+    measured = {
+        cost: pd.to_numeric(group.loc[comparable[cost][group.index], cost.name]) for cost in COSTS if cost.count_column
     }
-    row: dict[str, Any] = {
-        "variant": variant,
-        "n": len(done),
-        "n_planned": len(group),
-        "n_timed": len(timed),
-        "n_memory": int(with_spread["peak_memory_bytes"]["peak_memory_bytes"].notna().sum()),
-    }
-    for column, runs in with_spread.items():
-        values = pd.to_numeric(runs[column])
-        row |= {f"{column}_mean": values.mean(), f"{column}_std": values.std(ddof=1)}
-    for column in ("top1_error", "top5_error"):
-        interval = mean_interval(pd.to_numeric(done[column]).dropna().tolist())
+    row: dict[str, Any] = {"variant": variant, "n": len(done), "n_planned": len(group)}
+    row |= {str(cost.count_column): int(values.notna().sum()) for cost, values in measured.items()}
+    for name in ERRORS:
+        errors = pd.to_numeric(done[name])
+        row |= {f"{name}_mean": errors.mean(), f"{name}_std": errors.std(ddof=1)}
+    for cost, values in measured.items():
+        row |= dict(zip(cost.columns, (values.mean(), values.std(ddof=1)), strict=True))
+    for name in TEST_ERRORS:
+        interval = mean_interval(pd.to_numeric(done[name]).dropna().tolist())
         # An error is a fraction, which a t interval of few seeds does not know.
-        row[f"{column}_low"] = max(0.0, interval.low) if interval else None
-        row[f"{column}_high"] = min(1.0, interval.high) if interval else None
-    for column in ("startup_seconds", "compile_seconds", "eval_seconds"):
-        row[f"{column}_mean"] = pd.to_numeric(timed[column]).mean()
-    for column in ("params", "macs", "flops", "activations"):
-        row[column] = done[column].iloc[0] if len(done) else None
+        row[f"{name}_low"] = max(0.0, interval.low) if interval else None
+        row[f"{name}_high"] = min(1.0, interval.high) if interval else None
+    for name in OTHER_SECONDS:
+        row[f"{name}_mean"] = pd.to_numeric(group.loc[timed[group.index], name]).mean()
+    exact = [cost.name for cost in COSTS if not cost.count_column]
+    for name in dict.fromkeys((*exact, *OTHER_COUNTS)):
+        row[name] = done[name].iloc[0] if len(done) else None
     return row
 
 
-def _full_size_columns(size: Any) -> dict[str, Any]:
+def _full_size_columns(size: FullSize) -> dict[str, Any]:
     return {
         "full_size_image": size.image_size,
         "full_size_params": size.params,

@@ -1,4 +1,4 @@
-"""How much choosing the epoch on test images would have flattered each variant."""
+"""Selection bias: how much lower the reported error would be if the epoch had been chosen on test images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from ablations.analysis.results import Results
 
 
 def measure_selection_bias(results: Results) -> pd.DataFrame:
-    """One row a variant whose runs were all diagnosed: its reported error, and its least over epochs, as fractions.
+    """One row a variant of which every run has the diagnostic: its reported error and its least over epochs, fractions.
 
-    `flattery_mean` and `flattery_std` are those of the difference, which is never negative; `epoch_mean` is the mean
-    of the epochs that test images would have chosen, the earliest of several. Without the diagnostic there is no row.
+    `selection_bias_mean` and `_std` are those of reported less least error, which is never negative. `epoch_mean` is
+    the mean of the epochs with the least test error, the earliest where several have it. Without the diagnostic the
+    table is empty.
     """
     runs = results.done
     if runs.empty or results.epochs["test_error"].isna().all():
@@ -19,7 +20,7 @@ def measure_selection_bias(results: Results) -> pd.DataFrame:
     epochs = results.epochs[results.epochs["run_id"].isin(runs["run_id"])]
     epochs = epochs.astype({"test_error": float})
     by_run = epochs.groupby("run_id")["test_error"]
-    # Each run by its own number of epochs, which a variant's recipe may change.
+    # Runs may differ in their number of epochs, which a variant's recipe may change.
     whole = epochs[by_run.transform("count") == by_run.transform("size")]
     best = epochs.loc[whole.groupby("run_id")["test_error"].idxmin()].set_index("run_id").reindex(runs["run_id"])
     found = pd.DataFrame(
@@ -30,14 +31,14 @@ def measure_selection_bias(results: Results) -> pd.DataFrame:
             "epoch": best["epoch"].to_numpy(dtype=float),
         }
     )
-    found["flattery"] = found["reported"] - found["least"]
+    found["selection_bias"] = found["reported"] - found["least"]
     groups = found.groupby("variant", sort=False)
     table = groups.agg(
-        n=("flattery", "size"),
+        n=("selection_bias", "size"),
         reported_mean=("reported", "mean"),
         least_mean=("least", "mean"),
-        flattery_mean=("flattery", "mean"),
-        flattery_std=("flattery", "std"),
+        selection_bias_mean=("selection_bias", "mean"),
+        selection_bias_std=("selection_bias", "std"),
         epoch_mean=("epoch", "mean"),
     )
     return table[groups["least"].apply(lambda values: values.notna().all())].reset_index()

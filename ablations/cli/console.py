@@ -1,19 +1,23 @@
-"""What a person sees while a suite runs: one live display on a terminal, plain lines elsewhere."""
+"""The console: its width, and tables on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from rich import table
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from ablations.report.document import Table
+
 PLAIN_WIDTH = 160  # where no terminal says how wide it is
+STYLES = {"plain": "", "code": "", "strong": "bold"}
 
 
 class _Console(Console):
-    """One that falls silent when nobody reads it any more, as after ``| head``: the runs are worth more than that."""
+    """A console that ignores a closed pipe, as after ``| head``, so that the runs go on."""
 
     def on_broken_pipe(self) -> None:
         with suppress(SystemExit):
@@ -26,12 +30,12 @@ def make_console() -> Console:
     return console if console.is_terminal else _Console(highlight=False, width=PLAIN_WIDTH)
 
 
-def show_table(rows: Iterable[Mapping[str, str]], *, console: Console, title: str) -> None:
-    """Print a table of text, the first column to the left and the others to the right."""
-    shown = Table(title=Text(title, style="table.title"), title_justify="left")  # a plain string would be markup
-    for index, row in enumerate(rows):
-        if index == 0:
-            for place, column in enumerate(row):
-                shown.add_column(Text(column), justify="right" if place else "left", overflow="fold")
-        shown.add_row(*map(Text, row.values()))
-    console.print(shown)
+def show_table(shown: Table, *, console: Console, title: str) -> None:
+    """Print a table, columns of numbers right-aligned."""
+    # Everything is a Text, because rich reads markup in a plain string.
+    printed = table.Table(title=Text(title, style="table.title"), title_justify="left")
+    for column in shown.columns:
+        printed.add_column(Text(column.title), justify="right" if shown.is_numeric(column) else "left", overflow="fold")
+    for row in shown.rows():
+        printed.add_row(*(Text(cell.text, style=STYLES[cell.style]) for cell in row))
+    console.print(printed)

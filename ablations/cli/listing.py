@@ -1,13 +1,15 @@
-"""TODO"""
+"""What --list and --plan print: suites, architectures, and the planned runs of a suite."""
 
 from __future__ import annotations
 
+import pandas as pd
 from rich.console import Console
 
 from ablations.cli.console import show_table
 from ablations.records.record import MISSING, UNFINISHED
 from ablations.records.suite_folder import SuiteFolder
-from ablations.report.formatting import NONE
+from ablations.report.document import Column, Table
+from ablations.report.formatting import count
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan
 from googlenet.axes import AXES
@@ -25,21 +27,19 @@ def show_architectures(console: Console) -> None:
         )
     kinds = {"variant": VARIANTS, "reference": REFERENCES}
     kinds |= {f"axis {axis}": {arch.name: arch for arch in members} for axis, members in AXES.items()}
-    rows = []
-    for kind, members in kinds.items():
-        for name, arch in members.items():
-            classes = REFERENCE_CLASSES.get(name, 100)
-            rows.append(
-                {
-                    "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
-                    "kind": kind,
-                    "classes": str(classes),
-                    "image": f"{arch.in_channels}x{arch.image_size}x{arch.image_size}",
-                    "params": f"{count_params(arch, num_classes=classes):,}",
-                    "MACs": f"{count_macs(arch, num_classes=classes):,}",
-                }
-            )
-    show_table(rows, console=console, title="architectures")
+    rows = [
+        {
+            "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
+            "kind": kind,
+            "classes": (classes := REFERENCE_CLASSES.get(name, 100)),
+            "image": f"{arch.in_channels}x{arch.image_size}x{arch.image_size}",
+            "params": count_params(arch, num_classes=classes),
+            "MACs": count_macs(arch, num_classes=classes),
+        }
+        for kind, members in kinds.items()
+        for name, arch in members.items()
+    ]
+    show_table(_table(rows), console=console, title="architectures")
 
 
 def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
@@ -52,20 +52,31 @@ def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
         rows.append(
             {
                 "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
-                "seed": str(config.seed),
-                "params": f"{count_params(config.architecture, num_classes=config.num_classes):,}",
-                "MACs": f"{count_macs(config.architecture, num_classes=config.num_classes):,}",
+                "seed": config.seed,
+                "params": count_params(config.architecture, num_classes=config.num_classes),
+                "MACs": count_macs(config.architecture, num_classes=config.num_classes),
                 "epochs": f"{len(epochs)}/{config.recipe.epochs}",
                 "status": record.status if record else _unrecorded(plan, epochs=len(epochs)),
             }
         )
-    show_table(rows, console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
+    show_table(_table(rows), console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
     if not plan.data.fingerprint:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
 
 
-def _unrecorded(plan: Plan, *, epochs: int) -> str:
+def _table(rows: list[dict[str, object]]) -> Table:
+    """A table of these rows, with thousands separators in the columns of counts."""
+    frame = pd.DataFrame(rows)
+    counts = ("params", "MACs")
+    return Table(
+        "listing",
+        frame,
+        columns=[Column(name, (name,), format=count if name in counts else str) for name in map(str, frame)],
+    )
+
+
+def _unrecorded(plan: Plan, *, epochs: int) -> str | None:
     """The status of a run without a record; without the data not even its name is known."""
     if not plan.data.fingerprint:
-        return NONE
+        return None
     return UNFINISHED if epochs else MISSING

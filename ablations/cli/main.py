@@ -204,7 +204,7 @@ def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder
 
 def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> None:
     from ablations.cli.console import show_table
-    from ablations.report.sections.comparisons import verdict_table
+    from ablations.report.sections.comparisons import comparisons_table
     from ablations.report.sections.summary import summary_table
     from ablations.report.write import write_report
 
@@ -212,13 +212,10 @@ def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> Non
         written = write_report(folder.path, compare_with=compared)
     plan = written.results.plan
     show_table(summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
-    if written.comparisons.reason:
-        console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
+    comparisons = comparisons_table(written.comparisons)
+    if comparisons:
+        show_table(comparisons, console=console, title=f"top-1 error against {plan.baseline}")
     else:
-        title = f"top-1 error against {plan.baseline}"
-        rows = verdict_table(written.comparisons)
-        show_table(
-            ({name: text.strip("*") for name, text in row.items()} for row in rows), console=console, title=title
-        )
+        console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
     pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
     console.print(pages, markup=False, emoji=False, soft_wrap=True)

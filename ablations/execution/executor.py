@@ -1,4 +1,4 @@
-"""What carries out the runs of a plan: the protocol that every executor follows, and the choice between them."""
+"""The protocol of executors, which carry out planned runs, and the choice between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run, from its configuration to its record, whatever the outcome."""
+"""Train one run to its record, whatever the outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ablations.training.events import Event
 from ablations.training.options import ExecutionOptions
 from ablations.training.train import train
 
-# Where torch raises a bare RuntimeError: of its allocator on a CPU, of CUDA and its libraries.
+# In messages of a bare RuntimeError: of torch's allocator on a CPU, of CUDA and its libraries.
 OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
@@ -27,11 +27,11 @@ OUT_OF_MEMORY = (
 
 
 def finished(folder: RunFolder) -> RunRecord | None:
-    """The record of a run that is done, and so is not trained again."""
+    """The record of a run that is done, whose checkpoints of epochs are then deleted; None if it is to be trained."""
     record = folder.read_result()
     if record is None or record.status != "done":
         return None
-    # A process killed between its record and this would leave them for good.
+    # Again, for a process may be killed between writing the record and deleting the checkpoints.
     checkpoint.discard_states(folder.checkpoints)
     return record
 
@@ -65,7 +65,7 @@ def train_to_record(
         raise
     except Diverged as error:
         record = unfinished(status="diverged", message=_first_line(error))
-    except Exception as error:  # whatever a run dies of, the suite goes on and the report names it
+    except Exception as error:  # whatever made the run fail, the suite goes on and the report names it
         if _is_out_of_memory(error):
             record = unfinished(status="oom", message=_first_line(error))
         else:
@@ -92,7 +92,7 @@ def _check_device(device: torch.device, *, after: RunRecord) -> None:
 def unfinished_record(
     folder: RunFolder, *, options: ExecutionOptions, test_accesses: int, status: Status, message: str
 ) -> RunRecord:
-    """The record of a run that did not end well: the epochs it got through, and no results."""
+    """The record of a run that failed or was stopped: its finished epochs, and no results."""
     return RunRecord(
         schema=SCHEMA,
         run_id=folder.path.name,
@@ -110,8 +110,8 @@ def unfinished_record(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    told = isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or told
+    named = isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or named
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ _COMPUTING = ("torch", "numpy", "CUDA")
 
 
 def _check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: Environment) -> None:
-    """Refuse to add runs of this environment to finished ones that other versions computed.
+    """Refuse to mix runs of this environment with finished ones that other versions computed.
 
     Raises:
         ConfigError: listing the versions, unless the plan declares "versions".
@@ -49,10 +49,10 @@ def _versions(environment: Environment) -> dict[str, str]:
 def prepare(
     planned: Plan, *, suite: SuiteFolder, environment: Environment, resume: bool = False, fresh: bool = False
 ) -> list[Path]:
-    """Make the suite's folder that of the plan, joined with an earlier one where only variants and seeds differ.
+    """Save the plan in the suite's folder, joined with the earlier one if only variants and seeds differ.
 
-    With `fresh` the records of these runs, and those of an earlier plan that was another one, are moved aside; returns
-    where they are. Hold the lock of the suite around it.
+    With `fresh` the records of these runs are archived, and those of an earlier plan with other settings. Returns the
+    paths of archived runs. The caller holds the lock of the suite.
 
     Raises:
         ConfigError: if runs do not belong in one table, or with `resume` if settings, variants or data have changed,
@@ -68,12 +68,12 @@ def prepare(
     if fresh and earlier:
         own = set(reported.runs)
         replaced = (*planned.runs, *(config for config in earlier.runs if config not in own))
-    left = set(reported.runs) - set(replaced)
-    kept = [config for config in reported.runs if config in left]
+    dropped = set(replaced)
+    kept = [config for config in reported.runs if config not in dropped]
     _check_versions(reported, records=suite.records(kept), environment=environment)
-    moved = suite.archive_runs(replaced)
+    archived = suite.archive_runs(replaced)
     suite.write_plan(reported)
-    return moved
+    return archived
 
 
 def _refuse_changes(planned: Plan, earlier: Plan, *, suite: SuiteFolder) -> None:

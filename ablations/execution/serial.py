@@ -14,7 +14,7 @@ from ablations.suites.run_config import RunConfig
 from ablations.training.events import Event, RunEnded, RunStarted, ignore
 from ablations.training.options import ExecutionOptions
 
-MAX_PASSES = 2  # over runs that another process has: in plan order, and once all others are done
+MAX_PASSES = 2  # over runs that another process trains: in plan order, and once all others are done
 
 
 def run_serially(
@@ -27,7 +27,7 @@ def run_serially(
 ) -> list[RunRecord]:
     """Execute every planned run, one after the other on one device, and return their records in plan order.
 
-    A run whose record says "done" is skipped; any other is trained from its last checkpoint. A run that fails leaves
+    A run whose record says "done" is skipped; any other is trained from its last checkpoint. A run that fails has
     a record with its status and message, and the next one begins. A run that another process trains is skipped, and
     tried once more at the end; one that is still being trained then has no record here.
 
@@ -55,7 +55,7 @@ def run_serially(
 def _record_or_train(
     folder: RunFolder, *, suite: SuiteFolder, train: Callable[[RunFolder], RunRecord]
 ) -> tuple[RunRecord, bool] | None:
-    """A run's record and whether it was there already; None if another process has the run."""
+    """A run's record and whether it was there before; None if another process trains the run."""
     record = finished(folder)
     if record is not None:
         return record, True

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while runs train: the step at hand ends first, and a second signal stops at once."""
+"""Stop on Ctrl-C and SIGTERM after the current training step, and on a second signal at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ablations.errors import Terminated
 from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 
-# A step that takes longer than this is not waited for, so that a machine that is going away gets its answer in time.
+# A longer step is not waited for: a machine that is being shut down kills processes that do not end in time.
 PATIENCE_SECONDS = 20.0
 
 
@@ -39,7 +39,7 @@ class Stopper:
             signal.signal(number, handler)
 
     def on_event(self, event: Event) -> None:
-        """Stop here if a signal came during the step, or the epoch's end, that is now over."""
+        """Stop here if a signal came during the step, or the end of the epoch, that is now over."""
         match event:
             case RunStarted(config=config):
                 self._epochs[config.run_id] = config.recipe.epochs

@@ -1,0 +1,1 @@
+"""Observers of a running suite: progress on the terminal, curves for TensorBoard."""

@@ -1,4 +1,4 @@
-"""TODO"""
+"""Progress of a running suite: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from ablations.suites.run_config import RunConfig
 from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, SuiteStarted, TrainingStarted
 from googlenet.counts import count_macs
 
-DRAWINGS_PER_SECOND = 10  # of a terminal; more often nothing is worked out for it
+REFRESHES_PER_SECOND = 10  # of a terminal; the numbers that it shows are computed no more often
 
 
 @dataclass
-class _Shown:
-    """What is known of a run that is going on."""
+class _RunProgress:
+    """The progress of a run that is training."""
 
     config: RunConfig
-    place: str
+    label: str
     task: TaskID
     epochs_done: int = 0
     train_images: int = 1
     epoch_began: float = 0.0
     epoch_images: int = 0
     loss: float | None = None
-    images_drawn: int = 0
-    drawn_at: float = 0.0
+    images_shown: int = 0
+    shown_at: float = 0.0
 
     def begin_epoch(self, *, epochs_done: int) -> None:
-        self.epochs_done, self.epoch_images, self.images_drawn = epochs_done, 0, 0
+        self.epochs_done, self.epoch_images, self.images_shown = epochs_done, 0, 0
         self.epoch_began = time.perf_counter()
 
 
-class _Forgiving:
-    """A text file that drops what cannot be written: on a full disk, to a pipe that was closed."""
+class _LossyFile:
+    """A text file that drops what cannot be written, as on a full disk or to a closed pipe."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):  # the latter for a character that the encoding lacks, or a closed file
+        with suppress(OSError, ValueError):  # ValueError: the encoding lacks a character, or the file is closed
             self._file.write(text)
         return len(text)
 
@@ -60,38 +60,38 @@ class _Forgiving:
 
 
 class Display:
-    """Observer of a suite's events; use it as a context manager around the runner.
+    """Observer of a suite's events; use it as a context manager around the executor.
 
-    What cannot be shown is left out inside, for the runs go on without anybody who watches.
+    Inside, output that cannot be written is dropped: it must not stop the runs.
     """
 
     def __init__(self, *, console: Console) -> None:
         self._console = console
         self._file = console.file
         self._live = console.is_terminal
-        self._work: dict[str, int] = {}
+        self._macs: dict[str, int] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=console,
-            refresh_per_second=DRAWINGS_PER_SECOND,
+            refresh_per_second=REFRESHES_PER_SECOND,
             disable=not self._live,
         )
         self._suite_task = self._progress.add_task("suite", total=None, figures="", visible=False)
-        self._shown: dict[str, _Shown] = {}
+        self._running: dict[str, _RunProgress] = {}
 
     def __enter__(self) -> Display:
-        self._console.file = cast("IO[str]", _Forgiving(self._file))
+        self._console.file = cast("IO[str]", _LossyFile(self._file))
         self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for shown in self._shown.values():
-            self._progress.remove_task(shown.task)
+        for run in self._running.values():
+            self._progress.remove_task(run.task)
         try:
             self._progress.stop()
         finally:
@@ -100,17 +100,17 @@ class Display:
     @property
     def planned_runs(self) -> int:
         """How many runs the suite has."""
-        return len(self._work)
+        return len(self._macs)
 
     @property
     def suite_fraction(self) -> float:
-        """How much of the suite's multiply-adds are done, in [0, 1]."""
+        """The share of the suite's multiply-adds that is done, in [0, 1]."""
         return self._progress.tasks[0].percentage / 100
 
     def refresh(self) -> None:
-        """Draw now; otherwise a terminal is drawn several times a second."""
-        for shown in self._shown.values():
-            self._draw_steps(shown)
+        """Draw now; otherwise a terminal is refreshed several times a second."""
+        for run in self._running.values():
+            self._show_steps(run)
         self._progress.refresh()
 
     def on_event(self, event: Event) -> None:
@@ -130,84 +130,84 @@ class Display:
                 self._end_run(event)
 
     def _start_suite(self, event: SuiteStarted) -> None:
-        # The suite's bar counts multiply-adds, so that its time left weighs a run by its cost.
-        self._work = {config.run_id: _work(config) for config in event.runs}
-        self._progress.update(self._suite_task, total=sum(self._work.values()), visible=True)
+        # The suite's bar counts multiply-adds, so that the estimate of the time left weighs runs by their cost.
+        self._macs = {config.run_id: _count_macs(config) for config in event.runs}
+        self._progress.update(self._suite_task, total=sum(self._macs.values()), visible=True)
         for path in event.archived:
             self._print(f"archived: {path}")
 
     def _start_run(self, event: RunStarted) -> None:
         run_id = event.config.run_id
-        place = f"[{event.position}/{event.total}] {run_id}"
+        label = f"[{event.position}/{event.total}] {run_id}"
         self._progress.update(self._suite_task, description=f"suite, run {event.position} of {event.total}")
         task = self._progress.add_task(run_id, total=None, figures="")
-        self._shown[run_id] = _Shown(event.config, place, task)
+        self._running[run_id] = _RunProgress(event.config, label, task)
         if not self._live:
-            self._print(place)
+            self._print(label)
 
     def _start_training(self, event: TrainingStarted) -> None:
-        shown = self._shown[event.run_id]
-        shown.train_images = event.train_images
+        run = self._running[event.run_id]
+        run.train_images = event.train_images
         done = event.finished_epochs * event.train_images
-        total = shown.config.recipe.epochs * event.train_images
-        self._progress.reset(shown.task, total=total, completed=done)
-        self._advance_suite(shown, done)
+        total = run.config.recipe.epochs * event.train_images
+        self._progress.reset(run.task, total=total, completed=done)
+        self._advance_suite(run, done)
         if event.finished_epochs:
-            self._print(f"{shown.place}: goes on after epoch {event.finished_epochs}")
-        shown.begin_epoch(epochs_done=event.finished_epochs)
+            self._print(f"{run.label}: goes on after epoch {event.finished_epochs}")
+        run.begin_epoch(epochs_done=event.finished_epochs)
 
     def _step(self, event: StepDone) -> None:
-        shown = self._shown[event.run_id]
-        shown.epoch_images += event.images
-        shown.loss = event.loss
-        if time.perf_counter() - shown.drawn_at >= 1 / DRAWINGS_PER_SECOND:
-            self._draw_steps(shown)
+        run = self._running[event.run_id]
+        run.epoch_images += event.images
+        run.loss = event.loss
+        if time.perf_counter() - run.shown_at >= 1 / REFRESHES_PER_SECOND:
+            self._show_steps(run)
 
-    def _draw_steps(self, shown: _Shown) -> None:
-        if shown.epoch_images == shown.images_drawn:
+    def _show_steps(self, run: _RunProgress) -> None:
+        if run.epoch_images == run.images_shown:
             return
         now = time.perf_counter()
-        rate = shown.epoch_images / max(now - shown.epoch_began, 1e-9)
-        described = "" if shown.loss is None else f"loss {shown.loss:.3f}  "
-        figures = f"epoch {shown.epochs_done + 1}/{shown.config.recipe.epochs}  {described}{rate:,.0f} images/s"
-        images = shown.epoch_images - shown.images_drawn
-        self._progress.update(shown.task, advance=images, figures=figures)
-        self._advance_suite(shown, images)
-        shown.images_drawn, shown.drawn_at = shown.epoch_images, now
+        rate = run.epoch_images / max(now - run.epoch_began, 1e-9)
+        described = "" if run.loss is None else f"loss {run.loss:.3f}  "
+        figures = f"epoch {run.epochs_done + 1}/{run.config.recipe.epochs}  {described}{rate:,.0f} images/s"
+        images = run.epoch_images - run.images_shown
+        self._progress.update(run.task, advance=images, figures=figures)
+        self._advance_suite(run, images)
+        run.images_shown, run.shown_at = run.epoch_images, now
 
-    def _advance_suite(self, shown: _Shown, images: int) -> None:
-        share = images / (shown.train_images * shown.config.recipe.epochs)
-        self._progress.update(self._suite_task, advance=share * self._work[shown.config.run_id])
+    def _advance_suite(self, run: _RunProgress, images: int) -> None:
+        share = images / (run.train_images * run.config.recipe.epochs)
+        self._progress.update(self._suite_task, advance=share * self._macs[run.config.run_id])
 
     def _end_epoch(self, event: EpochDone) -> None:
-        shown, epoch = self._shown[event.run_id], event.epoch
-        self._draw_steps(shown)
+        run, epoch = self._running[event.run_id], event.epoch
+        self._show_steps(run)
         validation = (
             "" if epoch.validation_error is None else f", validation error {100 * epoch.validation_error:.2f} %"
         )
         if not self._live:
             self._print(
-                f"{shown.place}: epoch {epoch.epoch}/{shown.config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
+                f"{run.label}: epoch {epoch.epoch}/{run.config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
                 f"training error {100 * epoch.train_error:.2f} %{validation}, "
-                f"{shown.train_images / epoch.train_seconds:,.0f} images/s"
+                f"{run.train_images / epoch.train_seconds:,.0f} images/s"
             )
-        shown.begin_epoch(epochs_done=epoch.epoch)
+        run.begin_epoch(epochs_done=epoch.epoch)
 
     def _end_run(self, event: RunEnded) -> None:
         run_id = event.record.run_id
-        place = f"[{event.position}/{event.total}] {run_id}"
+        label = f"[{event.position}/{event.total}] {run_id}"
         if event.skipped:
-            self._progress.update(self._suite_task, advance=self._work[run_id])
-            self._print(f"{place}: done before, {_outcome(event.record)}")
+            self._progress.update(self._suite_task, advance=self._macs[run_id])
+            self._print(f"{label}: done before, {_outcome(event.record)}")
         else:
-            self._progress.remove_task(self._shown.pop(run_id).task)
-            self._print(f"{place}: {_outcome(event.record)}")
+            self._progress.remove_task(self._running.pop(run_id).task)
+            self._print(f"{label}: {_outcome(event.record)}")
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def _work(config: RunConfig) -> int:
+def _count_macs(config: RunConfig) -> int:
     return config.recipe.epochs * count_macs(config.architecture, num_classes=config.num_classes)
 
 

@@ -1,4 +1,4 @@
-"""Live curves of a running suite for TensorBoard, an optional extra."""
+"""Curves of a running suite for TensorBoard, an optional extra."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLUSH_SECONDS = 5  # after which a point is on the disk
 
 @dataclass
 class _Curves:
-    """The curves of a run that is going on."""
+    """The curves of a run that is training."""
 
     writer: SummaryWriter
     train_images: int
@@ -33,8 +33,8 @@ class _Curves:
 class TensorBoard:
     """Observer of a suite's events that writes each run's curves to ``folder/<run_id>``; use it as a context manager.
 
-    The steps of all curves are images seen in training. A run that goes on continues its curves, and what an earlier
-    process wrote beyond its last recorded epoch is purged.
+    The steps of all curves are training images seen. A resumed run continues its curves; points that an earlier
+    process wrote after the last recorded epoch are purged.
 
     `clock` gives seconds.
 
@@ -109,7 +109,7 @@ class TensorBoard:
                 curves.writer.add_scalar(f"epoch/{name}", value, curves.images)
 
     def _end_run(self, record: RunRecord) -> None:
-        """Also of a run that has no curves: one that had been done before, or failed before it trained."""
+        """A run that was skipped, or failed before it trained, has no curves."""
         if record.run_id not in self._curves:
             return
         curves = self._curves[record.run_id]
@@ -128,9 +128,9 @@ class TensorBoard:
 
 
 def _description(record: RunRecord) -> str:
-    """What the run was, as a table in Markdown."""
+    """The run's variant, seed, outcome and recipe as a Markdown table."""
     config = record.config
-    told = {"variant": config.architecture.name, "seed": config.seed, "status": record.status}
-    told |= {"message": record.message} if record.message else {}
-    told |= {f"recipe: {name}": value for name, value in asdict(config.recipe).items()}
-    return "\n".join(("| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in told.items())))
+    rows = {"variant": config.architecture.name, "seed": config.seed, "status": record.status}
+    rows |= {"message": record.message} if record.message else {}
+    rows |= {f"recipe: {name}": value for name, value in asdict(config.recipe).items()}
+    return "\n".join(("| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())))

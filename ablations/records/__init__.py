@@ -1,0 +1,1 @@
+"""Records: what runs leave on disk, and the locks that protect it."""

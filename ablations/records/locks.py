@@ -22,10 +22,10 @@ class Locks:
 
     @contextmanager
     def suite(self) -> Iterator[None]:
-        """Inside, no other process writes the suite's plan and report; waits for one that does.
+        """Lock the suite's plan and report against other processes; waits for one that holds them.
 
         Raises:
-            HeldElsewhere: if that takes minutes.
+            HeldElsewhere: if another process holds them for minutes.
             ConfigError: if the folder cannot be written.
         """
         lock = self._lock(self._folder / "suite.lock")
@@ -45,7 +45,7 @@ class Locks:
 
     @contextmanager
     def run(self, run_id: str) -> Iterator[bool]:
-        """Whether the run is this process's inside; False if another process has it."""
+        """Lock a run; yields False if another process has it."""
         lock = self._lock(self._folder / f"run-{run_id}.lock")
         try:
             lock.acquire(timeout=0)
@@ -60,7 +60,7 @@ class Locks:
             lock.release()
 
     def is_taken(self, run_id: str) -> bool:
-        """Whether another process has the run at this moment."""
+        """Whether another process has locked the run at this moment."""
         with self.run(run_id) as mine:
             return not mine
 

@@ -1,4 +1,4 @@
-"""What is known of a run: its epochs, the counts of its test, its costs and times, and its record of them all."""
+"""The record of a run: its epochs, counts on the test images, costs, times and environment."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosedEpoch:
-    """Test images that the network got wrong after an epoch: for the diagnostic of selection bias, never a result."""
+    """Test images that the network got wrong after an epoch: to measure selection bias, never a result."""
 
     epoch: int
     images: int
@@ -131,13 +131,13 @@ class Times:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """All that is known of one run; `train_images`, `test`, `costs` and `times` only if its status is "done".
+    """The outcome of one run; `train_images`, `test`, `costs` and `times` are None unless its status is "done".
 
     `test_accesses` is how often the run read the test images for its result: once, if it is done. Epochs are numbered
     from 1, and those of a run that is done are all that its recipe has.
 
     Raises:
-        ValueError: on construction, naming what cannot be.
+        ValueError: on construction, naming the impossible value.
     """
 
     schema: int
@@ -185,5 +185,5 @@ def _check_seconds(holder: object, *names: str) -> None:
         check_range(name, getattr(holder, name), low=0, high=MAX_SECONDS)
 
 
-# The status of a planned run that has no record: never begun, or going on or killed after some epochs.
+# The status of a planned run without a record: never started, or still training or killed after some epochs.
 MISSING, UNFINISHED = "missing", "unfinished"

@@ -1,9 +1,9 @@
-"""The folder of one run: its configuration, epochs, predictions and, once it has ended, its record."""
+"""The folder of one run: configuration, epochs, predictions and, once it has ended, its record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from ablations.records import predictions
 from ablations.records.predictions import Predictions
 from ablations.records.record import SCHEMA, DiagnosedEpoch, Epoch, RunRecord
 from ablations.storage import atomic
+from ablations.storage.changes import MISSING, Change, changes
 from ablations.storage.jsonl import JsonLines
 from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.run_config import RunConfig
-from googlenet.validation import shown
 
 SHOWN_CHANGES = 3  # in a message
 
@@ -33,7 +33,7 @@ class RunFolder:
         self._predictions = self.path / predictions.FILE_NAME
 
     def claim(self) -> None:
-        """Write ``config.json``; what is in the folder then belongs to this configuration.
+        """Write ``config.json``, which says whose folder this is.
 
         Raises:
             ConfigError: if the folder belongs to another configuration already.
@@ -42,13 +42,13 @@ class RunFolder:
         there = _read_json(path) if path.is_file() else own
         if isinstance(there, dict) and there != own:
             raise ConfigError(
-                f"{self.path} belongs to another configuration: {_differences(there, own)}. --fresh moves it aside "
-                "and starts afresh"
+                f"{self.path} belongs to another configuration: {_listed(changes(there, own))}. --fresh moves "
+                "it aside and starts afresh"
             )
         atomic.write_text(path, _json(self.config))
 
     def rewind(self, *, epochs: int, finished: bool) -> None:
-        """Keep what the first `epochs` epochs left; predictions only if with these the training is `finished`."""
+        """Keep the metrics of the first `epochs` epochs, and predictions only if training is `finished` with them."""
         self.epochs.rewrite(self.epochs.read()[:epochs])
         self.diagnosed.rewrite([entry for entry in self.diagnosed.read() if entry.epoch <= epochs])
         if not finished:
@@ -112,28 +112,20 @@ def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:
 
 
 def _check_run(record: RunRecord, expected: RunConfig, *, path: Path) -> None:
-    found: dict[str, Any] = {"run_id": record.run_id}
-    own: dict[str, Any] = {"run_id": expected.run_id}
-    if record.config is not expected and record.config != expected:
-        found, own = found | to_plain(record.config), own | to_plain(expected)
-    if found != own:
+    found = changes({"run_id": record.run_id}, {"run_id": expected.run_id})
+    if record.config is not expected:
+        found += changes(record.config, expected)
+    if found:
         raise ConfigError(
-            f"{path} belongs to another run: {_differences(found, own)}. --fresh moves it aside and trains the run anew"
+            f"{path} belongs to another run: {_listed(found)}. --fresh moves it aside and trains the run anew"
         )
 
 
-def _differences(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """The first few values that differ, those of tables by their key; values that are missing come last."""
-    changes = []
-    for name, value in sorted(own.items(), key=lambda item: item[0] not in there):
-        then = there.get(name)
-        if isinstance(value, dict) and isinstance(then, dict):
-            pairs = [(f"{name}.{key}", then.get(key), part) for key, part in value.items()]
-        else:
-            pairs = [(name, then, value)]
-        changes += [f"{key} was {shown(old)} and is {shown(new)}" for key, old, new in pairs if old != new]
-    more = f"; {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
-    return "; ".join(changes[:SHOWN_CHANGES]) + more or "it has more keys"
+def _listed(found: Sequence[Change]) -> str:
+    """The first few changes; those from missing values come last."""
+    more = f"; {len(found) - SHOWN_CHANGES} more" if len(found) > SHOWN_CHANGES else ""
+    ordered = sorted(found, key=lambda change: change.then is MISSING)
+    return "; ".join(map(str, ordered[:SHOWN_CHANGES])) + more or "it has more keys"
 
 
 def _read_json(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""The folder of a suite: its plan, its runs, its locks, and the runs that were archived."""
+"""The folder of a suite: its plan, runs, locks and archived runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAN_FILE = "plan.json"
 
 
 class SuiteFolder:
-    """The folder of a suite, ``<results>/<suite>``; the only place that knows where things are in it."""
+    """The folder of a suite, ``<results>/<suite>``; only this class knows its layout."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class SuiteFolder:
         return from_plain(Plan, data, where=str(path))
 
     def earlier_plan(self, *, resume: bool = False) -> Plan | None:
-        """The plan that is there; None if there is none, or one that this version cannot read, which is logged.
+        """The saved plan; None without one, or if this version cannot read it, which is logged.
 
         Raises:
             ConfigError: with `resume`, if this version cannot read it.

@@ -1,0 +1,1 @@
+"""Reports: an analysis of a suite's results as a document, its formats, figures and CSV files."""

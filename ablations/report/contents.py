@@ -1,14 +1,16 @@
-"""TODO"""
+"""What a report consists of: its sections in their order, and the CSV files beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+
+import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.report.document import Document, Picture, Section, Table, Text
-from ablations.report.figures import CAPTIONS, LEGENDS
-from ablations.report.sections.comparisons import verdict_section
+from ablations.report.document import Document, Section, Table
+from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
+from ablations.report.sections.figures import figures_section
 from ablations.report.sections.headline import headline_section
 from ablations.report.sections.missing_runs import missing_runs_section
 from ablations.report.sections.pareto import pareto_section
@@ -17,43 +19,43 @@ from ablations.report.sections.provenance import provenance_section
 from ablations.report.sections.published import published_section
 from ablations.report.sections.rankings import rankings_section
 from ablations.report.sections.selection_bias import selection_bias_section
-from ablations.report.sections.summary import results_section
-from ablations.report.svg import Drawing
+from ablations.report.sections.summary import summary_section
 
-LATEX_TABLES = {
-    "summary": "Errors and costs of each variant.",
-    "verdicts": "Top-1 error of each variant against the baseline's, paired by seed.",
-    "fronts": "Variants on the fronts of error against cost.",
+SectionBuilder = Callable[[Analysis], Section | None]  # None where there is nothing to say
+
+SECTIONS: tuple[SectionBuilder, ...] = (
+    provenance_section,
+    headline_section,
+    summary_section,
+    comparisons_section,
+    differences_section,
+    pareto_section,
+    rankings_section,
+    figures_section,
+    selection_bias_section,
+    per_class_section,
+    published_section,
+    missing_runs_section,
+)
+
+CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without .csv
+    "results": lambda analysis: analysis.results.runs,
+    "summary": lambda analysis: analysis.results.summary,
+    "comparisons": lambda analysis: analysis.comparisons.frame(),
+    "pareto": lambda analysis: analysis.pareto.table,
+    "rankings": lambda analysis: analysis.rankings.ranks,
+    "per_class": lambda analysis: analysis.per_class,
+    "calibration": lambda analysis: analysis.calibration,
 }
 
 
-def compose(analysis: Analysis, drawings: Mapping[str, Drawing]) -> Document:
-    """The report as data, with the figures that are there."""
-    results = analysis.results
-    sections = [
-        provenance_section(results),
-        headline_section(results, analysis.comparisons),
-        results_section(results),
-        verdict_section(results, analysis.comparisons),
-        differences_section(results),
-        pareto_section(analysis.pareto),
-        rankings_section(analysis.rankings, analysis.rank_correlation),
-        _figures(drawings),
-        selection_bias_section(results),
-        per_class_section(analysis),
-        published_section(results),
-        missing_runs_section(results),
-    ]
-    return Document(f"Suite {results.plan.suite}", [section for section in sections if section is not None])
+def compose(analysis: Analysis, *, sections: Sequence[SectionBuilder] = SECTIONS) -> Document:
+    """The report as data; sections that have nothing to say are left out."""
+    built = [build(analysis) for build in sections]
+    return Document(f"Suite {analysis.results.plan.suite}", [section for section in built if section is not None])
 
 
-def _figures(drawings: Mapping[str, Drawing]) -> Section | None:
-    if not drawings:
-        return None
-    legend = " ".join(text for name, text in LEGENDS.items() if name in drawings)
-    return Section("Figures", [*(Picture(name, CAPTIONS[name]) for name in drawings), Text(legend)])
-
-
-def latex_tables(document: Document) -> list[tuple[Table, str]]:
-    blocks = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
-    return [(block, LATEX_TABLES[block.name]) for block in blocks if block.name in LATEX_TABLES]
+def latex_tables(document: Document) -> list[Table]:
+    """The tables with a caption, which are those of the LaTeX file."""
+    blocks = [block for section in document.sections for block in section.blocks]
+    return [block for block in blocks if isinstance(block, Table) and block.caption]

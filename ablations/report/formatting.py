@@ -1,100 +1,109 @@
-"""What a figure looks like in a table: text for people, with the value behind it for sorting."""
+"""Numbers as plain text for tables and sentences; a missing one is a dash."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from ablations.analysis.intervals import Interval
-from ablations.report.document import Row
-
 NONE = "–"
-LONG_FROM = 28  # characters from which a text may break into lines
 
 
-class Cell(str):
-    """A table's text that knows the number it shows; `value` is None where there is none."""
-
-    value: float | None
-
-    def __new__(cls, text: str, value: Any = None) -> Cell:
-        cell = super().__new__(cls, text)
-        number = math.nan if value is None or pd.isna(value) else float(value)
-        cell.value = number if math.isfinite(number) else None
-        return cell
+def text(value: Any) -> str:
+    """A value as `str` gives it."""
+    return NONE if pd.isna(value) else str(value)
 
 
-def is_numeric(column: str, rows: Sequence[Row]) -> bool:
-    """Whether a column holds figures: nothing but cells that stand for numbers, and gaps."""
-    texts = [row[column] for row in rows if column in row]
-    return all(isinstance(text, Cell) or text == NONE for text in texts)
+def number(mean: Any, std: Any = None) -> str:
+    """A number to four digits, with its standard deviation where it is known."""
+    return _with_spread(mean, std, scale=1, form=",.4g")
 
 
-def count(value: Any) -> Cell:
-    """A whole number with separators of thousands."""
-    return Cell(NONE if pd.isna(value) else f"{int(value):,}", value)
+def count(value: Any) -> str:
+    """A whole number with thousands separators."""
+    return NONE if pd.isna(value) else f"{int(value):,}"
 
 
-def si(value: Any) -> Cell:
+def count_of(n: int, planned: int) -> str:
+    """How many are done: one number if all of them are, else "1 of 2"."""
+    return str(n) if n == planned else f"{n} of {planned}"
+
+
+def si(value: Any) -> str:
     """MACs or FLOPs in millions or billions."""
     if pd.isna(value):
-        return Cell(NONE)
-    return Cell(f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M", value)
+        return NONE
+    return f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M"
 
 
-def megabytes(mean: Any, std: Any = None) -> Cell:
+def megabytes(mean: Any, std: Any = None) -> str:
     """Bytes in millions, with their standard deviation where it is known."""
     return _with_spread(mean, std, scale=1e-6, form=",.0f")
 
 
-def percent(mean: Any, std: Any = None, *, digits: int = 2) -> Cell:
+def percent(mean: Any, std: Any = None, *, digits: int = 2) -> str:
     """A fraction in percent, with its standard deviation where it is known."""
     return _with_spread(mean, std, scale=100, form=f".{digits}f")
 
 
-def seconds(mean: Any, std: Any = None) -> Cell:
+def whole_percent(fraction: Any) -> str:
+    """A fraction in whole percent."""
+    return percent(fraction, digits=0)
+
+
+def share(fraction: Any) -> str:
+    """A fraction in whole percent with its sign, as in "74 %"."""
+    return NONE if pd.isna(fraction) else f"{whole_percent(fraction)} %"
+
+
+def seconds(mean: Any, std: Any = None) -> str:
     """Seconds, with their standard deviation where it is known."""
     return _with_spread(mean, std, scale=1, form=",.1f")
 
 
-def points(difference: Any) -> Cell:
+def points(difference: Any) -> str:
     """A difference of fractions in percentage points, signed."""
-    return Cell(NONE if pd.isna(difference) else f"{100 * difference:+.2f}", difference)
+    return NONE if pd.isna(difference) else f"{100 * difference:+.2f}"
 
 
-def interval(bounds: Interval | None, *, signed: bool = True, scale: float = 100, digits: int = 2) -> Cell:
-    """The bounds of an interval, by default of fractions in percentage points; sorts by the lower one."""
-    if bounds is None or math.isnan(bounds.low):
-        return Cell(NONE)
+def interval(bounds: tuple[float, float] | None, *, signed: bool = True, scale: float = 100, digits: int = 2) -> str:
+    """An interval (low, high), by default of fractions in percentage points."""
+    if bounds is None or pd.isna(bounds[0]):
+        return NONE
     form = f"{'+' if signed else ''}.{digits}f"
-    return Cell(f"[{scale * bounds.low:{form}}, {scale * bounds.high:{form}}]", bounds.low)
+    return f"[{scale * bounds[0]:{form}}, {scale * bounds[1]:{form}}]"
 
 
-def interval_of(row: pd.Series, column: str) -> Cell:
-    """A row's 95 % interval of a mean error, in percent, from its columns `<column>_low` and `<column>_high`."""
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return interval(None if pd.isna(low) else Interval(low, high), signed=False)
+def interval_of(low: Any, high: Any, *, signed: bool = False) -> str:
+    """An interval of fractions in percent from its bounds."""
+    return interval((low, high), signed=signed)
 
 
-def p_value(value: float) -> Cell:
+def signed_interval_of(low: Any, high: Any) -> str:
+    """An interval of differences in percentage points from its bounds."""
+    return interval_of(low, high, signed=True)
+
+
+def p_value(value: Any) -> str:
     """A p-value to four digits."""
-    return Cell("< 0.0001" if value < 1e-4 else f"{value:.4f}", value)
-
-
-def _with_spread(mean: Any, std: Any, *, scale: float, form: str) -> Cell:
-    if pd.isna(mean):
-        return Cell(NONE)
-    spread = "" if std is None or pd.isna(std) else f" ± {scale * std:{form}}"
-    return Cell(f"{scale * mean:{form}}{spread}", mean)
+    if pd.isna(value):
+        return NONE
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def some(run_ids: Sequence[str], *, most: int = 10) -> str:
-    """Names of runs, not more than a person reads."""
+    """The first few names of runs, and how many more there are."""
     return ", ".join(run_ids[:most]) + (f" and {len(run_ids) - most:,} more" if len(run_ids) > most else "")
 
 
 def unique(column: pd.Series) -> list[Any]:
+    """The distinct known values of a column, in the order of their first occurrence."""
     return list(dict.fromkeys(column.dropna()))
+
+
+def _with_spread(mean: Any, std: Any, *, scale: float, form: str) -> str:
+    if pd.isna(mean):
+        return NONE
+    spread = "" if std is None or pd.isna(std) else f" ± {scale * std:{form}}"
+    return f"{scale * mean:{form}}{spread}"

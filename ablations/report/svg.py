@@ -1,22 +1,19 @@
-"""A figure that has text on hovering: its style, its labels, and its files, the same bytes for the same data."""
+"""Drawings: a figure with tooltips, its style, and its PNG and SVG files, the same bytes for the same data."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from ablations.storage import atomic
 
@@ -35,7 +32,7 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
 class Drawing(NamedTuple):
-    """A figure, and the text to show on hovering by the gid of the artist that it is about."""
+    """A figure with tooltips, by the gid of the artist that each belongs to."""
 
     figure: Figure
     tips: Mapping[str, str]
@@ -46,7 +43,7 @@ class Drawing(NamedTuple):
 
 
 def to_svg(drawing: Drawing, *, prefix: str) -> str:
-    """The drawing as SVG that can stand inside HTML: its tips as titles, and every id with the prefix before it."""
+    """The drawing as SVG to embed in HTML: tooltips as titles, and the prefix before every id."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -88,40 +85,3 @@ def lay_out(figure: Figure) -> None:
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-
-
-def label(axes: Axes, names: Sequence[str], points: np.ndarray, *, front: np.ndarray) -> None:
-    """Write each name where it covers least; `points` has a row (x, y, low y, high y) a name."""
-    to_pixels = axes.transData.transform
-    pixel = axes.figure.dpi / 72
-    taken = [Bbox([centre, centre]).padded(5 * pixel) for centre in to_pixels(points[:, :2])]
-    for x, _, low, high in points[~np.isnan(points).any(axis=1)]:
-        taken.append(Bbox([to_pixels((x, low)), to_pixels((x, high))]).padded(3 * pixel))
-    line = to_pixels(points[front, :2])
-    for start, end in zip(line, line[1:], strict=False):
-        taken += [Bbox([spot, spot]).padded(pixel) for spot in np.linspace(start, end, 30)]
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent())
-    for name, centre in zip(names, points[:, :2], strict=True):
-        text = axes.annotate(name, centre, (0, 0), textcoords="offset points", fontsize=9)
-        box = text.get_window_extent()
-
-        def cost(offset: tuple[float, float], box: Bbox = box) -> int:
-            moved = box.translated(offset[0] * pixel, offset[1] * pixel)
-            outside = not (axes.bbox.contains(*moved.min) and axes.bbox.contains(*moved.max))
-            return moved.count_overlaps(taken) + 100 * outside
-
-        best = min(_offsets(box.width / pixel, box.height / pixel), key=cost)
-        text.set_position(best)
-        taken.append(box.translated(best[0] * pixel, best[1] * pixel))
-
-
-def _offsets(width: float, height: float) -> list[tuple[float, float]]:
-    """Where a text's lower left corner may stand from its point, the best first; in points, as are its sizes."""
-    places = []
-    for gap in (7, 13, 20, 28):
-        across = ((-width / 2, 0), (gap / 2, 1), (-width - gap / 2, 1))
-        places += [(x, gap) for x, _ in across] + [(x, -gap - height / 2) for x, _ in across]
-        places += [(gap, -height / 3), (-width - gap, -height / 3)]
-    return places

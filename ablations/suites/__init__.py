@@ -1,0 +1,1 @@
+"""Suites: what is to be run, as recipes, run configurations and plans."""

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The built-in suites: digits, cifar10, cifar100 and folder, each with the seven variants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ablations.suites.recipe import DIGITS, PUBLISHED
 from ablations.suites.suite import Suite
 from googlenet.variants import VARIANTS
 
-# How the seven variants differ: naive in its modules' design, the others in which modules there are.
+# The fields in which the seven variants differ: naive in its modules' design, the others in their modules.
 DESIGN_AND_DEPTH = ("stages", "stem_channels", "reduction", "branch5x5")
 SUITES: dict[str, Suite] = {
     "digits": Suite(

@@ -1,12 +1,13 @@
-"""What differs between a variant and the baseline beside the axis that a suite is about."""
+"""Confounds: differences between a variant and the baseline beside the axis that a suite varies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from ablations.errors import ConfigError
+from ablations.storage.changes import changes
 from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import ARCHITECTURE, DECLARABLE
@@ -18,7 +19,7 @@ NAMES = ("architecture.name", "recipe.name", "seed")
 
 
 class Difference(NamedTuple):
-    """A field of the configuration in which a variant is not like the baseline, with both values in words."""
+    """A field of the configuration in which a variant differs from the baseline, with both values in words."""
 
     variant: str
     path: str
@@ -39,13 +40,13 @@ def differences(plan: Plan) -> list[Difference]:
     by_variant: dict[str, dict[RunConfig, None]] = {}
     for run in plan.runs:
         by_variant.setdefault(run.architecture.name, {})[replace(run, seed=0)] = None
-    baseline = dict(_flat(next(iter(by_variant.get(plan.baseline) or next(iter(by_variant.values()))))))
+    baseline = next(iter(by_variant.get(plan.baseline) or next(iter(by_variant.values()))))
     found = [
-        Difference(variant, path, _words(baseline[path]), _words(value))
+        Difference(variant, change.path, _words(change.then), _words(change.now))
         for variant, configs in by_variant.items()
         for config in configs  # one, unless runs of the variant differ among themselves
-        for path, value in _flat(config)
-        if value != baseline[path] and path not in NAMES
+        for change in changes(baseline, config)
+        if change.path not in NAMES
     ]
     return list(dict.fromkeys(found))
 
@@ -72,16 +73,6 @@ def check_confounds(plan: Plan) -> None:
             f"suite {plan.suite} varies {', '.join(plan.varies) or 'nothing'}, but more than that differs: {listed}. "
             f"Make it equal, name it in varies if it is the axis{remedy or '; data and subset can be neither'}"
         )
-
-
-def _flat(config: RunConfig) -> Iterator[tuple[str, Any]]:
-    """The configuration's values by path, as in "recipe.learning_rate"."""
-    for part in fields(config):
-        value = getattr(config, part.name)
-        if is_dataclass(value):
-            yield from ((f"{part.name}.{field.name}", getattr(value, field.name)) for field in fields(value))
-        else:
-            yield part.name, value
 
 
 def _covered(path: str, names: Iterable[str]) -> bool:

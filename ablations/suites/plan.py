@@ -1,12 +1,14 @@
-"""The runs that a suite comes to on its data: what the runner works through and a report is about."""
+"""The plan of a suite: its runs on one dataset, and which runs of an earlier plan belong in the same report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.data.subsets import held_out_count
 from ablations.data.summary import DataSummary
+from ablations.storage.changes import changes
 from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import Suite
@@ -34,7 +36,7 @@ class FullSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The runs that make up a suite's report, and what its head says of them."""
+    """The runs of a suite on its dataset, with the settings that its report states."""
 
     schema: int
     suite: str
@@ -68,26 +70,19 @@ class Plan:
             check_count("limit_train", self.limit_train)
 
     def changes_since(self, earlier: Plan) -> list[str]:
-        """What keeps the two plans' runs out of one table, a line a value that differs."""
-        changes = []
-        for field in COMPARABLE:
-            then, now = getattr(earlier, field), getattr(self, field)
-            if is_dataclass(now):
-                changes += [f"{field}.{change}" for change in _field_changes(then, now)]
-            elif then != now:
-                changes.append(f"{field} was {shown(then)} and is {shown(now)}")
-        return changes
+        """What keeps the two plans' runs out of one table, one line per value that differs."""
+        then, now = ({name: getattr(plan, name) for name in COMPARABLE} for plan in (earlier, self))
+        return [str(change) for change in changes(then, now)]
 
     def variant_changes_since(self, earlier: Plan) -> list[str]:
-        """What another architecture or recipe is behind the name of a variant of both plans, a line a value."""
-        before = {run.architecture.name: run for run in earlier.runs}
-        changes = []
-        for name, run in {run.architecture.name: run for run in self.runs}.items():
-            if name in before:
-                parts = _field_changes(before[name].architecture, run.architecture)
-                parts += [f"recipe.{change}" for change in _field_changes(before[name].recipe, run.recipe)]
-                changes += [f"variant {name}: {change}" for change in parts]
-        return changes
+        """How architecture or recipe differ of the variants that both plans have, one line per value that differs."""
+        before = _variants(earlier.runs)
+        return [
+            f"variant {name}: {change}"
+            for name, now in _variants(self.runs).items()
+            if name in before
+            for change in changes(before[name], now)
+        ]
 
     def joined(self, earlier: Plan) -> Plan:
         """This plan with the runs of an earlier one that belong in the same table.
@@ -97,15 +92,12 @@ class Plan:
         """
         if self.changes_since(earlier):
             return self
-        before = {run.architecture.name: (run.architecture, run.recipe) for run in earlier.runs}
-        now = {run.architecture.name: (run.architecture, run.recipe) for run in self.runs}
+        before, now = _variants(earlier.runs), _variants(self.runs)
         if self.baseline in now and self.baseline in before and now[self.baseline] != before[self.baseline]:
             return self
         own = set(self.runs)
         kept = [
-            run
-            for run in earlier.runs
-            if run not in own and now.get(run.architecture.name) in (None, (run.architecture, run.recipe))
+            run for run in earlier.runs if run not in own and now.get(run.architecture.name) in (None, _trained(run))
         ]
         variants = {size.variant for size in self.full_size}
         kept_names = {run.architecture.name for run in kept}
@@ -120,10 +112,13 @@ class Plan:
         )
 
 
-def _field_changes(then: Any, now: Any) -> list[str]:
-    """The fields that differ between two of a dataclass, with both values."""
-    pairs = ((part.name, getattr(then, part.name), getattr(now, part.name)) for part in fields(now))
-    return [f"{name} was {shown(old)} and is {shown(new)}" for name, old, new in pairs if old != new]
+def _trained(run: RunConfig) -> dict[str, Any]:
+    """What a variant's runs have in common."""
+    return {"architecture": run.architecture, "recipe": run.recipe}
+
+
+def _variants(runs: Iterable[RunConfig]) -> dict[str, dict[str, Any]]:
+    return {run.architecture.name: _trained(run) for run in runs}
 
 
 def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:

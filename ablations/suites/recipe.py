@@ -1,4 +1,4 @@
-"""What a run is: the recipe, the architecture, the data and the seed, and the id derived from them."""
+"""Recipes, which say how to train: optimizer, schedule, batch size, augmentation and epochs; and the built-in ones."""
 
 from __future__ import annotations
 

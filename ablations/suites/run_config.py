@@ -1,4 +1,4 @@
-"""TODO"""
+"""The configuration of one run, and the run id that is derived from it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RunConfig:
 
 @functools.lru_cache(maxsize=1024)  # thousands of runs share a few architectures and recipes
 def _canonical(value: Any) -> str:
-    """A part of a configuration as JSON, the same for equal values."""
+    """Part of a configuration as JSON, the same text for equal values."""
     if is_dataclass(value):
         # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same text.
         value = to_plain(from_plain(type(value), to_plain(value), where="configuration"))

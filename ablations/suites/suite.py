@@ -1,4 +1,4 @@
-"""What a suite compares: its architectures, baseline, axis, data, recipe and seeds; and the built-in ones."""
+"""A suite: the architectures to compare, baseline, axis, dataset, recipe and seeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from googlenet.registry import architecture
 from googlenet.validation import check_choice, check_count, check_name, check_range
 from googlenet.variants import REDUCED
 
-# What variants may differ in: fields of an architecture, or all of them at once; what else a suite may declare.
+# Fields in which variants may differ, or the whole architecture; and what else a suite may declare.
 ARCHITECTURE = "architecture"
 VARYING = (ARCHITECTURE, *(part.name for part in fields(Architecture) if part.name != "name"))
 VERSIONS = "versions"
 DECLARABLE = (*VARYING, "recipe", *(f"recipe.{field.name}" for field in fields(Recipe)), VERSIONS)
 MAX_SEEDS = 10_000
-MARGIN = 0.005  # half a point: about three times the spread that seeds bring about on CIFAR-10
+MARGIN = 0.005  # half a point: about three times the standard deviation over seeds on CIFAR-10
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A suite from a TOML file."""
+"""Find a suite by name, or read one from a TOML file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from googlenet.validation import MAX_NAME, check_choice, shown
 from googlenet.variants import REDUCED, rows
 
 NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
-# A suite's fields, but with a list of names and a table of the file's own variants in place of what they come to.
+# Fields of a suite that its file gives as a list of names and a table of the file's own variants.
 _MADE = ("architectures", "recipe_changes")
 FILE_KEYS = (*(part.name for part in fields(Suite) if part.name not in _MADE), "variants", "variant")
 RECIPE_KEYS = tuple(part.name for part in fields(Recipe) if part.name not in ("name", "precision"))  # of a variant
@@ -41,7 +41,7 @@ def find_suite(name: str) -> Suite:
 
 
 def read_suite_file(path: Path) -> Suite:
-    """Read a suite from TOML; README shows the format.
+    """Read a suite from TOML; the documentation of suites gives the format.
 
     Raises:
         ConfigError: if the file is missing or malformed, or a key or value is not allowed.

@@ -1,4 +1,4 @@
-"""Fronts: against their definition gone through pair by pair, every resample of three seeds, and cases by hand."""
+"""Pareto fronts: against the definition, pair by pair, every resample of three seeds, and cases by hand."""
 
 from __future__ import annotations
 
@@ -6,35 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
 from ablations.analysis.costs import COSTS
+from ablations.analysis.intervals import FloatArray
 from ablations.analysis.pareto import COLUMNS, ParetoFronts, find_fronts, on_front
 from ablations.analysis.results import Results, load_results
+from tests.support.resamples import ERRORS, NAMES, RESAMPLES, close, row
 from tests.support.synthetic_suites import make_plan, make_results, save_suite
 
-# Seeds are rows: four variants whose order changes from seed to seed.
-ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
 SECONDS = np.array([[30.0, 20.0, 31.0, 10.0], [31.0, 36.0, 30.0, 11.0], [29.0, 22.0, 28.0, 12.0]])
-NAMES = ["a", "b", "c", "d"]
-# All 27 ways to draw three of three seeds, each as likely.
-RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
 
 
 def found(results: Results) -> ParetoFronts:
     return find_fronts(results, rng=np.random.default_rng(7))
-
-
-def row(frame: pd.DataFrame, **where: object) -> Any:
-    for name, value in where.items():
-        frame = frame[frame[name] == value]
-    assert len(frame) == 1
-    return frame.iloc[0]
 
 
 def by_definition(costs: Sequence[float], errors: Sequence[float]) -> list[bool]:
@@ -43,13 +31,8 @@ def by_definition(costs: Sequence[float], errors: Sequence[float]) -> list[bool]
     return [not any(c <= cost and e <= error and (c < cost or e < error) for c, e in points) for cost, error in points]
 
 
-def front_of_means(costs: NDArray[np.float64], errors: NDArray[np.float64]) -> list[bool]:
+def front_of_means(costs: FloatArray, errors: FloatArray) -> list[bool]:
     return by_definition(costs.mean(axis=0).round(9).tolist(), errors.mean(axis=0).round(9).tolist())
-
-
-def close(share: float) -> Any:
-    """A share among 2,000 resamples as near to what is expected as five standard deviations."""
-    return pytest.approx(share, abs=5 * np.sqrt(max(share * (1 - share), 1e-9) / 2000))
 
 
 def test_the_front_of_a_small_case_worked_by_hand() -> None:
@@ -66,7 +49,7 @@ def test_the_fronts_of_many_draws_are_those_of_the_definition() -> None:
     np.testing.assert_array_equal(on_front(costs, errors), expected)
 
 
-def test_the_front_holds_what_no_other_variant_beats_in_both() -> None:
+def test_a_variant_is_on_the_front_if_no_other_dominates_it() -> None:
     # a and b are best at a price; c costs more than b for the same error; d is beaten by a; e is b's twin.
     means = np.array([[0.20, 0.10, 0.10, 0.25, 0.10]])
     results = make_results(means, names=list("abcde"), params=[1, 5, 6, 2, 5], macs=[5, 4, 3, 2, 1])
@@ -103,25 +86,16 @@ def test_twins_are_both_on_the_front_of_every_resample() -> None:
     assert list(table[table["cost"] == "train_seconds"]["front_probability"]) == [1, 1, 0]
 
 
-@pytest.mark.parametrize(
-    ("change", "left_out"),
-    [
-        ({"timing_valid": [True, True, None, True]}, "train_seconds"),
-        ({"engine": ["graph", "eager", "graph", "graph"]}, "train_seconds"),
-        ({"peak_memory_bytes": [10**9, None, 10**9, 10**9]}, "peak_memory_bytes"),
-        ({"timing_valid": False, "device_kind": ["cuda", "cuda", "cpu", "cuda"]}, "peak_memory_bytes"),
-    ],
-    ids=str,
-)
-def test_costs_that_do_not_compare_have_no_front(change: dict[str, Any], left_out: str) -> None:
-    by_cost = {cost.name: found(make_results(ERRORS, names=NAMES, **change)).of(cost) for cost in COSTS}
-    assert by_cost[left_out].empty
-    for name in ("params", "macs"):
-        assert list(by_cost[name].index) == NAMES
-        assert list(by_cost[name]["on_front"]) == by_definition([1, 2, 3, 4], ERRORS.mean(axis=0).tolist())
+def test_a_cost_that_does_not_compare_has_no_front() -> None:
+    results = make_results(ERRORS, names=NAMES, engine=["graph", "eager", "graph", "graph"])
+    by_cost = {cost.name: found(results).of(cost) for cost in COSTS}
+    assert by_cost.pop("train_seconds").empty
+    for front in by_cost.values():
+        assert list(front.index) == NAMES
+    assert list(by_cost["params"]["on_front"]) == by_definition([1, 2, 3, 4], ERRORS.mean(axis=0).tolist())
 
 
-def test_what_has_no_front_says_why_with_the_remedy() -> None:
+def test_without_fronts_the_reason_names_the_remedy() -> None:
     missing = make_results(ERRORS, names=NAMES)
     missing.runs.loc[3, "status"] = "oom"
     cases = {
@@ -134,7 +108,7 @@ def test_what_has_no_front_says_why_with_the_remedy() -> None:
         assert none.table.empty and list(none.table.columns) == list(COLUMNS)
 
 
-def test_one_seed_has_a_front_and_nothing_to_say_of_how_sure_it_is() -> None:
+def test_one_seed_has_a_front_without_probabilities() -> None:
     one = found(make_results(ERRORS[:1], names=NAMES))
     assert list(one.of(COSTS[0])["on_front"]) == [True, False, False, False]
     assert one.table["front_probability"].isna().all() and one.reason == ""
@@ -153,7 +127,7 @@ def test_records_on_disk_have_fronts_of_every_cost(tmp_path: Path) -> None:
     assert set(one.table[one.table["on_front"]]["variant"]) == {"short2"}
 
 
-def test_the_same_results_give_the_same_fronts_in_whatever_order_runs_are_listed() -> None:
+def test_fronts_repeat_and_do_not_depend_on_the_order_of_runs() -> None:
     results = make_results(ERRORS, names=NAMES, train_seconds=SECONDS)
     shuffled = replace(results, runs=results.runs.iloc[[0, 1, 2, 3, *range(11, 3, -1)]])
     for again in (results, shuffled):

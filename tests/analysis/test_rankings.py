@@ -1,4 +1,4 @@
-"""Orders of variants: against every resample gone through, scipy's ranks and tau, and cases by hand."""
+"""Rankings of variants: against every resample, scipy's ranks and tau, and cases by hand."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
+from ablations.analysis.intervals import FloatArray
 from ablations.analysis.rankings import (
     EPOCH_COLUMNS,
     RANK_COLUMNS,
@@ -26,41 +26,23 @@ from ablations.analysis.rankings import (
     rank_variants,
 )
 from ablations.analysis.results import Results
+from tests.support.resamples import ERRORS, NAMES, RESAMPLES, close
 from tests.support.synthetic_suites import make_results
 
-Values = NDArray[np.float64]
-PLACES = ["ranks", "by_seeds", "by_epoch"]
-
-# Seeds are rows: four variants whose order changes from seed to seed.
-ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
-NAMES = ["a", "b", "c", "d"]
-# All 27 ways to draw three of three seeds, each as likely.
-RESAMPLES = [list(chosen) for chosen in product(range(3), repeat=3)]
+TABLES = ["ranks", "by_seeds", "by_epoch"]
 
 
 def ranked(results: Results) -> Rankings:
     return rank_variants(results, rng=np.random.default_rng(7))
 
 
-def row(frame: pd.DataFrame, **where: object) -> Any:
-    for name, value in where.items():
-        frame = frame[frame[name] == value]
-    assert len(frame) == 1
-    return frame.iloc[0]
-
-
 def rows(frame: pd.DataFrame) -> list[Any]:
     return list(frame.itertuples())
 
 
-def tau_b(first: Values, second: Values) -> Any:
+def tau_b(first: FloatArray, second: FloatArray) -> Any:
     """Scipy's tau and p, ties being those of values that are equal but for rounding."""
     return kendalltau(first.round(9), second.round(9))
-
-
-def close(share: float) -> Any:
-    """A share among 2,000 resamples as near to what is expected as five standard deviations."""
-    return pytest.approx(share, abs=5 * np.sqrt(max(share * (1 - share), 1e-9) / 2000))
 
 
 def assert_bounds(low: float, high: float, values: Sequence[float]) -> None:
@@ -72,7 +54,7 @@ def assert_bounds(low: float, high: float, values: Sequence[float]) -> None:
         assert (known <= bound + 1e-9).mean() >= level - 0.018
 
 
-def test_ranks_and_the_best_are_those_of_every_resample() -> None:
+def test_ranks_and_best_probabilities_are_those_of_every_resample() -> None:
     ranks = ranked(make_results(ERRORS, names=NAMES)).ranks
     means = np.array([ERRORS[s].sum(axis=0).round(6) for s in RESAMPLES])
     drawn = rankdata(means, axis=1)
@@ -86,22 +68,14 @@ def test_ranks_and_the_best_are_those_of_every_resample() -> None:
     assert ranks["best_probability"].sum() == pytest.approx(1)
 
 
-def test_variants_that_tie_share_their_rank_and_being_best() -> None:
+def test_variants_that_tie_share_rank_and_best_probability() -> None:
     errors = np.array([[0.1, 0.3, 0.7], [0.2, 0.1, 0.8], [0.3, 0.2, 0.9]])
     twins = ranked(make_results(errors[:, [0, 0, 2]], names=["a", "twin", "last"]))
     assert twins.ranks[["rank_low", "rank_high"]].to_numpy().tolist() == [[1.5, 1.5], [1.5, 1.5], [3, 3]]
     assert list(twins.ranks["best_probability"]) == [0.5, 0.5, 0]
 
 
-def test_means_that_are_equal_but_for_rounding_tie() -> None:
-    rng = np.random.default_rng(1)
-    values = np.array([0.0817, 0.0793, 0.0829, 0.0801, 0.0809, 0.0811, 0.0799])
-    errors = np.stack([rng.permutation(values) for _ in range(20)], axis=1)
-    assert len(set(errors.mean(axis=0))) > 1, "these errors show nothing"
-    assert set(ranked(make_results(errors, names=[f"v{place}" for place in range(20)])).ranks["rank"]) == {10.5}
-
-
-def test_the_order_by_fewer_seeds_is_compared_with_that_by_all() -> None:
+def test_the_ranking_by_fewer_seeds_is_compared_with_that_by_all() -> None:
     errors = np.random.default_rng(2).integers(900, 1100, size=(6, 5)) / 1e4
     by_seeds = ranked(make_results(errors, names=list("abcde"))).by_seeds
     assert list(by_seeds["seeds"]) == [1, 2, 3, 4, 5]
@@ -129,7 +103,7 @@ def test_many_subsets_of_seeds_are_sampled_at_no_more_than_twenty_sizes() -> Non
         assert found.tau == pytest.approx(np.mean(taus), abs=5 * np.std(taus) * np.sqrt(1 / 500 + 1 / 400))
 
 
-def test_sampled_subsets_have_their_size_and_no_favourite_seed() -> None:
+def test_sampled_subsets_have_their_size_and_every_seed_equally_often() -> None:
     drawn = np.array(list(_subsets(40, 10, np.random.default_rng(0))))
     assert drawn.shape == (500, 40)
     assert set(drawn.sum(axis=1)) == {10} and set(drawn.ravel()) == {0, 1}
@@ -137,7 +111,7 @@ def test_sampled_subsets_have_their_size_and_no_favourite_seed() -> None:
     assert np.abs(drawn.sum(axis=0) - 125).max() < 5 * np.sqrt(500 * 0.25 * 0.75)
 
 
-def test_the_order_at_an_epoch_is_compared_with_the_final_one() -> None:
+def test_the_ranking_at_an_epoch_is_compared_with_the_final_one() -> None:
     measured = np.random.default_rng(4).integers(0, 8, size=(5, 3, 4)) / 100  # with ties
     by_epoch = ranked(make_results(ERRORS, names=NAMES, epochs={"train_error": measured})).by_epoch
     assert list(by_epoch["epoch"]) == [1, 2, 3, 4, 5]
@@ -148,12 +122,12 @@ def test_the_order_at_an_epoch_is_compared_with_the_final_one() -> None:
         assert_bounds(found.tau_low, found.tau_high, [tau.statistic for tau in taus])
 
 
-def test_an_order_that_is_the_final_one_or_its_reverse_agrees_by_one() -> None:
+def test_tau_of_the_final_ranking_is_one_and_of_its_reverse_minus_one() -> None:
     errors = np.array([[0.1, 0.2, 0.3], [0.12, 0.21, 0.29]])
     epochs = {"train_error": np.stack([-errors, errors, np.ones_like(errors)])}
     by_epoch = ranked(make_results(errors, names=list("abc"), epochs=epochs)).by_epoch
     assert by_epoch[["tau", "tau_low", "tau_high"]].to_numpy()[:2].tolist() == [[-1] * 3, [1] * 3]
-    assert by_epoch[["tau", "tau_low", "tau_high"]].iloc[2].isna().all(), "there is no order where all tie"
+    assert by_epoch[["tau", "tau_low", "tau_high"]].iloc[2].isna().all(), "there is no ranking where all tie"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +150,7 @@ def test_the_best_measure_that_every_epoch_has_is_used(broken: list[str], expect
     assert set(ranked(results).by_epoch["measure"]) == {expected}
 
 
-def test_epochs_that_not_all_runs_have_give_no_order_by_epoch() -> None:
+def test_epochs_that_not_all_runs_have_give_no_ranking_by_epoch() -> None:
     results = make_results(ERRORS, names=NAMES, epochs={"train_error": np.stack([ERRORS, ERRORS])})
     found = ranked(replace(results, epochs=results.epochs.iloc[:-1]))
     assert found.by_epoch.empty and list(found.by_epoch.columns) == list(EPOCH_COLUMNS)
@@ -193,13 +167,13 @@ def test_epochs_that_not_all_runs_have_give_no_order_by_epoch() -> None:
         ([], None),
     ],
 )
-def test_the_order_has_settled_where_it_agrees_from_then_on(taus: list[float], expected: int | None) -> None:
+def test_the_first_stable_epoch_is_that_from_which_tau_stays_high(taus: list[float], expected: int | None) -> None:
     by_epoch = pd.DataFrame({"epoch": range(1, len(taus) + 1), "tau": taus})
     assert first_stable_epoch(by_epoch) == expected
     assert first_stable_epoch(by_epoch, tau=1.01) is None
 
 
-def test_what_gives_no_figures_is_said_with_the_remedy() -> None:
+def test_without_rankings_the_reason_names_the_remedy() -> None:
     missing = make_results(ERRORS, names=NAMES)
     missing.runs.loc[3, "status"] = "oom"
     cases = {
@@ -209,11 +183,11 @@ def test_what_gives_no_figures_is_said_with_the_remedy() -> None:
     for said, results in cases.items():
         found = ranked(results)
         assert said in found.reason and "\n" not in found.reason
-        assert all(getattr(found, place).empty for place in PLACES)
+        assert all(getattr(found, table).empty for table in TABLES)
         assert list(found.ranks.columns) == list(RANK_COLUMNS)
 
 
-def test_one_seed_has_an_order_and_nothing_to_say_of_how_sure_it_is() -> None:
+def test_one_seed_has_a_ranking_without_probabilities() -> None:
     found = ranked(make_results(ERRORS[:1], names=NAMES, epochs={"train_error": np.stack([-ERRORS[:1], ERRORS[:1]])}))
     assert list(found.ranks["rank"]) == [1, 2, 3, 4]
     assert found.ranks[["rank_low", "rank_high", "best_probability"]].isna().all(axis=None)
@@ -222,13 +196,13 @@ def test_one_seed_has_an_order_and_nothing_to_say_of_how_sure_it_is() -> None:
     assert found.by_seeds.empty and found.reason == ""
 
 
-def test_the_same_results_give_the_same_figures() -> None:
+def test_rankings_repeat_and_do_not_depend_on_the_order_of_runs() -> None:
     results = make_results(ERRORS, names=NAMES, epochs={"train_error": np.stack([ERRORS, ERRORS[::-1]])})
     first, second = ranked(results), ranked(results)
     shuffled = ranked(replace(results, runs=results.runs.iloc[[0, 1, 2, 3, *range(11, 3, -1)]]))
-    for place in PLACES:
-        pd.testing.assert_frame_equal(getattr(first, place), getattr(second, place), check_exact=True)
-        pd.testing.assert_frame_equal(getattr(first, place), getattr(shuffled, place), check_exact=True)
+    for table in TABLES:
+        pd.testing.assert_frame_equal(getattr(first, table), getattr(second, table), check_exact=True)
+        pd.testing.assert_frame_equal(getattr(first, table), getattr(shuffled, table), check_exact=True)
 
 
 def test_a_hundred_variants_by_a_hundred_seeds_are_quick_and_small() -> None:
@@ -248,13 +222,13 @@ def test_a_hundred_variants_by_a_hundred_seeds_are_quick_and_small() -> None:
     assert elapsed < 15, "a second or two on a machine with nothing else to do"
 
 
-def agreement(first: Results, second: Results) -> RankCorrelation:
+def correlated(first: Results, second: Results) -> RankCorrelation:
     return correlate_rankings(first, second, rng=np.random.default_rng(7))
 
 
 def test_suites_are_compared_by_the_variants_that_both_have() -> None:
     other = np.array([[0.41, 0.30, 0.33, 0.35, 0.1], [0.40, 0.31, 0.30, 0.37, 0.1]])
-    found = agreement(make_results(ERRORS, names=NAMES), make_results(other, names=["d", "c", "b", "a", "else"]))
+    found = correlated(make_results(ERRORS, names=NAMES), make_results(other, names=["d", "c", "b", "a", "else"]))
     assert (found.variants, found.seeds, found.reason) == (("a", "b", "c", "d"), (3, 2), "")
     shared = other[:, 3::-1]
     expected = tau_b(ERRORS.mean(axis=0), shared.mean(axis=0))
@@ -265,15 +239,15 @@ def test_suites_are_compared_by_the_variants_that_both_have() -> None:
     assert_bounds(*found.interval, [tau.statistic for tau in taus])
 
 
-def test_one_seed_in_either_suite_leaves_the_agreement_without_an_interval() -> None:
+def test_with_one_seed_in_either_suite_tau_has_no_interval() -> None:
     for first, second in ((ERRORS, ERRORS[:1]), (ERRORS[:1], ERRORS)):
-        found = agreement(make_results(first, names=NAMES), make_results(second, names=NAMES))
+        found = correlated(make_results(first, names=NAMES), make_results(second, names=NAMES))
         assert found.interval is None
         assert -1 <= found.tau <= 1 and 0 <= found.p <= 1
 
 
-def test_suites_in_which_all_tie_have_no_agreement() -> None:
-    found = agreement(make_results(ERRORS, names=NAMES), make_results(np.full((2, 4), 0.1), names=NAMES))
+def test_suites_in_which_all_variants_tie_have_no_tau() -> None:
+    found = correlated(make_results(ERRORS, names=NAMES), make_results(np.full((2, 4), 0.1), names=NAMES))
     assert np.isnan(found.tau) and np.isnan(found.p) and found.interval is None
 
 
@@ -281,13 +255,13 @@ def test_suites_that_cannot_be_compared_say_why() -> None:
     broken = make_results(ERRORS, names=NAMES)
     broken.runs.loc[0, "status"] = "missing"
     for pair in ((broken, make_results(ERRORS, names=NAMES)), (make_results(ERRORS, names=NAMES), broken)):
-        assert "suite cifar10: 1 of 12 planned runs are not done" in agreement(*pair).reason
-    found = agreement(make_results(ERRORS, names=NAMES), make_results(ERRORS, names=["a", "b", "x", "y"]))
+        assert "suite cifar10: 1 of 12 planned runs are not done" in correlated(*pair).reason
+    found = correlated(make_results(ERRORS, names=NAMES), make_results(ERRORS, names=["a", "b", "x", "y"]))
     assert "share 2 variants; an order needs at least 3" in found.reason
     assert np.isnan(found.tau) and found.interval is None
 
 
-def test_the_same_suites_give_the_same_agreement() -> None:
+def test_the_same_suites_give_the_same_correlation() -> None:
     reverse = make_results(ERRORS[:, ::-1], names=NAMES)
-    first, second = (agreement(make_results(ERRORS, names=NAMES), reverse) for _ in range(2))
+    first, second = (correlated(make_results(ERRORS, names=NAMES), reverse) for _ in range(2))
     assert astuple(first) == astuple(second)

@@ -1,7 +1,8 @@
-"""The plotting notebook runs from top to bottom on a suite's records, and is the pair of its script."""
+"""The plotting notebook runs from top to bottom on the records of a suite, and equals its paired script."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def test_notebook_and_script_are_the_same() -> None:
 
 
 # The kernel's client still asks for the event loop in a way that newer Python deprecates.
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_notebook_draws_the_plots_of_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan("cifar100", seeds=2)
@@ -36,4 +38,4 @@ def test_notebook_draws_the_plots_of_a_suite(tmp_path: Path, monkeypatch: pytest
     assert len(pictures) == 8
     text = "".join(str(output.get("data", output)) for output in outputs)
     assert "14 runs, made cifar100" in text
-    assert "30.50 ± 0.71" in text, "naive: 30 and 31 % wrong"
+    assert re.search(r">30\.50?<.{,20}>0\.71<", text), "naive: 30 and 31 % wrong"

@@ -1,36 +1,24 @@
-"""What stands before a suite's runs: which earlier ones they join, which are refused, and which are moved aside."""
+"""Preparing a suite's folder: which earlier runs a plan joins, which are refused, and which are archived."""
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ablations.errors import ConfigError, HeldElsewhere
-from ablations.execution.prepare import prepare
+from ablations.errors import ConfigError
+from ablations.execution.prepare import _check_versions, prepare
 from ablations.records import suite_folder
-from ablations.records.locks import Locks
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
 from benchmarks.synthetic_records import ENVIRONMENT
-from tests.support.synthetic_suites import make_plan, make_record, save
-
-
-@pytest.fixture
-def configs() -> list[RunConfig]:
-    """Three runs of one suite."""
-    return list(make_plan("cifar10", seeds=3, variants=("reduced",)).runs)
-
-
-def fill(config: RunConfig, suite_dir: Path, content: str) -> None:
-    folder = SuiteFolder(suite_dir).run(config).path
-    (folder / "checkpoint").mkdir(parents=True)
-    (folder / "result.json").write_text(content)
-    (folder / "checkpoint" / "weights.pt").write_text(content)
+from tests.support.synthetic_suites import failed, make_plan, make_record, save
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -58,14 +46,14 @@ def run_ids(plan: Plan) -> set[str]:
 def test_a_first_plan_is_saved(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=2)
     assert prepare(plan, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT) == []
-    assert suite_folder.read_plan(tmp_path) == plan
+    assert SuiteFolder(tmp_path).read_plan() == plan
 
 
 def test_a_plan_of_more_seeds_and_variants_joins_the_earlier_one(tmp_path: Path) -> None:
     train(make_plan("cifar10", seeds=2, variants=("reduced", "long")), tmp_path)
     more = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
     assert prepare(more, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT, resume=True) == []
-    reported = suite_folder.read_plan(tmp_path)
+    reported = SuiteFolder(tmp_path).read_plan()
     assert {(config.architecture.name, config.seed) for config in reported.runs} == {
         *(("reduced", seed) for seed in (1, 2, 3)),
         *(("short", seed) for seed in (1, 2, 3)),
@@ -78,7 +66,7 @@ def test_a_plan_of_another_recipe_replaces_the_earlier_one_and_its_runs_stay(tmp
     before = contents(tmp_path / "runs")
     other = make_plan("cifar10", seeds=1, recipe="fast")
     assert prepare(other, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT) == []
-    assert suite_folder.read_plan(tmp_path) == other
+    assert SuiteFolder(tmp_path).read_plan() == other
     assert contents(tmp_path / "runs") == before
 
 
@@ -109,7 +97,7 @@ def test_a_fresh_start_of_other_settings_moves_the_earlier_runs_too(tmp_path: Pa
     train(earlier, tmp_path)
     moved = prepare(now, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT, fresh=True)
     assert names(moved) == run_ids(earlier)
-    assert suite_folder.read_plan(tmp_path) == now and not any((tmp_path / "runs").iterdir())
+    assert SuiteFolder(tmp_path).read_plan() == now and not any((tmp_path / "runs").iterdir())
 
 
 def test_a_fresh_start_of_some_runs_leaves_the_others(tmp_path: Path) -> None:
@@ -134,7 +122,7 @@ def with_other_variant(plan: Plan, variant: str, **recipe: Any) -> Plan:
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        ({}, r"variant short: branch5x5 was '3x3\+3x3' and is '5x5'\. Without"),
+        ({}, r"variant short: architecture\.branch5x5 was '3x3\+3x3' and is '5x5'\. Without"),
         ({"learning_rate": 0.5}, r"variant short: recipe\.learning_rate was 1\.0 and is 0\.5\. Without"),
     ],
     ids=["architecture", "recipe"],
@@ -170,6 +158,19 @@ def test_a_fresh_start_moves_the_runs_of_a_changed_variant_too(tmp_path: Path) -
     assert names(moved) == {kept["reduced", 1], kept["short", 1], kept["short", 2]}
 
 
+@pytest.mark.parametrize("content", ["no JSON", '{"schema": 2}'], ids=["damaged", "older"])
+def test_a_fresh_start_archives_a_record_that_cannot_be_read(content: str, tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced",))
+    train(plan, tmp_path)
+    path = SuiteFolder(tmp_path).run(plan.runs[0]).path / "result.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="--fresh moves the run aside") as raised:
+        prepare(plan, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT)
+    assert str(path) in str(raised.value)
+    (moved,) = prepare(plan, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT, fresh=True)
+    assert (moved / "result.json").read_text() == content
+
+
 @pytest.mark.parametrize("content", ["no JSON", '{"schema": 2}', "[" * 100_000], ids=["damaged", "older", "nested"])
 def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refused_by_resume(
     content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -182,46 +183,73 @@ def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refu
     assert str(path) in str(raised.value) and path.read_text() == content and caplog.messages == []
     prepare(plan, suite=SuiteFolder(tmp_path), environment=ENVIRONMENT)
     ((name, level, message),) = caplog.record_tuples
-    assert (name, level) == ("ablations.plan_file", logging.WARNING)
+    assert (name, level) == ("ablations.records.suite_folder", logging.WARNING)
     assert str(path) in message and "is replaced" in message
-    assert suite_folder.read_plan(tmp_path) == plan
+    assert SuiteFolder(tmp_path).read_plan() == plan
 
 
-# Moving aside
+# Versions
+
+HERE = replace(ENVIRONMENT, versions=("torch 2.11.0", "torchvision 0.26.0", "numpy 2.0.0", "CUDA 12.8"))
 
 
-def test_setting_aside_moves_the_planned_runs_and_deletes_nothing(configs: list[RunConfig], tmp_path: Path) -> None:
-    for config in configs:
-        fill(config, tmp_path, config.run_id)
-    before = contents(tmp_path)
-    moved = SuiteFolder(tmp_path).archive_runs([configs[0], configs[2]])
-    assert [path.name for path in moved] == [configs[0].run_id, configs[2].run_id]
-    assert {path.parent.parent for path in moved} == {tmp_path / "superseded"}
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [configs[1].run_id]
-    assert sorted(contents(tmp_path).values()) == sorted(before.values())
-    for path in moved:
-        assert (path / "result.json").read_text() == path.name
+def records_of(checked: Plan, *, versions: Sequence[str], count: int) -> list[Any]:
+    environment = replace(ENVIRONMENT, versions=tuple(versions))
+    return [replace(make_record(run, wrong=1000), environment=environment) for run in checked.runs[:count]]
 
 
-def test_setting_aside_again_at_once_keeps_every_earlier_one(configs: list[RunConfig], tmp_path: Path) -> None:
-    # Three times, so that at least two are in the same second.
-    moved = []
-    for number in range(3):
-        fill(configs[0], tmp_path, f"number {number}")
-        moved += SuiteFolder(tmp_path).archive_runs(configs)
-    assert [(path / "result.json").read_text() for path in moved] == ["number 0", "number 1", "number 2"]
+@pytest.mark.parametrize("other", ["torch 2.10.0", "numpy 1.26.4", "CUDA 13.0"])
+def test_runs_of_other_versions_are_not_added_to(other: str) -> None:
+    checked = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
+    name, version = other.split()
+    old = [pair if pair.split()[0] != name else other for pair in HERE.versions]
+    records = [
+        *records_of(checked, versions=old, count=3),
+        *records_of(checked, versions=HERE.versions, count=4)[3:],
+    ]
+    with pytest.raises(ConfigError) as raised:
+        _check_versions(checked, records=records, environment=HERE)
+    now = dict(pair.split() for pair in HERE.versions)[name]
+    said = f"3 of the finished runs (such as {checked.runs[0].run_id}) were computed by {name} {version}, and here it"
+    assert f"{said} is {now}" in str(raised.value)
+    for remedy in ("--fresh", "--results", 'declared = ["versions"]'):
+        assert remedy in str(raised.value)
+    _check_versions(replace(checked, declared=("versions",)), records=records, environment=HERE)
 
 
-def test_there_may_be_nothing_to_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
-    assert SuiteFolder(tmp_path).archive_runs(configs) == []
-    assert list(tmp_path.iterdir()) == []
+def test_every_other_version_is_listed_with_its_count() -> None:
+    checked = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
+    first = records_of(checked, versions=("torch 2.10.0", "numpy 1.26.4"), count=1)
+    rest = records_of(checked, versions=("torch 2.9.1", "numpy 1.26.4"), count=3)[1:]
+    with pytest.raises(ConfigError) as raised:
+        _check_versions(checked, records=[*first, *rest], environment=HERE)
+    counts = re.findall(
+        r"(\d) of the finished runs \(such as [^)]+\) were computed by (\w+ [\d.]+),", str(raised.value)
+    )
+    assert counts == [("1", "torch 2.10.0"), ("3", "numpy 1.26.4"), ("2", "torch 2.9.1")]
 
 
-def test_where_one_run_is_being_trained_none_is_set_aside(configs: list[RunConfig], tmp_path: Path) -> None:
-    for config in configs:
-        fill(config, tmp_path, config.run_id)
-    before = contents(tmp_path)
-    with Locks(tmp_path).run(configs[1].run_id), pytest.raises(HeldElsewhere, match=configs[1].run_id) as raised:
-        SuiteFolder(tmp_path).archive_runs(configs)
-    assert contents(tmp_path) == before
-    assert raised.value.exit_status == 5
+@pytest.mark.parametrize(
+    "versions",
+    [
+        ("torch 2.11.0", "numpy 2.0.0", "CUDA 12.8", "torchvision 0.20.0", "fvcore 0.1.4"),
+        ("torch 2.11.0", "numpy 2.0.0"),  # on a CPU
+    ],
+)
+def test_packages_that_do_not_compute_may_differ_and_a_cpu_has_no_cuda(versions: tuple[str, ...]) -> None:
+    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    _check_versions(checked, records=records_of(checked, versions=versions, count=2), environment=HERE)
+
+
+def test_versions_of_runs_that_are_not_done_do_not_matter() -> None:
+    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    old = records_of(checked, versions=("torch 1.0.0",), count=2)
+    unfinished = [failed(record, status="interrupted", message="stopped") for record in old]
+    _check_versions(checked, records=unfinished, environment=HERE)
+    with pytest.raises(ConfigError, match="1 of the finished runs"):
+        _check_versions(checked, records=[unfinished[0], old[1]], environment=HERE)
+
+
+def test_versions_in_an_unknown_form_are_passed_over() -> None:
+    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
+    _check_versions(checked, records=records_of(checked, versions=("odd",), count=1), environment=HERE)

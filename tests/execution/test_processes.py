@@ -1,4 +1,4 @@
-"""Runs side by side: the same records as one after the other, and what is left when a worker or the parent stops."""
+"""Runs in worker processes: the same records as one after the other, and records of workers that die or are stopped."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ import torch
 
 from ablations.data.dataset import Dataset
 from ablations.errors import DataError
-from ablations.execution import job, processes
-from ablations.execution.processes import _Dead, _stop, _train, _train_all, _Work, _Worker, run_in_processes
+from ablations.execution import job, worker_pool
+from ablations.execution.processes import run_in_processes
 from ablations.execution.serial import run_serially
+from ablations.execution.worker import WorkerDied, WorkerSettings, _stop, train_run, train_runs
+from ablations.execution.worker_pool import Worker
 from ablations.records.record import RunRecord, Times
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
-from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
+from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, SuiteStarted, TrainingStarted
 from ablations.training.options import ExecutionOptions
 
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.process
 IMAGES, EPOCHS = 100, 2
 NO_TIMES = Times(startup_seconds=0.0, compile_seconds=0.0, train_seconds=0.0, eval_seconds=0.0, timing_valid=False)
 ENDLESS = 10_000  # epochs, of runs that are stopped: more than any machine trains before it is told to stop
@@ -37,7 +39,7 @@ OutcomeOf = Callable[[RunFolder], dict[str, Any]]
 
 
 class Suite(NamedTuple):
-    """A suite that two workers went through, with what their observer heard."""
+    """A suite that two workers executed, with the events that its observer got."""
 
     configs: list[RunConfig]
     folder: Path
@@ -84,6 +86,12 @@ def one_by_one(suite: Suite, tiny_digits: Dataset, tmp_path_factory: pytest.Temp
     return Suite(suite.configs, folder, records, events)
 
 
+def settings_of(dataset: Dataset, suite_dir: Path) -> WorkerSettings:
+    return WorkerSettings(
+        dataset=dataset, suite_dir=suite_dir, options=ExecutionOptions(), threads=torch.get_num_threads()
+    )
+
+
 def folder_of(config: RunConfig, suite_dir: Path) -> RunFolder:
     return SuiteFolder(suite_dir).run(config)
 
@@ -92,6 +100,7 @@ def run_of(event: Event) -> str:
     """The id of the run that an event is about."""
     if isinstance(event, RunStarted):
         return event.config.run_id
+    assert not isinstance(event, SuiteStarted)
     return event.record.run_id if isinstance(event, RunEnded) else event.run_id
 
 
@@ -161,7 +170,7 @@ def test_steps_tell_of_every_image_before_their_epochs_end(suite: Suite) -> None
         assert record.status == "diverged" or seen == EPOCHS * (80 if config.recipe.validation_fraction else IMAGES)
 
 
-def test_a_worker_that_is_killed_leaves_a_record_and_another_takes_its_place(
+def test_a_run_whose_worker_is_killed_has_a_record_and_another_worker_takes_over(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path
 ) -> None:
     configs = [make_config(epochs=ENDLESS), make_config(epochs=1)]
@@ -229,16 +238,16 @@ def test_an_interrupt_stops_all_workers_and_keeps_what_they_did(
 
 @pytest.fixture
 def at_spawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], list[BaseProcess]]:
-    """Makes something happen right after a worker was born, which knows nothing yet; gives the workers."""
+    """Calls a function with the pid of each worker right after it was spawned, before it runs; gives the workers."""
     workers: list[BaseProcess] = []
     spawn, start = util.spawnv_passfds, BaseProcess.start
 
-    def arrange(happen: Callable[[int], None]) -> list[BaseProcess]:
+    def arrange(react: Callable[[int], None]) -> list[BaseProcess]:
         def spawn_and(path: bytes, command: Any, descriptors: Any) -> int:
-            born = spawn(path, command, descriptors)
+            pid = spawn(path, command, descriptors)
             if "--multiprocessing-fork" in command:  # else it is the tracker of resources
-                happen(born)
-            return born
+                react(pid)
+            return pid
 
         def start_and_note(process: BaseProcess) -> None:
             workers.append(process)
@@ -263,8 +272,8 @@ def test_a_signal_while_workers_start_stops_the_suite_and_leaves_no_traceback(
     tracker: Any = resource_tracker
     tracker._resource_tracker._stop()  # as in a new process, of which this is the first worker
 
-    def signal_to_the_group(born: int) -> None:
-        os.kill(born, number)
+    def signal_to_the_group(pid: int) -> None:
+        os.kill(pid, number)
         os.kill(os.getpid(), number)
 
     workers = at_spawn(signal_to_the_group)
@@ -293,7 +302,7 @@ def test_ctrl_c_that_reaches_only_a_worker_that_starts_is_ignored(
     tmp_path: Path,
     at_spawn: Callable[[Callable[[int], None]], list[BaseProcess]],
 ) -> None:
-    at_spawn(lambda born: os.kill(born, signal.SIGINT))
+    at_spawn(lambda pid: os.kill(pid, signal.SIGINT))
     (record,) = run_in_processes(
         [make_config(epochs=1)],
         dataset=tiny_digits,
@@ -318,8 +327,7 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_trained_by_a_worke
     suite: Suite, tiny_digits: Dataset
 ) -> None:
     pipe: tuple[Any, Any] = multiprocessing.Pipe()
-    work = _Work(tiny_digits, CPU, suite.folder, "eager", False, False, torch.get_num_threads())
-    assert _train(suite.configs[0], work, pipe[1]) == suite.records[0]
+    assert train_run(suite.configs[0], settings_of(tiny_digits, suite.folder), pipe[1]) == suite.records[0]
     assert not pipe[0].poll(), "no event of a training"
 
 
@@ -336,7 +344,7 @@ def test_what_the_user_must_mend_stops_the_suite(
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
 
 
-def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset) -> None:
+def test_a_finished_suite_starts_no_worker(suite: Suite, tiny_digits: Dataset) -> None:
     def no_children(event: Event) -> None:
         assert multiprocessing.active_children() == []
 
@@ -356,16 +364,19 @@ def test_a_suite_that_is_done_hires_no_worker(suite: Suite, tiny_digits: Dataset
 
 @pytest.fixture
 def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes the run of that name lose the device, which is found again by putting `devices.clock` back."""
+    """Makes the run of that id lose the device; called again, the device works until that run."""
     clock, train = job.clock, job.train
 
+    illegal = RuntimeError("CUDA error: an illegal memory access was encountered")
+
     def lost(device: torch.device) -> float:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        raise illegal
 
     def lose(run_id: str) -> None:
         def train_or_lose(config: RunConfig, **named: Any) -> RunRecord:
             if config.run_id == run_id:
                 monkeypatch.setattr(job, "clock", lost)
+                raise illegal
             return train(config, **named)
 
         monkeypatch.setattr(job, "clock", clock)
@@ -388,16 +399,15 @@ def test_a_worker_that_lost_the_device_ends_after_its_record(
     ours, theirs = pipe
     for config in configs:
         ours.send(config)
-    work = _Work(tiny_digits, CPU, tmp_path, "eager", False, False, torch.get_num_threads())
-    _train_all(theirs, work)
+    train_runs(theirs, settings_of(tiny_digits, tmp_path))
     (outcome,) = [ours.recv() for _ in iter(ours.poll, False)]
     record = folder_of(configs[0], tmp_path).read_result()
-    assert outcome == _Dead(record) and record is not None and record.status == "failed"
+    assert outcome == WorkerDied(record) and record is not None and record.status == "failed"
     assert "illegal memory access" in record.message
     assert folder_of(configs[1], tmp_path).read_result() is None
 
 
-def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_on(
+def test_a_worker_that_lost_the_device_is_replaced_and_the_suite_goes_on(
     make_config: Callable[..., RunConfig],
     tiny_digits: Dataset,
     tmp_path: Path,
@@ -405,13 +415,13 @@ def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_
     losing: Callable[[str], None],
 ) -> None:
     configs = [make_config(epochs=1, seed=seed) for seed in (1, 2, 3)]
-    hired: list[_Worker] = []
+    started: list[Worker] = []
 
-    class InThisProcess(_Worker):
+    class InThisProcess(Worker):
         """A worker that trains at once; each begins with a device that works."""
 
-        def __init__(self, work: _Work) -> None:
-            self.work = work
+        def __init__(self, settings: WorkerSettings) -> None:
+            self.settings = settings
             pipe: tuple[Any, Any] = multiprocessing.Pipe()
             self.connection, self.theirs = pipe
             self.process = multiprocessing.get_context("spawn").Process()  # never started
@@ -419,14 +429,14 @@ def test_the_place_of_a_worker_that_lost_the_device_is_taken_and_the_suite_goes_
             monkeypatch.setattr(self.process, "join", lambda timeout=None: None)
             monkeypatch.setattr(self.process, "is_alive", lambda: False)
             losing(configs[0].run_id)
-            hired.append(self)
+            started.append(self)
 
-        def give(self, config: RunConfig) -> None:
-            self.theirs.send(_train(config, self.work, self.theirs))
+        def train(self, config: RunConfig) -> None:
+            self.theirs.send(train_run(config, self.settings, self.theirs))
 
-    monkeypatch.setattr(processes, "_Worker", InThisProcess)
+    monkeypatch.setattr(worker_pool, "Worker", InThisProcess)
     records = run_in_processes(
         configs, dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions(runs_per_device=1)
     )
     assert [record.status for record in records] == ["failed", "done", "done"]
-    assert len(hired) == 2
+    assert len(started) == 2

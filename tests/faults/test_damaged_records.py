@@ -1,4 +1,4 @@
-"""Records, plans and metrics that are whole but not this run's, or say what cannot be: refused, with the way out."""
+"""Records, plans and metrics of another run or with impossible values: refused, with the remedy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-import run_all
 from ablations.analysis.results import load_results
 from ablations.data.dataset import Dataset
 from ablations.errors import ConfigError
@@ -21,31 +19,17 @@ from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
-from ablations.training.events import EpochDone, Event, TrainingStarted
+from ablations.training.events import EpochDone, Event
 from ablations.training.options import ExecutionOptions
 from tests.support.synthetic_suites import make_plan, make_record, save
 
-CPU = torch.device("cpu")
-Main = Callable[..., tuple[int, str, str]]
 Stop = Callable[[type[Event], int], Callable[[Event], None]]
 PLAN = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
 
 
 @pytest.fixture
-def main(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Main:
-    """Runs the command line in this process; gives its status, output and errors."""
-
-    def call(*given: str) -> tuple[int, str, str]:
-        status = run_all.main([*given, "--results", str(tmp_path), "--device", "cpu"])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
 def finished(tmp_path: Path) -> RunFolder:
-    """A suite whose runs are done, of which the test spoils the first."""
+    """The first run of a finished suite; the test damages it."""
     save(tmp_path, PLAN, [make_record(config, wrong=1_000) for config in PLAN.runs])
     assert load_results(tmp_path).complete
     return SuiteFolder(tmp_path).run(PLAN.runs[0])
@@ -65,19 +49,14 @@ def edit(path: Path, place: str, value: object) -> None:
 # Records
 
 
-def test_the_folder_of_another_run_is_not_taken_for_done(main: Main, tmp_path: Path) -> None:
-    given = ("--variants", "short4", "--limit-train", "150", "--epochs", "1", "--seeds")
-    main(*given, "1")
-    (first,) = (tmp_path / "digits" / "runs").iterdir()
-    _, planned, _ = main(*given, "2", "--plan")
-    second = next(word for word in planned.split() if "-s2-" in word)
-    shutil.copytree(first, first.with_name(second))
-    status, _, err = main(*given, "2")
-    assert status == 2
-    assert f"result.json belongs to another run: run_id was '{first.name}' and is '{second}'" in err
-    assert "seed was 1 and is 2" in err and "--fresh" in err
-    status, out, _ = main(*given, "2", "--fresh")
-    assert status == 0 and out.count("moved aside") == 2
+def test_the_folder_of_another_run_is_not_taken_for_done(finished: RunFolder, tmp_path: Path) -> None:
+    other = SuiteFolder(tmp_path).run(next(run for run in PLAN.runs if run.seed == 2))
+    shutil.rmtree(other.path)
+    shutil.copytree(finished.path, other.path)
+    with pytest.raises(ConfigError, match="seed was 1 and is 2.*--fresh") as raised:
+        job.finished(other)
+    said = f"belongs to another run: run_id was '{finished.path.name}' and is '{other.path.name}'"
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -146,107 +125,59 @@ def test_a_nested_configuration_of_an_unfinished_run_is_written_anew(finished: R
 
 def test_the_difference_to_another_configuration_is_short(finished: RunFolder) -> None:
     path = finished.path / "config.json"
-    path.write_text(json.dumps({"seed": "x" * 100_000, "recipe": {"epochs": 3}}), encoding="utf-8")
-    with pytest.raises(ConfigError, match="belongs to another configuration") as raised:
+    content = json.dumps({"seed": "x" * 100_000, "recipe": {"epochs": 3}})
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="belongs to another configuration: .*and is 1.*--fresh") as raised:
         finished.claim()
     assert len(str(raised.value)) < 2_500
+    assert path.read_text(encoding="utf-8") == content
 
 
-# Metrics
+# Metrics and states of a run that was stopped
 
 
-@pytest.mark.parametrize(
-    ("order", "line"), [((0, 0, 1), 2), ((1, 0), 1), ((0, 1, 1), 3), ((1,), 1)], ids=str.split("first swap last lost")
-)
-def test_metrics_out_of_order_are_refused_with_their_line(
-    order: tuple[int, ...],
-    line: int,
-    make_config: Callable[..., RunConfig],
-    tiny_digits: Dataset,
-    stop_at: Stop,
-    tmp_path: Path,
-) -> None:
-    config = make_config()
+@pytest.fixture
+def stopped(make_config: Callable[..., RunConfig], tiny_digits: Dataset, stop_at: Stop, tmp_path: Path) -> RunFolder:
+    """A run that was stopped after its second epoch."""
+    config, suite = make_config(), SuiteFolder(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run_serially(
             [config],
             dataset=tiny_digits,
-            suite=SuiteFolder(tmp_path),
-            on_event=stop_at(EpochDone, 2),
+            suite=suite,
             options=ExecutionOptions(),
+            on_event=stop_at(EpochDone, 2),
         )
-    metrics = SuiteFolder(tmp_path).run(config).path / "metrics.jsonl"
+    return suite.run(config)
+
+
+def test_damaged_metrics_stop_the_suite_with_their_line(
+    stopped: RunFolder, tiny_digits: Dataset, tmp_path: Path
+) -> None:
+    metrics = stopped.path / "metrics.jsonl"
     lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-    spoilt = "".join(lines[number] for number in order)
-    metrics.write_text(spoilt, encoding="utf-8")
-    with pytest.raises(ConfigError) as raised:
-        run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
-    assert f"{metrics}, line {line} " in str(raised.value) and "--fresh" in str(raised.value)
-    assert metrics.read_text(encoding="utf-8") == spoilt, "left as it was"
+    for spoilt, line in (("".join(reversed(lines)), 1), ('{"epoch": 1, "tra\n' + lines[1], 1), (lines[0] * 2, 2)):
+        metrics.write_text(spoilt, encoding="utf-8")
+        with pytest.raises(ConfigError) as raised:
+            run_serially([stopped.config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
+        assert f"{metrics}, line {line} " in str(raised.value) and "--fresh" in str(raised.value)
+        assert metrics.read_text(encoding="utf-8") == spoilt, "left as it was"
 
 
-def test_a_state_newer_than_the_recorded_epochs_is_not_used(
-    make_config: Callable[..., RunConfig],
-    tiny_digits: Dataset,
-    stop_at: Stop,
-    outcome_of: Callable[[RunFolder], dict[str, Any]],
-    tmp_path: Path,
+def test_states_without_one_of_their_parts_are_moved_aside_and_the_run_starts_afresh(
+    stopped: RunFolder, tiny_digits: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config()
-
-    def run(name: str, on_event: Callable[[Event], None]) -> RunFolder:
-        run_serially(
-            [config],
-            dataset=tiny_digits,
-            suite=SuiteFolder(tmp_path / name),
-            on_event=on_event,
-            options=ExecutionOptions(),
-        )
-        return SuiteFolder(tmp_path / name).run(config)
-
-    with pytest.raises(KeyboardInterrupt):
-        run("stopped", stop_at(EpochDone, 2))
-    metrics = SuiteFolder(tmp_path / "stopped").run(config).path / "metrics.jsonl"
-    metrics.write_text(metrics.read_text(encoding="utf-8").splitlines(keepends=True)[0], encoding="utf-8")
-    started: list[int] = []
-
-    def note_start(event: Event) -> None:
-        if isinstance(event, TrainingStarted):
-            started.append(event.finished_epochs)
-
-    resumed = run("stopped", note_start)
-    assert started == [1]
-    undisturbed = run("undisturbed", lambda event: None)
-    torch.testing.assert_close(outcome_of(resumed), outcome_of(undisturbed), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("key", ["model", "optimizer", "chosen"])
-def test_a_state_without_one_of_its_parts_is_moved_aside_and_the_run_goes_on(
-    key: str,
-    make_config: Callable[..., RunConfig],
-    tiny_digits: Dataset,
-    stop_at: Stop,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    config = make_config()
-    with pytest.raises(KeyboardInterrupt):
-        run_serially(
-            [config],
-            dataset=tiny_digits,
-            suite=SuiteFolder(tmp_path),
-            on_event=stop_at(EpochDone, 2),
-            options=ExecutionOptions(),
-        )
-    folder = SuiteFolder(tmp_path).run(config)
-    found = checkpoint.load_newest(folder.checkpoints, at_most=2)
+    found = checkpoint.load_newest(stopped.checkpoints, at_most=2)
     assert found is not None
-    checkpoint.save(folder.checkpoints, {name: part for name, part in found[1].items() if name != key}, epoch=2)
-    (record,) = run_serially([config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions())
+    for epoch, lost in ((1, "chosen"), (2, "optimizer")):
+        state = {name: part for name, part in found[1].items() if name != lost}
+        checkpoint.save(stopped.checkpoints, state, epoch=epoch)
+    (record,) = run_serially(
+        [stopped.config], dataset=tiny_digits, suite=SuiteFolder(tmp_path), options=ExecutionOptions()
+    )
     assert record.status == "done"
-    (message,) = caplog.messages
-    assert f"{key} is missing" in message and "the state after epoch 1 is taken" in message
-    assert len(list(folder.checkpoints.glob("epoch-000002-*.damaged"))) == 1
+    assert ["optimizer is missing" in caplog.messages[0], "chosen is missing" in caplog.messages[1]] == [True, True]
+    assert len(list(stopped.checkpoints.glob("*.damaged"))) == 2
 
 
 # Plans
@@ -288,54 +219,3 @@ def test_a_plan_with_an_entry_twice_is_refused(name: str, finished: RunFolder, t
     edit(path, name, [*entries, entries[0]])
     with pytest.raises(ConfigError, match=f"an entry of {name} twice"):
         SuiteFolder(tmp_path).read_plan()
-
-
-VARIANT = """\
-name = "mine"
-axis = "mine"
-varies = ["architecture"]
-dataset = "digits"
-variants = ["short3", "own"]
-baseline = "short3"
-limit_train = 150
-
-[recipe]
-base = "digits"
-name = "quick"
-epochs = 1
-
-[variant.own]
-"""
-
-
-def test_resume_refuses_a_variant_that_is_another_now_and_fresh_moves_its_run_aside(main: Main, tmp_path: Path) -> None:
-    suite = tmp_path / "mine.toml"
-    suite.write_text(VARIANT + 'base = "short4"\n', encoding="utf-8")
-    given = ("--suite", str(suite))
-    status, _, err = main(*given)
-    assert status == 0, err
-    before = sorted((tmp_path / "mine" / "runs").iterdir())
-    assert main(*given, "--resume")[0] == 0, "unchanged, it goes on"
-    suite.write_text(VARIANT + 'base = "short4"\ndropout = 0.25\n', encoding="utf-8")
-    status, _, err = main(*given, "--resume")
-    assert status == 2 and "variant own: dropout was" in err and "--fresh" in err
-    assert sorted((tmp_path / "mine" / "runs").iterdir()) == before
-    status, out, _ = main(*given, "--fresh")
-    assert status == 0 and out.count("moved aside") == 2
-    assert len(list((tmp_path / "mine" / "runs").iterdir())) == 2
-
-
-def test_a_plan_that_cannot_be_read_is_refused_by_resume_and_otherwise_replaced_with_a_warning(
-    main: Main, tmp_path: Path
-) -> None:
-    given = ("--variants", "short4", "--limit-train", "150", "--epochs", "1")
-    main(*given)
-    path = tmp_path / "digits" / "plan.json"
-    path.write_text('{"schema": 2}', encoding="utf-8")
-    status, _, err = main(*given, "--resume")
-    assert status == 2 and str(path) in err.replace("\n", "") and "--fresh" in err
-    assert path.read_text(encoding="utf-8") == '{"schema": 2}'
-    status, out, err = main(*given)
-    assert status == 0 and out.count("done before") == 1
-    assert "the earlier plan could not be read and is replaced" in " ".join((out + err).split())
-    assert len(SuiteFolder(path.parent).read_plan().runs) == 1

@@ -1,4 +1,4 @@
-"""A suite that is killed again and again, and started again until it is done, loses nothing and doubles nothing."""
+"""A suite that is killed repeatedly and restarted until it is done loses no run and trains none twice."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ablations.suites.run_config import RunConfig
 from ablations.training.events import EpochDone, Event, StepDone
 from ablations.training.options import ExecutionOptions
 
-CPU = torch.device("cpu")
-EPOCHS = 4
-KILLS_A_SUITE = 10
+pytestmark = pytest.mark.process
+EPOCHS = 3
+KILLS_A_SUITE = 6
 OutcomeOf = Callable[[RunFolder], dict[str, Any]]
 
 
 class Attempt(NamedTuple):
-    """One process's go at the suite: whether it got through, and the epochs that it trained, by run."""
+    """One process that ran the suite: whether it finished, and the epochs that it trained, by run."""
 
     finished: bool
     epochs: list[tuple[str, int]]
@@ -125,6 +125,7 @@ def test_killed_at_random_moments_and_started_again(
         assert_whole(configs, suite_dir, undisturbed, outcome_of)
 
 
+@pytest.mark.slow  # tests/training/test_train.py stops one variant after every epoch
 @pytest.mark.parametrize("variant", ["naive", "reduced", "long", "short", "short2", "short3", "short4"])
 def test_stopped_after_every_epoch_a_variant_gives_the_same_bits(
     make_config: Callable[..., RunConfig],

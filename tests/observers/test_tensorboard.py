@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable
@@ -219,9 +218,3 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="file.* cannot be made"):
         TensorBoard(tmp_path / "file")
-
-
-def test_importing_tracking_imports_neither_torch_nor_tensorboard() -> None:
-    code = "import sys, ablations.tracking; print(sorted({'torch', 'tensorboard'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

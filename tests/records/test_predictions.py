@@ -14,7 +14,7 @@ from ablations.errors import ConfigError
 from ablations.records import predictions
 from ablations.records.predictions import Predictions
 
-ARRAYS = ("classes", "logits", "confidence", "true_probability", "labels")
+ARRAYS = ("classes", "logits", "confidence", "labels")
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ def made(*, images: int = 70, classes: int = 10, seed: int = 0) -> Made:
     random = np.random.default_rng(seed)
     scores, labels = random.normal(size=(images, classes)).astype(np.float32), random.integers(classes, size=images)
     order = np.argsort(-scores, axis=1)[:, :5]
-    confidence, true_probability = random.random((2, images)).astype(np.float32)
+    confidence = random.random(images).astype(np.float32)
     logits = np.take_along_axis(scores, order, axis=1)
-    return Made(scores, Predictions(order, logits, confidence, true_probability, labels))
+    return Made(scores, Predictions(order, logits, confidence, labels))
 
 
 def test_what_is_wrong_in_a_case_made_by_hand() -> None:
     classes = np.array([[0, 1, 2, 3, 4], [6, 5, 4, 3, 2], [0, 1, 2, 3, 4]])
     single = np.zeros(3, np.float32)
-    found = Predictions(classes, np.zeros((3, 5), np.float32), single, single, np.array([0, 2, 5]))
+    found = Predictions(classes, np.zeros((3, 5), np.float32), single, np.array([0, 2, 5]))
     assert found.wrong.tolist() == [False, True, True]
     assert found.top5_wrong is not None and found.top5_wrong.tolist() == [False, False, True]
 
@@ -92,6 +92,13 @@ def test_only_the_arrays_asked_for_are_read(tmp_path: Path) -> None:
         predictions.read(path)
 
 
+def test_a_file_of_version_0_3_with_one_array_more_is_read(tmp_path: Path) -> None:
+    path, written = tmp_path / "predictions.npz", made().found
+    np.savez(path, **written._asdict(), true_probability=written.confidence)
+    for there, back in zip(written, predictions.read(path), strict=True):
+        np.testing.assert_array_equal(back, there)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04"])
 def test_what_cannot_be_read_is_named_with_a_remedy(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "predictions.npz"
@@ -105,7 +112,7 @@ def test_what_cannot_be_read_is_named_with_a_remedy(tmp_path: Path, content: byt
 def test_an_array_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "predictions.npz"
     labels = np.zeros(3)
-    np.savez(path, classes=labels, logits=labels, true_probability=labels, labels=labels)
+    np.savez(path, classes=labels, logits=labels, labels=labels)
     with pytest.raises(ConfigError, match="confidence"):
         predictions.read(path)
 

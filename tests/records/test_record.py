@@ -6,20 +6,21 @@ from typing import Any
 
 import pytest
 
-from ablations.records.record import SCHEMA, Epoch, RunRecord, TestResult
+from ablations.records import record as records
+from ablations.records.record import SCHEMA, Epoch, RunRecord
 from ablations.suites.run_config import RunConfig
-from tests.support.synthetic_suites import ENVIRONMENT
+from benchmarks.synthetic_records import ENVIRONMENT
 
 
 def test_errors_are_fractions_of_counts() -> None:
-    result = TestResult(epoch=1, images=3, top1_wrong=1, top5_wrong=0)
+    result = records.TestResult(epoch=1, images=3, top1_wrong=1, top5_wrong=0)
     assert (result.top1_error, result.top5_error) == (1 / 3, 0.0)
     # The write-up's rounding, of 10,000 test images.
-    assert TestResult(epoch=1, images=10_000, top1_wrong=1234, top5_wrong=56).top5_error == 0.0056
+    assert records.TestResult(epoch=1, images=10_000, top1_wrong=1234, top5_wrong=56).top5_error == 0.0056
 
 
 def test_top5_error_may_be_missing() -> None:
-    result = TestResult(epoch=1, images=8, top1_wrong=8, top5_wrong=None)
+    result = records.TestResult(epoch=1, images=8, top1_wrong=8, top5_wrong=None)
     assert result.top1_error == 1.0
     assert result.top5_error is None
 
@@ -27,7 +28,7 @@ def test_top5_error_may_be_missing() -> None:
 @pytest.mark.parametrize(("top1", "top5"), [(-1, 0), (9, 0), (3, 4), (3, -1)])
 def test_counts_that_cannot_be_are_refused(top1: int, top5: int) -> None:
     with pytest.raises(ValueError, match="wrong is"):
-        TestResult(epoch=1, images=8, top1_wrong=top1, top5_wrong=top5)
+        records.TestResult(epoch=1, images=8, top1_wrong=top1, top5_wrong=top5)
 
 
 def test_a_finished_run_has_been_tested(make_config: Callable[..., RunConfig]) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from ablations.errors import ConfigError
 from ablations.hardware.environment import Environment
+from ablations.records import record as records
 from ablations.records.predictions import Predictions
-from ablations.records.record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunRecord, TestResult, Times
+from ablations.records.record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder, read_record
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
@@ -37,7 +38,7 @@ def done(folder: RunFolder) -> RunRecord:
         message="",
         epochs=(made_epoch(1), replace(made_epoch(2), validation_error=0.1 + 0.2), made_epoch(3)),
         train_images=150,
-        test=TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
+        test=records.TestResult(epoch=2, images=60, top1_wrong=7, top5_wrong=0),
         test_accesses=1,
         costs=Costs(params=1, macs=2, flops=4, activations=3, peak_memory_bytes=2**40),
         times=Times(
@@ -70,7 +71,7 @@ def made_epoch(number: int) -> Epoch:
 
 def made_predictions() -> Predictions:
     single = np.zeros((7, 5), np.float32)
-    return Predictions(single.astype(int), single, single[:, 0], single[:, 0], np.zeros(7, int))
+    return Predictions(single.astype(int), single, single[:, 0], np.zeros(7, int))
 
 
 def refuse_constant(name: str) -> float:

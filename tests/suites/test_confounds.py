@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ablations.analysis.analyse import analyse
 from ablations.analysis.results import load_results
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError
-from ablations.execution.prepare import _check_versions
 from ablations.records.suite_folder import SuiteFolder
-from ablations.report.contents import compose
-from ablations.report.formats import markdown
 from ablations.suites import plan as plans
 from ablations.suites.builtin import SUITES
 from ablations.suites.confounds import check_confounds, declared_differences, differences
@@ -28,7 +23,7 @@ from ablations.suites.suite_file import read_suite_file
 from benchmarks.synthetic_records import ENVIRONMENT
 from googlenet.registry import ARCHITECTURES
 from googlenet.variants import REDUCED
-from tests.support.synthetic_suites import failed, make_plan, make_record, save, save_suite
+from tests.support.synthetic_suites import make_plan, make_record, report_text, save, save_suite
 
 DATA = make_plan("cifar10", seeds=1).data
 FILE = """
@@ -148,13 +143,13 @@ def test_a_declared_difference_is_a_footnote_of_the_report(tmp_path: Path) -> No
     declared = 'declared = ["recipe.learning_rate"]'
     shown = from_file(tmp_path, "width = 0.5\n[variant.thin.recipe]\nlearning_rate = 0.25", declared=declared)
     save_suite(tmp_path / "mine", shown, wrong={"reduced": [1000], "thin": [1100]})
-    text = markdown.render(compose(analyse(tmp_path / "mine"), {}))
+    text = report_text(tmp_path / "mine")
     said = "thin: recipe.learning\\_rate is 0.25, the baseline's is 1"
     assert f"> **Declared difference.** {said}. A verdict on such a variant speaks of both" in text
-    assert "| thin | `recipe.learning_rate` (declared, not of the axis) | 1 | 0.25 |" in text
+    assert "| thin | `recipe.learning_rate` | 1 | 0.25 | no, declared |" in text
     assert "| thin | `width` | 1 | 0.5 |" in text
     save_suite(tmp_path / "pure", from_file(tmp_path, "width = 0.5"), wrong={"reduced": [1000], "thin": [1100]})
-    assert "Declared difference" not in markdown.render(compose(analyse(tmp_path / "pure"), {}))
+    assert "Declared difference" not in report_text(tmp_path / "pure")
 
 
 @pytest.mark.parametrize(
@@ -209,71 +204,11 @@ def test_variants_without_a_common_seed_are_no_table(tmp_path: Path) -> None:
         load_results(tmp_path)
 
 
-def records_of(checked: Plan, *, versions: Sequence[str], count: int) -> list[Any]:
-    environment = replace(ENVIRONMENT, versions=tuple(versions))
-    return [replace(make_record(run, wrong=1000), environment=environment) for run in checked.runs[:count]]
-
-
-HERE = replace(ENVIRONMENT, versions=("torch 2.11.0", "torchvision 0.26.0", "numpy 2.0.0", "CUDA 12.8"))
-
-
-@pytest.mark.parametrize("other", ["torch 2.10.0", "numpy 1.26.4", "CUDA 13.0"])
-def test_runs_of_other_versions_are_not_added_to(other: str) -> None:
-    checked = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
-    name, version = other.split()
-    old = [pair if pair.split()[0] != name else other for pair in HERE.versions]
-    records = [
-        *records_of(checked, versions=old, count=3),
-        *records_of(checked, versions=HERE.versions, count=4)[3:],
-    ]
-    with pytest.raises(ConfigError) as raised:
-        _check_versions(checked, records=records, environment=HERE)
-    now = dict(pair.split() for pair in HERE.versions)[name]
-    said = f"3 of the finished runs (such as {checked.runs[0].run_id}) were computed by {name} {version}, and here it"
-    assert f"{said} is {now}" in str(raised.value)
-    for remedy in ("--fresh", "--results", 'declared = ["versions"]'):
-        assert remedy in str(raised.value)
-    _check_versions(replace(checked, declared=("versions",)), records=records, environment=HERE)
-
-
-def test_every_other_version_is_listed_with_its_count() -> None:
-    checked = make_plan("cifar10", seeds=2, variants=("reduced", "short"))
-    first = records_of(checked, versions=("torch 2.10.0", "numpy 1.26.4"), count=1)
-    rest = records_of(checked, versions=("torch 2.9.1", "numpy 1.26.4"), count=3)[1:]
-    with pytest.raises(ConfigError) as raised:
-        _check_versions(checked, records=[*first, *rest], environment=HERE)
-    counts = re.findall(
-        r"(\d) of the finished runs \(such as [^)]+\) were computed by (\w+ [\d.]+),", str(raised.value)
-    )
-    assert counts == [("1", "torch 2.10.0"), ("3", "numpy 1.26.4"), ("2", "torch 2.9.1")]
-
-
-@pytest.mark.parametrize(
-    "versions",
-    [
-        ("torch 2.11.0", "numpy 2.0.0", "CUDA 12.8", "torchvision 0.20.0", "fvcore 0.1.4"),
-        ("torch 2.11.0", "numpy 2.0.0"),  # on a CPU
-    ],
-)
-def test_packages_that_do_not_compute_may_differ_and_a_cpu_has_no_cuda(versions: tuple[str, ...]) -> None:
-    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
-    _check_versions(checked, records=records_of(checked, versions=versions, count=2), environment=HERE)
-
-
-def test_versions_of_runs_that_are_not_done_do_not_matter() -> None:
-    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
-    old = records_of(checked, versions=("torch 1.0.0",), count=2)
-    unfinished = [failed(record, status="interrupted", message="stopped") for record in old]
-    _check_versions(checked, records=unfinished, environment=HERE)
-    with pytest.raises(ConfigError, match="1 of the finished runs"):
-        _check_versions(checked, records=[unfinished[0], old[1]], environment=HERE)
-
-
 def test_reports_of_runs_of_several_versions_name_them_all(tmp_path: Path) -> None:
     shown = replace(make_plan("cifar10", seeds=1, variants=("reduced", "short")), declared=("versions",))
     first, second = (make_record(run, wrong=1000) for run in shown.runs)
     save(tmp_path, shown, [first, replace(second, environment=replace(ENVIRONMENT, versions=("torch 2.10.0",)))])
-    text = markdown.render(compose(analyse(tmp_path), {}))
+    text = report_text(tmp_path)
     assert "- **Versions:** Python 3.12.0; torch 2.11.0; numpy 2.0.0; Python 3.12.0; torch 2.10.0\n" in text
 
 
@@ -314,8 +249,3 @@ def test_the_line_that_a_refusal_asks_for_keeps_what_is_declared(tmp_path: Path)
     fields = "width = 0.5\ndropout = 0.0\n[variant.thin.recipe]\nlearning_rate = 0.25"
     message = refusal(from_file(tmp_path, fields, declared='declared = ["dropout"]'))
     assert message.endswith('declared = ["dropout", "recipe.learning_rate"]')
-
-
-def test_versions_in_an_unknown_form_are_passed_over() -> None:
-    checked = make_plan("cifar10", seeds=1, variants=("reduced", "short"))
-    _check_versions(checked, records=records_of(checked, versions=("odd",), count=1), environment=HERE)

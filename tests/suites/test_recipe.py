@@ -1,36 +1,20 @@
-"""Recipes against the published one and torch's schedulers, run ids and the seeds of draws."""
+"""Recipes against the published one and torch's schedulers."""
 
 import dataclasses
-import hashlib
 import itertools
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 
-from ablations.seeding import Purpose, derive_seed
-from ablations.suites.recipe import DIGITS, FAST, PUBLISHED, RECIPES, WARMUP, Precision, Recipe
-from ablations.suites.run_config import MAX_SEED, RunConfig
+from ablations.suites.recipe import DIGITS, FAST, PUBLISHED, RECIPES, WARMUP, Precision
 from ablations.training.optimizer import make_optimizer
-from googlenet import VARIANTS, Architecture, Auxiliary, build
+from googlenet import VARIANTS, build
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = PUBLISHED.at_precision("fp32")
 ONE_CYCLE = dataclasses.replace(DIGITS, learning_rate=0.5)
-CONFIG = RunConfig(
-    architecture=dataclasses.replace(VARIANTS["reduced"], width=0.5, image_size=8),
-    dataset="digits",
-    fingerprint="0123456789abcdef" * 4,
-    num_classes=10,
-    recipe=RECIPE,
-    seed=1,
-)
 
 
 def parameter() -> torch.nn.Parameter:
@@ -58,7 +42,7 @@ def test_the_fast_recipe_keeps_to_what_is_known_of_such_images() -> None:
     assert (FAST.validation_fraction, FAST.mean, FAST.std) == (0, PUBLISHED.mean, PUBLISHED.std)
 
 
-def test_recipes_go_by_their_names_and_leave_the_precision_to_the_device() -> None:
+def test_recipes_have_their_names_and_leave_the_precision_to_the_device() -> None:
     assert RECIPES == {"published": PUBLISHED, "fast": FAST, "digits": DIGITS}
     assert all(recipe.name == name and recipe.precision == "auto" for name, recipe in RECIPES.items())
 
@@ -83,7 +67,7 @@ def test_the_published_schedule_is_torchs_step_lr() -> None:
 
 def test_the_published_optimizer_is_torchs_adadelta() -> None:
     with torch.device("meta"):
-        model = build(CONFIG.architecture, num_classes=10)
+        model = build(VARIANTS["reduced"], num_classes=10)
     optimizer = make_optimizer(model, PUBLISHED)
     assert type(optimizer) is torch.optim.Adadelta
     assert optimizer.defaults == torch.optim.Adadelta([parameter()], lr=1.0).defaults
@@ -176,152 +160,3 @@ def test_a_recipe_refuses_by_value_and_by_what_is_allowed(changes: dict[str, Any
 
 def test_momentum_goes_with_sgd() -> None:
     assert dataclasses.replace(PUBLISHED, optimizer="sgd", momentum=0.9).momentum == 0.9
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"dataset": "../digits"}, "dataset name '../digits' is not usable; use 1-64 of a-z, 0-9, '_' and '-'"),
-        ({"num_classes": 1}, "num_classes is 1; it must be a whole number of at least 2"),
-        ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
-        ({"seed": True}, "seed is True; it must be a whole number of at least 0"),
-        ({"seed": MAX_SEED + 1}, "seed is 2147483648; it must be a whole number of at most 2147483647"),
-        ({"limit_train": 9}, "limit_train is 9; it must be a whole number of at least 10"),
-        (
-            {"recipe": PUBLISHED},
-            "recipe published: precision is 'auto', which depends on the device; a run's is 'fp32' or 'bf16'",
-        ),
-    ],
-)
-def test_a_run_refuses_by_value_and_by_what_is_allowed(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        dataclasses.replace(CONFIG, **changes)
-
-
-def test_a_run_id_names_dataset_variant_and_seed() -> None:
-    config = dataclasses.replace(CONFIG, dataset="cifar100", architecture=VARIANTS["short2"], seed=12)
-    assert re.fullmatch(r"cifar100-short2-s12-[0-9a-f]{8}", config.run_id)
-
-
-def test_a_run_id_is_the_pinned_one() -> None:
-    # Records are found by this name: if it changes, no finished run of an earlier version is recognised any more.
-    assert CONFIG.run_id == "digits-reduced-s1-6145ed09"
-
-
-def test_a_run_id_hashes_the_sorted_json_of_all_fields() -> None:
-    canonical = json.dumps(dataclasses.asdict(CONFIG), sort_keys=True, separators=(",", ":"))
-    assert CONFIG.run_id.rpartition("-")[2] == hashlib.sha256(canonical.encode()).hexdigest()[:8]
-
-
-ARCHITECTURE_CHANGES: dict[str, Any] = {
-    "name": "other",
-    "stages": VARIANTS["short"].stages,
-    "stem": "imagenet",
-    "stem_channels": 193,
-    "width": 0.25,
-    "reduction": False,
-    "branch5x5": "5x5",
-    "batch_norm": False,
-    "bn_eps": 1e-3,
-    "conv_bias": False,
-    "pool": "ceil",
-    "head": "flatten",
-    "dropout": 0.5,
-    "aux": Auxiliary(),
-    "init": "truncated-normal",
-    "in_channels": 1,
-    "image_size": 32,
-}
-RECIPE_CHANGES: dict[str, Any] = {
-    "name": "other",
-    "epochs": 15,
-    "batch_size": 65,
-    "optimizer": "sgd",
-    "learning_rate": 0.9,
-    "momentum": 0.9,
-    "weight_decay": 1e-4,
-    "schedule": "constant",
-    "step_gamma": 0.8,
-    "label_smoothing": 0.1,
-    "flip": 0.0,
-    "crop_padding": 4,
-    "cutout": 8,
-    "precision": "bf16",
-    "mean": 0.4,
-    "std": 0.4,
-    "validation_fraction": 0.1,
-}
-RUN_CHANGES: dict[str, Any] = {
-    "dataset": "cifar10",
-    "fingerprint": "0123456789abcdef" * 3 + "0123456789abcdee",
-    "num_classes": 11,
-    "seed": 2,
-    "limit_train": 1_000,
-}
-
-
-def test_every_field_changes_the_run_id() -> None:
-    # A field that is added later has to be added above.
-    assert set(ARCHITECTURE_CHANGES) == {field.name for field in dataclasses.fields(Architecture)}
-    assert set(RECIPE_CHANGES) == {field.name for field in dataclasses.fields(Recipe)}
-    assert {*RUN_CHANGES, "architecture", "recipe"} == {field.name for field in dataclasses.fields(RunConfig)}
-    # 64 pixels and SGD allow every one of the changes.
-    arch = dataclasses.replace(CONFIG.architecture, image_size=64)
-    recipe = dataclasses.replace(CONFIG.recipe, optimizer="sgd")
-    base = dataclasses.replace(CONFIG, architecture=arch, recipe=recipe)
-    runs = [base, dataclasses.replace(base, recipe=RECIPE)]
-    for field, value in ARCHITECTURE_CHANGES.items():
-        runs.append(dataclasses.replace(base, architecture=dataclasses.replace(arch, **{field: value})))
-    for field, value in RECIPE_CHANGES.items():
-        if field != "optimizer":
-            runs.append(dataclasses.replace(base, recipe=dataclasses.replace(recipe, **{field: value})))
-    for field, value in RUN_CHANGES.items():
-        runs.append(dataclasses.replace(base, **{field: value}))
-    hashes = [run.run_id.rpartition("-")[2] for run in runs]
-    assert len(set(hashes)) == len(hashes) == 1 + 17 + 17 + 5
-
-
-def test_equal_runs_have_equal_ids() -> None:
-    # Whole numbers are fine where a float is expected, and come back from a file as floats.
-    whole = dataclasses.replace(CONFIG, recipe=dataclasses.replace(RECIPE, learning_rate=1, flip=0))
-    decimal = dataclasses.replace(CONFIG, recipe=dataclasses.replace(RECIPE, learning_rate=1.0, flip=0.0))
-    assert whole == decimal
-    assert whole.run_id == decimal.run_id
-
-
-def test_a_run_id_and_a_draw_are_the_same_in_another_process() -> None:
-    # Python salts the hashes of strings anew in every process.
-    code = (
-        "import dataclasses, sys\n"
-        "from ablations.config import PUBLISHED, RunConfig\n"
-        "from ablations.draws import draw_seed\n"
-        "from googlenet import VARIANTS\n"
-        "run = RunConfig(\n"
-        "    architecture=dataclasses.replace(VARIANTS['reduced'], width=0.5, image_size=8), dataset='digits',\n"
-        "    fingerprint='0123456789abcdef' * 4, num_classes=10, recipe=PUBLISHED.at_precision('fp32'), seed=1)\n"
-        "print(run.run_id, draw_seed(1, purpose='order', epoch=2), 'torch' in sys.modules)\n"
-    )
-    env = {**os.environ, "PYTHONHASHSEED": "12345"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [CONFIG.run_id, str(derive_seed(1, purpose="order", epoch=2)), "False"]
-
-
-def test_draws_differ_by_seed_epoch_and_purpose() -> None:
-    # With 11 and 111, numbers that run into each other would collide.
-    numbers = (*range(15), 111)
-    purposes: tuple[Purpose, ...] = get_args(Purpose)
-    drawn = [derive_seed(s, purpose=p, epoch=e) for s in numbers for e in numbers for p in purposes]
-    assert len(purposes) >= 7
-    assert len(set(drawn)) == len(drawn)
-
-
-def test_a_draw_is_63_bits_of_a_sha256() -> None:
-    digest = hashlib.sha256(b"7/3/order").hexdigest()
-    assert derive_seed(7, purpose="order", epoch=3) == int(digest[:16], 16) // 2
-    assert derive_seed(7, purpose="init") == int(hashlib.sha256(b"7/0/init").hexdigest()[:16], 16) // 2
-
-
-@pytest.mark.parametrize("seed", [0, 1, MAX_SEED])
-def test_a_draw_is_a_seed_that_torch_takes(seed: int) -> None:
-    drawn = derive_seed(seed, purpose="dropout", epoch=1)
-    assert torch.Generator().manual_seed(drawn).initial_seed() == drawn

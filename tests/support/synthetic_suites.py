@@ -11,12 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.analysis import calibration, per_class
+from ablations.analysis.analyse import Analysis, analyse
+from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.pareto import ParetoFronts
+from ablations.analysis.rankings import Rankings
 from ablations.analysis.results import Results
 from ablations.records.predictions import Predictions
 from ablations.records.record import RunRecord, Status
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
-from ablations.report.document import Section, Table, Text
+from ablations.report.contents import compose
+from ablations.report.document import Items, Section, Table, Text
+from ablations.report.formats import markdown
 from ablations.suites import plan as plans
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan
@@ -129,6 +136,32 @@ def make_results(
     return Results(plan=plan, runs=runs, epochs=frame, summary=pd.DataFrame(), left_out=(), other_runs=0)
 
 
+def make_analysis(results: Results, **changes: Any) -> Analysis:
+    """An analysis of these results that has worked out nothing but the given fields."""
+    nothing = Analysis(
+        results=results,
+        comparisons=Comparisons(),
+        pareto=ParetoFronts(),
+        rankings=Rankings(reason="not asked for"),
+        per_class=pd.DataFrame(columns=pd.Index(per_class.COLUMNS)),
+        calibration=pd.DataFrame(columns=pd.Index(calibration.COLUMNS)),
+        unread=(),
+        rank_correlation=None,
+    )
+    return replace(nothing, **changes)
+
+
+def report_text(suite_dir: Path) -> str:
+    """The Markdown of a suite's report, without drawing or writing anything."""
+    return markdown.render(compose(analyse(suite_dir)))
+
+
+def items_of(section: Section | None) -> list[str]:
+    """The items of a section's lists."""
+    assert section is not None
+    return [item for block in section.blocks if isinstance(block, Items) for item in block.items]
+
+
 def texts_of(section: Section | None) -> list[str]:
     """The paragraphs of a report's section."""
     assert section is not None
@@ -136,6 +169,10 @@ def texts_of(section: Section | None) -> list[str]:
 
 
 def tables_of(section: Section | None) -> dict[str, list[dict[str, str]]]:
-    """The rows of a section's tables by the table's name."""
+    """The rows of a section's tables as text, by the table's name."""
     assert section is not None
-    return {block.name: [dict(row) for row in block.rows] for block in section.blocks if isinstance(block, Table)}
+    tables = [block for block in section.blocks if isinstance(block, Table)]
+    return {
+        table.name: [{str(title): str(text) for title, text in row.items()} for row in table.texts().to_dict("records")]
+        for table in tables
+    }

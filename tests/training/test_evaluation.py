@@ -1,55 +1,124 @@
-"""Which epoch's network is tested, that a run reads test images once, and the diagnostic of choosing on them."""
+"""Predictions, the best epoch, the one test of a run, and the diagnostic of selection bias."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ablations.data.dataset import Dataset
 from ablations.execution.job import train_to_record
 from ablations.records.predictions import Predictions
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
+from ablations.suites.recipe import DIGITS
 from ablations.suites.run_config import RunConfig
-from ablations.training import checkpoint, evaluation, train
-from ablations.training.evaluation import predict, test_once
-from ablations.training.events import EpochDone, Event
+from ablations.training import checkpoint, evaluation
+from ablations.training.evaluation import predict
 from ablations.training.loader import Loader
 from ablations.training.options import ExecutionOptions
-from googlenet import build
-
-CPU = torch.device("cpu")
-StopAt = Callable[[type[Event], int], Callable[[Event], None]]
-
-
-def run(config: RunConfig, dataset: Dataset, runs: Path, **options: Any) -> tuple[RunRecord, RunFolder]:
-    folder = RunFolder(runs, config)
-    return train.train(config, dataset=dataset, folder=folder, **options, options=ExecutionOptions()), folder
+from ablations.training.step import TrainStep
+from ablations.training.train import train
+from googlenet import GoogLeNet, Output
+from tests.support.training import CPU, StopAt, assert_same, output_dtypes, random_batch, rebuilt, seeded_model
 
 
-def test_error_of(config: RunConfig, folder: RunFolder, dataset: Dataset) -> float:
-    """Of the weights that a run left, on the test images."""
-    model = build(config.architecture, num_classes=config.num_classes)
-    model.load_state_dict(checkpoint.load_weights(folder.checkpoints))
+class Echo(nn.Module):
+    """Stands in for a network: it gives as logits the images that it gets."""
+
+    def forward(self, x: Tensor) -> Output:
+        assert not self.training
+        return Output(x, ())
+
+
+def predict_logits(logits: np.ndarray, labels: np.ndarray, *, batch: int = 500) -> Predictions:
+    batches = zip(torch.tensor(logits).split(batch), torch.tensor(labels).split(batch), strict=True)
+    return predict(cast(GoogLeNet, Echo()), batches)
+
+
+def test_predictions_of_a_case_made_by_hand() -> None:
+    logits = np.array(
+        [
+            [6, 5, 4, 3, 2, 1, 0],  # label 0: right
+            [0, 1, 2, 3, 4, 5, 6],  # label 2: fifth most likely
+            [6, 5, 4, 3, 2, 1, 0],  # label 5: sixth
+        ],
+        dtype=np.float32,
+    )
+    found = predict_logits(logits, np.array([0, 2, 5]))
+    assert found.classes.tolist() == [[0, 1, 2, 3, 4], [6, 5, 4, 3, 2], [0, 1, 2, 3, 4]]
+    assert found.logits.tolist() == [[6, 5, 4, 3, 2]] * 3
+    assert found.labels.tolist() == [0, 2, 5]
+    # By hand: exp of the largest logit over 1 + e + ... + e^6 = (e^7 - 1) / (e - 1).
+    assert found.confidence.tolist() == pytest.approx([np.e**6 * (np.e - 1) / (np.e**7 - 1)] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_fewer_than_five_classes_are_all_kept(classes: int) -> None:
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(30, classes)).astype(np.float32), random.integers(classes, size=30)
+    found = predict_logits(logits, labels)
+    assert found.classes.shape == found.logits.shape == (30, classes)
+
+
+@pytest.mark.parametrize("count", [1, 501])
+def test_predictions_are_the_networks_in_evaluation_whatever_the_batches(count: int) -> None:
+    model = seeded_model()
+    images = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(count) % 10
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = predict(model, zip(images.split(50), labels.split(50), strict=True))
+    assert not model.training
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)  # batch norm's statistics included
+
+    with torch.no_grad():
+        logits = model(images).logits
+    expected = logits.sort(dim=1, descending=True)
+    assert found.classes.shape == (count, 5)
+    torch.testing.assert_close(torch.from_numpy(found.logits), expected.values[:, :5])
+    torch.testing.assert_close(logits.gather(1, torch.from_numpy(found.classes)), expected.values[:, :5])
+    assert found.labels.tolist() == labels.tolist()
+    np.testing.assert_array_equal(found.wrong, (logits.argmax(dim=1) != labels).numpy())
+
+
+def test_a_model_trains_on_after_predicting() -> None:
+    model = seeded_model()
+    images, labels = torch.randn(16, 3, 8, 8), torch.arange(16) % 10
+    predict(model, [(images, labels)])
+    model.train()
+    result = TrainStep(model, DIGITS).step(images, labels)
+    assert result.loss.isfinite()
+
+
+def test_bf16_predicts_nearly_what_single_precision_does() -> None:
+    model, (images, labels) = seeded_model(), random_batch(64)
+    convolutions = output_dtypes(model, nn.Conv2d)
+    single = predict(model, [(images, labels)], precision="fp32")
+    assert convolutions == {torch.float32}
+    convolutions.clear()
+    brain = predict(model, [(images, labels)], precision="bf16")
+    assert convolutions == {torch.bfloat16}
+    assert brain.logits.dtype == brain.confidence.dtype == np.float32
+    np.testing.assert_allclose(brain.logits, single.logits, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(brain.confidence, single.confidence, rtol=0.02, atol=0.02)
+
+
+def run(config: RunConfig, dataset: Dataset, runs: Path, *, diagnostic: bool = False) -> tuple[RunRecord, RunFolder]:
+    folder, options = RunFolder(runs, config), ExecutionOptions(measure_selection_bias=diagnostic)
+    return train(config, dataset=dataset, folder=folder, options=options), folder
+
+
+def error_of(config: RunConfig, folder: RunFolder, dataset: Dataset) -> float:
+    """The test error of the weights that a run saved."""
+    model = rebuilt(config, folder)
     loader = Loader(dataset.test, recipe=config.recipe, device=CPU)
     return int(predict(model, loader.eval_batches()).wrong.sum()) / len(loader)
-
-
-test_error_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
-
-
-@pytest.fixture
-def validation_errors(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Put errors in here for the epochs to come, in place of those on the validation images."""
-    errors: list[float] = []
-    monkeypatch.setattr(evaluation, "validate", lambda train_step, loader: (errors.pop(0) if loader else None, 0.0))
-    return errors
 
 
 @pytest.mark.parametrize(
@@ -59,49 +128,24 @@ def test_the_epoch_with_the_least_validation_error_is_tested(
     make_config: Callable[..., RunConfig],
     tiny_digits: Dataset,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     validation_errors: list[float],
     errors: list[float],
     tested: int,
 ) -> None:
+    states: dict[int, dict[str, Any]] = {}
+
+    def keep(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
+        states[epoch] = {name: tensor.clone() for name, tensor in state["model"].items()}
+
+    monkeypatch.setattr(checkpoint, "save", keep)
     validation_errors += errors
     config = make_config(validation_fraction=0.2)
-    record, folder = run(config, tiny_digits, tmp_path / "whole")
+    record, folder = run(config, tiny_digits, tmp_path)
     assert record.test is not None
     assert record.test.epoch == tested
-    assert record.test.top1_error == test_error_of(config, folder, tiny_digits)
-    # An undisturbed run of that recipe, stopped after the epoch: the same weights.
-    states: dict[int, dict[str, Any]] = {}
-    validation_errors += errors
-    with pytest.MonkeyPatch.context() as patched:
-        save = checkpoint.save
-
-        def keep(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
-            states[epoch] = {name: tensor.clone() for name, tensor in state["model"].items()}
-            save(folder, state, epoch=epoch)
-
-        patched.setattr(checkpoint, "save", keep)
-        run(config, tiny_digits, tmp_path / "watched")
-    torch.testing.assert_close(checkpoint.load_weights(folder.checkpoints), states[tested], rtol=0, atol=0)
-
-
-def test_a_stopped_run_still_tests_the_best_epoch_before_the_stop(
-    make_config: Callable[..., RunConfig],
-    tiny_digits: Dataset,
-    tmp_path: Path,
-    stop_at: StopAt,
-    validation_errors: list[float],
-    outcome_of: Callable[[RunFolder], dict[str, Any]],
-) -> None:
-    config = make_config(validation_fraction=0.2)
-    validation_errors += [0.3, 0.4, 0.5]
-    undisturbed, whole = run(config, tiny_digits, tmp_path / "whole")
-    validation_errors += [0.3, 0.4]
-    with pytest.raises(KeyboardInterrupt):
-        run(config, tiny_digits, tmp_path / "stopped", on_event=stop_at(EpochDone, 2))
-    validation_errors += [0.5]
-    resumed, folder = run(config, tiny_digits, tmp_path / "stopped")
-    assert resumed.test == undisturbed.test and resumed.test is not None and resumed.test.epoch == 1
-    torch.testing.assert_close(outcome_of(folder), outcome_of(whole), rtol=0, atol=0)
+    assert record.test.top1_error == error_of(config, folder, tiny_digits)
+    assert_same(dict(checkpoint.load_weights(folder.checkpoints)), states[tested])
 
 
 def test_without_validation_the_last_epoch_is_tested(
@@ -115,13 +159,11 @@ def test_without_validation_the_last_epoch_is_tested(
 def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test = test_once
-
     def twice(*arguments: Any, **named: Any) -> Any:
-        test(*arguments, **named)
-        return test(*arguments, **named)
+        evaluation.test_once(*arguments, **named)
+        return evaluation.test_once(*arguments, **named)
 
-    monkeypatch.setattr(evaluation, "test_once", twice)
+    monkeypatch.setattr("ablations.training.train.test_once", twice)
     config = make_config(epochs=1)
     record = train_to_record(
         config,
@@ -135,11 +177,13 @@ def test_a_run_that_would_test_twice_fails_and_says_how_often_it_tried(
 
 
 def test_training_reads_test_images_through_the_seal_only() -> None:
-    reads = {}
-    for module in (train, evaluation):
-        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-        reads[module] = [node for node in ast.walk(tree) if ast.unparse(node) == "dataset.test"]
-    assert len(reads[train]) == 1 and not reads[evaluation], "the one that seals them"
+    reads = [
+        path.name
+        for path in Path(str(evaluation.__file__)).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if ast.unparse(node) == "dataset.test"
+    ]
+    assert reads == ["train.py"], "the one that seals them"
 
 
 def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
@@ -158,7 +202,7 @@ def test_predictions_of_a_run_killed_before_its_record_are_not_made_again(
     def refuse(*_arguments: object, **_named: object) -> Predictions:
         raise AssertionError("evaluated again")
 
-    monkeypatch.setattr(evaluation, "predict", refuse)
+    monkeypatch.setattr("ablations.training.evaluation.predict", refuse)
     record, folder = run(config, tiny_digits, tmp_path)
     wrong = int((before.classes[:, 0] != tiny_digits.test.labels).sum())
     assert record.test is not None and record.test.top1_wrong == wrong
@@ -190,7 +234,7 @@ def test_the_diagnostic_notes_every_epochs_test_error_and_changes_nothing_else(
 ) -> None:
     config = make_config(validation_fraction=fraction)
     plain, plain_folder = run(config, tiny_digits, tmp_path / "plain")
-    record, folder = run(config, tiny_digits, tmp_path / "diagnosed", measure_selection_bias=True)
+    record, folder = run(config, tiny_digits, tmp_path / "diagnosed", diagnostic=True)
     assert not plain_folder.diagnosed.read()
     diagnosed = folder.diagnosed.read()
     assert [(entry.epoch, entry.images) for entry in diagnosed] == [(1, 60), (2, 60), (3, 60)]
@@ -204,7 +248,7 @@ def test_the_diagnostic_of_a_stopped_run_holds_every_epoch_once(
     make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path: Path, stop_at: StopAt
 ) -> None:
     config = make_config()
-    _, whole = run(config, tiny_digits, tmp_path / "whole", measure_selection_bias=True)
+    _, whole = run(config, tiny_digits, tmp_path / "whole", diagnostic=True)
     with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patched:
         save = checkpoint.save
 
@@ -214,6 +258,6 @@ def test_the_diagnostic_of_a_stopped_run_holds_every_epoch_once(
             save(folder, state, epoch=epoch)
 
         patched.setattr(checkpoint, "save", killed_at_two)
-        run(config, tiny_digits, tmp_path / "stopped", measure_selection_bias=True)
-    _, folder = run(config, tiny_digits, tmp_path / "stopped", measure_selection_bias=True)
+        run(config, tiny_digits, tmp_path / "stopped", diagnostic=True)
+    _, folder = run(config, tiny_digits, tmp_path / "stopped", diagnostic=True)
     assert folder.diagnosed.read() == whole.diagnosed.read()

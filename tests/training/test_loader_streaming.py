@@ -11,23 +11,22 @@ import torch
 from torch import Tensor
 
 from ablations.data.dataset import Split
-from ablations.hardware import device
 from ablations.suites.recipe import DIGITS
 from ablations.training.loader import EVAL_BATCH, Loader
+from tests.support.training import needs_gpu
 
 META = torch.device("meta")  # shapes without numbers: a device that is not the host and is there on every machine
 COUNT, HEIGHT, WIDTH = 300, 4, 6
 IMAGE_BYTES = HEIGHT * WIDTH * 3
 RECIPE = replace(DIGITS, batch_size=64, flip=0.5, crop_padding=2, cutout=3)
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 SetFree = Callable[[int], None]
 
 
 @pytest.fixture
 def set_free_memory(monkeypatch: pytest.MonkeyPatch) -> SetFree:
     """Makes every device say that it has so many bytes free."""
-    return lambda free: monkeypatch.setattr(device, "free_memory_bytes", lambda device: free)
+    return lambda free: monkeypatch.setattr("ablations.training.loader.free_memory_bytes", lambda device: free)
 
 
 @pytest.fixture

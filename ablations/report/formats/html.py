@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from ablations.report.document import Document
+from ablations.report.document import LONG_FROM, Cell, Document
 from ablations.report.formats.markdown import INLINE
-from ablations.report.formatting import LONG_FROM, Cell, is_numeric
 
 WIDE_FROM = 2.0  # width over height from which a figure has a row to itself
+TAGS = {"plain": Markup("{}"), "code": Markup("<code>{}</code>"), "strong": Markup("<strong>{}</strong>")}
 
 
 def render(document: Document, *, svgs: Mapping[str, str]) -> str:
     """The whole page; the same bytes for the same arguments.
 
-    A section without a title has no heading and no place in the contents. Every text is read as inline Markdown.
+    A section without a title has no heading and no place in the contents. Titles, paragraphs, items and captions are
+    read as inline Markdown, the texts of tables as plain text.
 
     Args:
         svgs: by a picture's name its <svg> element, without an XML declaration. It is put in as it is, so it has to
             be trusted; ids must be unique in the page. The text of a mark's <title> shows on hover and on focus.
 
     Raises:
-        KeyError: if a picture has no SVG.
-        jinja2.UndefinedError: if a row lacks a column of its table.
+        KeyError: if a picture has no SVG, or a table's frame lacks a column's source.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ablations.report.formats"),
@@ -40,13 +39,12 @@ def render(document: Document, *, svgs: Mapping[str, str]) -> str:
     environment.filters |= {
         "inline": _inline,
         "plain": lambda text: _inline(text).striptags(),
-        "value": _value,
+        "styled": _styled,
         "kind": lambda block: type(block).__name__,
     }
     environment.tests |= {
         "facts": lambda items: all(item.startswith("**") for item in items),
         "long": lambda text: len(text) >= LONG_FROM,
-        "numeric": is_numeric,
         "wide": _is_wide,
     }
     titles = [section.title for section in document.sections]
@@ -61,10 +59,8 @@ def _inline(text: str) -> Markup:
     return Markup(INLINE.renderInline(str(text)))
 
 
-def _value(text: str) -> Any:
-    """The number behind a cell as text that reads back to the same float; None where there is none."""
-    value = text.value if isinstance(text, Cell) else None
-    return None if value is None else repr(value)
+def _styled(cell: Cell) -> Markup:
+    return TAGS[cell.style].format(cell.text)
 
 
 def _is_wide(svg: str) -> bool:

@@ -9,9 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.report.document import Table
-from ablations.report.formats.markdown import INLINE
-from ablations.report.formatting import LONG_FROM, is_numeric
+from ablations.report.document import LONG_FROM, Cell, Table
 
 HEADER = r"""% Tables of a report, each in its own float. In the preamble: \usepackage{booktabs}
 % Refer to a table with \ref{tab:NAME}. A text that is too long for one line is set in a column 4 cm wide.
@@ -40,19 +38,12 @@ SMALL: Any = [
     {"selector": "footnotesize", "props": ":;"},
     {"selector": "setlength", "props": r":{\tabcolsep}{3pt};"},
 ]
-COMMANDS = {"strong_open": r"\textbf{", "em_open": r"\emph{", "strong_close": "}", "em_close": "}"}
+COMMANDS = {"plain": "{}", "code": r"\texttt{{{}}}", "strong": r"\textbf{{{}}}"}
 
 
-def render(tables: Sequence[tuple[Table, str]]) -> str:
-    """A float with booktabs rules for each table with its caption, labelled tab:NAME.
-
-    Columns of figures stand to the right. Texts are inline Markdown: strong and emphasised text and code keep their
-    looks, of a link only the text is left.
-
-    Raises:
-        KeyError: if a row lacks a column of its table.
-    """
-    return "\n".join([HEADER, *(_float(table, caption) for table, caption in tables)])
+def render(tables: Sequence[Table]) -> str:
+    """A float with booktabs rules and a caption for each table, labelled tab:NAME; numbers are right-aligned."""
+    return "\n".join([HEADER, *map(_float, tables)])
 
 
 def escape(text: str) -> str:
@@ -60,51 +51,50 @@ def escape(text: str) -> str:
     return re.sub(r"([-',])(?=\1)", r"\1{}", text.translate(SIGNS))  # some pairs would become another sign
 
 
-def _float(table: Table, caption: str) -> str:
-    columns = list(table.rows[0])
-    widths = {name: max(len(row[name]) for row in table.rows) for name in columns}
-    numeric = {name for name in columns if is_numeric(name, table.rows)}
-    heads = [_heading(name, widths[name]) if name in numeric else _inline(name) for name in columns]
-    lines = [[_figure(row[name]) if name in numeric else _inline(row[name]) for name in columns] for row in table.rows]
-    kinds = ["r" if name in numeric else "p{4cm}" if widths[name] >= LONG_FROM else "l" for name in columns]
-    frame = pd.DataFrame([[_opening(line[0]), *line[1:]] for line in lines], columns=pd.Index(heads))
-    styler = frame.style.hide(axis="index").set_table_styles(SMALL if len(columns) > MOST_COLUMNS else [])
+def _float(table: Table) -> str:
+    rows = table.rows()
+    heads, kinds, sources = [], [], []
+    for column, cells in zip(table.columns, zip(*rows, strict=True), strict=True):
+        width = max(len(cell.text) for cell in cells)
+        if table.is_numeric(column):
+            heads.append(_heading(column.title, width))
+            kinds.append("r")
+            sources.append([_number(cell) for cell in cells])
+        else:
+            heads.append(escape(column.title))
+            kinds.append("p{4cm}" if width >= LONG_FROM else "l")
+            sources.append([_text(cell) for cell in cells])
+    sources[0] = [_opening(source) for source in sources[0]]
+    frame = pd.DataFrame(list(zip(*sources, strict=True)), columns=pd.Index(heads))
+    styler = frame.style.hide(axis="index").set_table_styles(SMALL if len(heads) > MOST_COLUMNS else [])
     return styler.to_latex(
         column_format="".join(kinds),
         hrules=True,
-        caption=_inline(caption),
+        caption=escape(table.caption),
         label=f"tab:{re.sub(r'[^A-Za-z0-9-]+', '-', table.name)}",
         position="tbp",
         position_float="centering",
     )
 
 
-def _inline(text: str) -> str:
-    parts = []
-    for token in INLINE.parseInline(str(text))[0].children or ():
-        if token.type == "code_inline":
-            parts.append(rf"\texttt{{{escape(token.content)}}}")
-        elif token.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-        else:
-            parts.append(COMMANDS.get(token.type, escape(token.content)))
-    return "".join(parts)
+def _text(cell: Cell) -> str:
+    return COMMANDS[cell.style].format(escape(cell.text))
 
 
-def _heading(name: str, width: int) -> str:
-    """The heading of a column of figures, in two lines where one would widen the column."""
-    if len(name) <= width or _inline(name) != escape(name):
-        return _inline(name)
+def _number(cell: Cell) -> str:
+    """A hyphen before a number is a minus."""
+    return re.sub(r"(?<!\w)-(?=[\d.])", "$-$", _text(cell))
+
+
+def _heading(title: str, width: int) -> str:
+    """The heading of a column of numbers, in two lines where one would widen the column."""
+    if len(title) <= width:
+        return escape(title)
     layouts = (
-        textwrap.wrap(name, size, break_long_words=False, break_on_hyphens=False) for size in range(1, len(name) + 1)
+        textwrap.wrap(title, size, break_long_words=False, break_on_hyphens=False) for size in range(1, len(title) + 1)
     )
     lines = min(layouts, key=lambda lines: (len(lines) > 2, max(map(len, lines))))
     return r"\begin{tabular}[b]{@{}r@{}}" + r" \\ ".join(map(escape, lines)) + r"\end{tabular}"
-
-
-def _figure(text: str) -> str:
-    """A hyphen before a figure is a minus."""
-    return re.sub(r"(?<!\w)-(?=[\d.])", "$-$", _inline(text))
 
 
 def _opening(source: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from markdown_it import MarkdownIt
 
-from ablations.report.document import Block, Document, Items, Picture, Table, Text
-from ablations.report.formatting import is_numeric
+from ablations.report.document import Block, Cell, Document, Items, Picture, Table, Text
 
 # Reads a text's inline Markdown. An image would be fetched from wherever it lies; figures come in as SVG instead.
 INLINE = MarkdownIt("commonmark", {"html": False}).disable("image")
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+# A bracket closes a link only before one of ( [ :, and < opens a tag or an address only before what is no space.
+_PUNCTUATION = re.compile(r"([\\`*_{}>#|~&]|<(?=\S)|\](?=[(\[:]))")
 
 
 def escape(text: str) -> str:
@@ -55,11 +55,15 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    columns = list(table.rows[0])
-    yield _line(columns)
-    yield _line("---:" if is_numeric(column, table.rows) else "---" for column in columns)
-    for row in table.rows:
-        yield _line(row[column] for column in columns)
+    yield _line(escape(column.title) for column in table.columns)
+    yield _line("---:" if table.is_numeric(column) else "---" for column in table.columns)
+    yield from (_line(map(_cell, row)) for row in table.rows())
+
+
+def _cell(cell: Cell) -> str:
+    if cell.style == "code":
+        return code(cell.text).replace("|", r"\|")  # which splits cells even within code
+    return f"**{escape(cell.text)}**" if cell.style == "strong" else escape(cell.text)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,84 +1,103 @@
-"""TODO"""
+"""Comparisons: each variant against the baseline on top-1 error, with verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pandas as pd
+
+from ablations.analysis.analyse import Analysis
 from ablations.analysis.bootstrap import BOOTSTRAP_SEEDS
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.intervals import ALPHA
-from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.power import MOST_SEEDS, POWER
-from ablations.analysis.results import Results
 from ablations.report import formatting
-from ablations.report.document import Block, Section, Table, Text
+from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
-from ablations.report.formatting import Cell
+from ablations.suites.plan import Plan
+
+UNDECIDED = "inconclusive"  # the verdict that settles nothing
 
 
-def verdict_section(results: Results, verdicts: Comparisons) -> Section:
+def comparisons_section(analysis: Analysis) -> Section:
     """Each variant against the baseline on top-1 error."""
-    rows = verdict_table(verdicts)
-    table: list[Block] = [Table("verdicts", rows)] if rows else []
-    return Section("Verdicts", [*table, *(Text(note) for note in _verdict_notes(results, verdicts))])
+    table = comparisons_table(analysis.comparisons)
+    blocks: list[Block] = [table] if table else []
+    notes = _notes(analysis.comparisons, analysis.results.plan)
+    return Section("Verdicts", [*blocks, *(Text(note) for note in notes)])
 
 
-def verdict_table(verdicts: Comparisons) -> list[dict[str, str]]:
-    """The verdicts as text; differences are the variant's top-1 error less the baseline's, in points."""
-    rows: list[dict[str, str]] = []
-    bootstrapped = any(comparison.bootstrap for comparison in verdicts.comparisons)
-    for comparison in verdicts.comparisons:
-        bootstrap = {"bootstrap 95 %": formatting.interval(comparison.bootstrap)} if bootstrapped else {}
-        rows.append(
-            {
-                "variant": comparison.variant,
-                "n": Cell(str(comparison.n), comparison.n),
-                "difference, points": formatting.points(comparison.difference),
-                "95 % interval": formatting.interval(comparison.interval),
-                "p": formatting.p_value(comparison.p),
-                "p (Holm)": formatting.p_value(comparison.p_holm),
-                "p, equivalent (Holm)": formatting.p_value(comparison.p_equivalent_holm),
-                "p (signs)": formatting.p_value(comparison.p_signs),
-                **bootstrap,
-                "verdict": _verdict(comparison),
-            }
+def comparisons_table(comparisons: Comparisons) -> Table | None:
+    """The comparisons over seeds, or with one seed those over images; None if there are neither.
+
+    Differences are the variant's top-1 error less the baseline's, in points.
+    """
+    caption = "Top-1 error of each variant against the baseline's, paired by seed."
+    if comparisons.comparisons:
+        frame, columns = comparisons.frame(), _seed_columns(bootstrap=any(c.bootstrap for c in comparisons.comparisons))
+    elif comparisons.image_tests:
+        frame = pd.DataFrame(
+            {"variant": variant, **test._asdict()} for variant, test in comparisons.image_tests.items()
         )
-    for variant, test in (verdicts.image_tests or {}).items():
-        rows.append(
-            {
-                "variant": variant,
-                "images only it gets wrong": formatting.count(test.only_variant_wrong),
-                "images only the baseline gets wrong": formatting.count(test.only_baseline_wrong),
-                "p (McNemar)": formatting.p_value(test.p),
-            }
-        )
-    return rows
+        columns = _image_columns()
+    else:
+        return None
+    return Table("comparisons", frame, columns=columns, caption=caption)
 
 
-def _verdict(comparison: Comparison) -> str:
-    if comparison.verdict != "inconclusive":
-        return f"**{comparison.verdict}**"
-    if comparison.seeds_needed is None:
-        return f"inconclusive; more than {MOST_SEEDS:,} seeds would be needed"
-    return f"inconclusive; about {comparison.seeds_needed} seeds would settle it"
+def _seed_columns(*, bootstrap: bool) -> list[Column]:
+    interval, p_value = formatting.signed_interval_of, formatting.p_value
+    by_bootstrap = Column("bootstrap 95 %", ("bootstrap_low", "bootstrap_high"), format=interval)
+    return [
+        Column("variant", ("variant",)),
+        Column("n", ("n",)),
+        Column("difference, points", ("difference",), format=formatting.points),
+        Column("95 % interval", ("interval_low", "interval_high"), format=interval),
+        Column("p", ("p",), format=p_value),
+        Column("p (Holm)", ("p_holm",), format=p_value),
+        Column("p, equivalent (Holm)", ("p_equivalent_holm",), format=p_value),
+        Column("p (signs)", ("p_signs",), format=p_value),
+        *([by_bootstrap] if bootstrap else []),
+        Column("verdict", ("verdict", "seeds_needed"), format=_verdict, style=_verdict_style),
+    ]
 
 
-def _verdict_notes(results: Results, verdicts: Comparisons) -> Iterable[str]:
-    plan = results.plan
-    if verdicts.reason:
-        yield f"No verdict: {escape(verdicts.reason)}."
+def _image_columns() -> list[Column]:
+    return [
+        Column("variant", ("variant",)),
+        Column("images only it gets wrong", ("only_variant_wrong",), format=formatting.count),
+        Column("images only the baseline gets wrong", ("only_baseline_wrong",), format=formatting.count),
+        Column("p (McNemar)", ("p",), format=formatting.p_value),
+    ]
+
+
+def _verdict(verdict: str, seeds_needed: float | None) -> str:
+    if verdict != UNDECIDED:
+        return verdict
+    if pd.isna(seeds_needed):
+        return f"{verdict}; more than {MOST_SEEDS:,} seeds would be needed"
+    return f"{verdict}; about {seeds_needed:.0f} seeds would settle it"
+
+
+def _verdict_style(verdict: str, _: float | None) -> Style:
+    return "plain" if verdict == UNDECIDED else "strong"
+
+
+def _notes(comparisons: Comparisons, plan: Plan) -> Iterable[str]:
+    if comparisons.reason:
+        yield f"No verdict: {escape(comparisons.reason)}."
         return
-    if verdicts.image_tests is not None:
+    if comparisons.image_tests is not None:
         yield (
             "With one seed there is no verdict on architectures. McNemar's exact test compares the two trained "
             f"networks, a variant's and {plan.baseline}'s, on the same {plan.data.test_images:,} images; another seed "
             "can turn it round."
         )
         return
-    first = verdicts.comparisons[0]
+    first = comparisons.comparisons[0]
     yield (
         f"Top-1 error less that of {plan.baseline}, paired by seed. Better or worse: paired t test, Holm-adjusted for "
-        f"{len(verdicts.comparisons)} comparisons, p at most {ALPHA:g}. Equivalent: two one-sided t tests "
+        f"{len(comparisons.comparisons)} comparisons, p at most {ALPHA:g}. Equivalent: two one-sided t tests "
         f"against a margin of {100 * plan.margin:g} points, adjusted likewise. With the number of seeds that would "
         f"settle it, a comparison would be settled with {100 * POWER:.0f} % probability, if the true difference "
         "and spread equal the estimates."
@@ -88,7 +107,7 @@ def _verdict_notes(results: Results, verdicts: Comparisons) -> Iterable[str]:
         f"{formatting.p_value(first.smallest_p)}."
         + ("" if first.bootstrap else f" A bootstrap interval is given from {BOOTSTRAP_SEEDS} seeds on.")
     )
-    disagreeing = [comparison.variant for comparison in verdicts.comparisons if comparison.checks_disagree]
+    disagreeing = [comparison.variant for comparison in comparisons.comparisons if comparison.checks_disagree]
     if disagreeing:
         yield (
             f"For {', '.join(disagreeing)} the t test and an assumption-free check disagree on whether there is a "

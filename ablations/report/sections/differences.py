@@ -1,37 +1,41 @@
-"""TODO"""
+"""Differences: in which fields each variant's configuration is not like the baseline's."""
 
 from __future__ import annotations
 
-from ablations.analysis.results import Results
-from ablations.report.document import Block, Section, Table, Text
-from ablations.report.formats.markdown import code, escape
+import pandas as pd
+
+from ablations.analysis.analyse import Analysis
+from ablations.report.document import Block, Column, Section, Table, Text
+from ablations.report.formats.markdown import escape
 from ablations.suites.confounds import declared_differences, differences
 
 
-def differences_section(results: Results) -> Section:
-    """How each variant is not like the baseline, and which of that is not of the axis."""
-    found = differences(results.plan)
-    footnoted = set(declared_differences(results.plan))
-    rows = [
-        {
-            "variant": each.variant,
-            "field": code(each.field) + (" (declared, not of the axis)" if each in footnoted else ""),
-            "baseline": escape(each.baseline_value),
-            "variant's value": escape(each.value),
-        }
-        for each in found
+def differences_section(analysis: Analysis) -> Section:
+    """The fields in which variants differ from the baseline, and which of them are not of the axis."""
+    results = analysis.results
+    plan = results.plan
+    found, declared = differences(plan), sorted(set(declared_differences(plan)))
+    if not found:
+        return Section("What differs", [Text("The variants do not differ.")])
+    frame = pd.DataFrame(found).assign(
+        field=[each.field for each in found], declared=[each in declared for each in found]
+    )
+    columns = [
+        Column("variant", ("variant",)),
+        Column("field", ("field",), style="code"),
+        Column("baseline", ("baseline_value",)),
+        Column("variant's value", ("value",)),
     ]
-    blocks: list[Block] = [Table("differences", rows)] if rows else [Text("The variants do not differ.")]
-    if rows and results.plan.baseline not in results.variants:
+    if declared:
+        columns.append(Column("of the axis", ("axis",)))
+        frame["axis"] = frame["declared"].map({True: "no, declared", False: "yes"})
+    blocks: list[Block] = [Table("differences", frame, columns=columns)]
+    if plan.baseline not in results.variants:
         blocks.append(
-            Text(f"As {results.plan.baseline} is not among these runs, {results.variants[0]} stands for the baseline.")
+            Text(f"As {plan.baseline} is not among these runs, {results.variants[0]} stands for the baseline.")
         )
-    if footnoted:
-        listed = "; ".join(escape(str(each)) for each in sorted(footnoted))
-        blocks.append(
-            Text(
-                f"**Declared difference.** {listed}. A verdict on such a variant speaks of both, this and the axis.",
-                kind="note",
-            )
-        )
+    if declared:
+        listed = "; ".join(escape(str(each)) for each in declared)
+        note = f"**Declared difference.** {listed}. A verdict on such a variant speaks of both, this and the axis."
+        blocks.append(Text(note, kind="note"))
     return Section("What differs", blocks)

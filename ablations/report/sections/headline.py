@@ -1,62 +1,93 @@
-"""What the runs show: a report's sections on conclusions, verdicts, single images, and choosing on test images."""
+"""Headline: the verdicts in a few sentences, and the published claims checked against these runs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import pandas as pd
 
+from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.paired_tests import Comparison
-from ablations.analysis.published import load_published
-from ablations.analysis.published_claims import check_claims
+from ablations.analysis.published_claims import Claim, check_claims, load_published
 from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Items, Section, Table, Text
 from ablations.report.formats.markdown import commands, escape
+from ablations.suites.plan import Plan
 from ablations.suites.recipe import PUBLISHED
 
+SENTENCES = {  # by verdict
+    "better": "Less top-1 error than {baseline}",
+    "worse": "More top-1 error than {baseline}",
+    "equivalent": "Equivalent to {baseline} within {margin:g} points",
+    "inconclusive": "Not settled against {baseline} by these seeds",
+}
 
-def headline_section(results: Results, verdicts: Comparisons) -> Section:
-    """The findings in a few sentences; an incomplete grid gets no headline but the way to complete it."""
+
+def headline_section(analysis: Analysis) -> Section:
+    """The findings in a few sentences; for an incomplete suite only the command that completes it."""
+    results, comparisons = analysis.results, analysis.comparisons
     blocks: list[Block] = []
     if not results.complete:
         text = f"No headline: {results.why_incomplete}: {commands(results.plan.commands)}"
         blocks.append(Text(text, kind="note"))
+    if comparisons.comparisons:
+        seeds = f"{comparisons.comparisons[0].n} seeds"
+        blocks += [
+            Items(_sentences(comparisons, results.plan)),
+            Text(f"Differences in points of top-1 error with their 95 % intervals, over {seeds} of each."),
+        ]
+    elif results.complete:
+        blocks.append(Text(f"No verdict: {_why_no_verdict(comparisons)}."))
+    return Section("What these runs show", [*blocks, *_published_claims(results, comparisons)])
+
+
+def _sentences(comparisons: Comparisons, plan: Plan) -> list[str]:
     by_verdict: dict[str, list[Comparison]] = {}
-    for comparison in verdicts.comparisons:
+    for comparison in comparisons.comparisons:
         by_verdict.setdefault(comparison.verdict, []).append(comparison)
-    sentences = {
-        "better": "Less top-1 error than {baseline}",
-        "worse": "More top-1 error than {baseline}",
-        "equivalent": "Equivalent to {baseline} within {margin:g} points",
-        "inconclusive": "Not settled against {baseline} by these seeds",
-    }
-    items = [
-        f"**{sentences[verdict].format(baseline=results.plan.baseline, margin=100 * results.plan.margin)}:** "
-        + ", ".join(_headline(comparison) for comparison in by_verdict[verdict])
-        for verdict in sentences
+    return [
+        f"**{sentence.format(baseline=plan.baseline, margin=100 * plan.margin)}:** "
+        + ", ".join(_in_short(comparison) for comparison in by_verdict[verdict])
+        for verdict, sentence in SENTENCES.items()
         if verdict in by_verdict
     ]
-    if items:
-        blocks.append(Items(items))
-        seeds = f"{verdicts.comparisons[0].n} seeds"
-        blocks.append(Text(f"Differences in points of top-1 error with their 95 % intervals, over {seeds} of each."))
-    elif results.complete:
-        blocks.append(Text(f"No verdict: {_why_no_verdict(verdicts)}."))
-    drawn = check_claims(results, replace(verdicts, reason=escape(verdicts.reason)))
-    if drawn:
-        elsewhere = results.plan.recipe.name != PUBLISHED.name or load_published(results.plan.data.name).empty
-        caveat = ", which have other data or another recipe" if elsewhere else ""
-        blocks.append(Text(f"The conclusions of the ablation published in 2020, held against these runs{caveat}:"))
-        rows = [
-            {"published conclusion": each.claim, "these runs": each.answer, "evidence": each.evidence} for each in drawn
-        ]
-        blocks.append(Table("conclusions", rows))
-    return Section("What these runs show", blocks)
 
 
-def _headline(comparison: Comparison) -> str:
+def _in_short(comparison: Comparison) -> str:
     return f"{comparison.variant} {formatting.points(comparison.difference)} {formatting.interval(comparison.interval)}"
 
 
-def _why_no_verdict(verdicts: Comparisons) -> str:
-    return escape(verdicts.reason) or "one seed tells nothing of the spread between seeds; `--seeds 3` or more does"
+def _why_no_verdict(comparisons: Comparisons) -> str:
+    return escape(comparisons.reason) or "one seed tells nothing of the spread between seeds; `--seeds 3` or more does"
+
+
+def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]:
+    claims = check_claims(results, comparisons)
+    if not claims:
+        return []
+    elsewhere = results.plan.recipe.name != PUBLISHED.name or load_published(results.plan.data.name).empty
+    caveat = ", which have other data or another recipe" if elsewhere else ""
+    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim)) for claim in claims])
+    titles = ("published conclusion", "these runs", "evidence")
+    return [
+        Text(f"The conclusions of the ablation published in 2020, held against these runs{caveat}:"),
+        Table.of("published_claims", frame.set_axis(titles, axis="columns")),
+    ]
+
+
+def evidence_of(claim: Claim) -> str:
+    """The numbers that an answer rests on in words, or why there are none."""
+    if claim.params is not None:
+        variant, baseline = claim.params
+        return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
+    if claim.comparisons:
+        return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
+    return claim.reason or "one seed tells nothing of the spread between seeds"
+
+
+def _in_words(comparison: Comparison) -> str:
+    return (
+        f"{comparison.variant} {formatting.points(comparison.difference)} points "
+        f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
+        f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+    )

@@ -1,14 +1,17 @@
-"""TODO"""
+"""Missing runs: planned runs that are not done, and the commands that train them."""
 
 from __future__ import annotations
 
-from ablations.analysis.results import Results
+from ablations.analysis.analyse import Analysis
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import commands, escape
 
+TITLE = "Runs that are not in the figures"
 
-def missing_runs_section(results: Results) -> Section:
-    """Planned runs that are not done and the command that trains them."""
+
+def missing_runs_section(analysis: Analysis) -> Section:
+    """Planned runs that are not done, with their status, and the commands that train them."""
+    results = analysis.results
     lines = []
     for _, row in results.runs[results.runs["status"] != "done"].iterrows():
         reason = f": {escape(row['message'])}" if row["message"] else ""
@@ -16,6 +19,5 @@ def missing_runs_section(results: Results) -> Section:
             f"`{row['run_id']}` {row['status']} after {row['epochs']} of {row['planned_epochs']} epochs{reason}"
         )
     if not lines:
-        return Section("Runs that are not in the figures", [Text("None: every planned run is done.")])
-    to_train = Text(f"To train them: {commands(results.plan.commands)}")
-    return Section("Runs that are not in the figures", [Items(lines), to_train])
+        return Section(TITLE, [Text("None: every planned run is done.")])
+    return Section(TITLE, [Items(lines), Text(f"To train them: {commands(results.plan.commands)}")])

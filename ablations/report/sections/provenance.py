@@ -1,10 +1,12 @@
-"""What was run: the part of a report that comes before any finding, and the runs that are not in its figures."""
+"""Provenance: command, data, recipe, hardware, versions and commit, before any result."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from ablations.analysis.results import Results, one_hardware
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.costs import one_hardware
+from ablations.analysis.results import Results
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import code, commands, escape
 from ablations.report.formatting import NONE, some, unique
@@ -12,8 +14,9 @@ from ablations.storage.serialization import to_plain
 from ablations.suites.recipe import RECIPES, Recipe
 
 
-def provenance_section(results: Results) -> Section:
-    """What the figures rest on."""
+def provenance_section(analysis: Analysis) -> Section:
+    """What was run, on which data and machine, with notes on what limits the results."""
+    results = analysis.results
     plan, runs = results.plan, results.runs
     done, data = results.done, plan.data
     train_images = unique(done["train_images"].dropna().astype(int))

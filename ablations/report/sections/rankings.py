@@ -1,4 +1,4 @@
-"""In which order variants come, and how far to trust it: a report's section on ranks."""
+"""Rankings: the order of the variants by top-1 error, and how it depends on seeds, epochs and data."""
 
 from __future__ import annotations
 
@@ -6,47 +6,40 @@ import math
 
 import pandas as pd
 
-from ablations.analysis.rankings import MEASURES, STABLE_TAU, RankCorrelation, Rankings, first_stable_epoch
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.rankings import MEASURES, STABLE_TAU, RankCorrelation, first_stable_epoch
 from ablations.report import formatting
-from ablations.report.document import Block, Section, Table, Text
+from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape
-from ablations.report.formatting import Cell
 
 
-def rankings_section(ranked: Rankings, agreement: RankCorrelation | None) -> Section | None:
+def rankings_section(analysis: Analysis) -> Section | None:
     """The order of the variants, and how it depends on seeds, epochs and data."""
+    rankings = analysis.rankings
     blocks: list[Block] = []
-    if not ranked.reason:
-        blocks.append(Table("ranks", _rank_rows(ranked.ranks)))
-        blocks += [
-            Text(text)
-            for text in (
-                _seeds_text(ranked.by_seeds, n=int(ranked.ranks["n"].iloc[0])),
-                _epochs_text(ranked.by_epoch),
-            )
-            if text
-        ]
-    if agreement is not None:
-        blocks.append(Text(_agreement_text(agreement)))
+    if not rankings.reason:
+        blocks.append(_table(rankings.ranks))
+        texts = _seeds_text(rankings.by_seeds, n=int(rankings.ranks["n"].iloc[0])), _epochs_text(rankings.by_epoch)
+        blocks += [Text(text) for text in texts if text]
+    if analysis.rank_correlation is not None:
+        blocks.append(Text(_correlation_text(analysis.rank_correlation)))
     return Section("Order of the variants", blocks) if blocks else None
 
 
-def _rank_rows(ranks: pd.DataFrame) -> list[dict[str, str]]:
-    rows = []
-    for _, row in ranks.sort_values("rank", kind="stable").iterrows():
-        low, high = row["rank_low"], row["rank_high"]
-        best = row["best_probability"]
-        rows.append(
-            {
-                "variant": str(row["variant"]),
-                "n": formatting.count(row["n"]),
-                "top-1 error %": formatting.percent(row["error"]),
-                "rank": Cell(f"{row['rank']:g}", row["rank"]),
-                "95 % of resamples": Cell(formatting.NONE) if pd.isna(low) else Cell(f"[{low:g}, {high:g}]", low),
-                "best in": Cell(formatting.NONE) if pd.isna(best) else Cell(f"{100 * best:.0f} %", best),
-            }
-        )
-    return rows
+def _table(ranks: pd.DataFrame) -> Table:
+    columns = [
+        Column("variant", ("variant",)),
+        Column("n", ("n",)),
+        Column("top-1 error %", ("error",), format=formatting.percent),
+        Column("rank", ("rank",), format="{:g}".format),
+        Column("95 % of resamples", ("rank_low", "rank_high"), format=_rank_interval),
+        Column("best in", ("best_probability",), format=formatting.share),
+    ]
+    return Table("rankings", ranks.sort_values("rank", kind="stable"), columns=columns)
+
+
+def _rank_interval(low: float, high: float) -> str:
+    return formatting.NONE if pd.isna(low) else f"[{low:g}, {high:g}]"
 
 
 def _seeds_text(by_seeds: pd.DataFrame, *, n: int) -> str:
@@ -91,17 +84,15 @@ def _epochs_text(by_epoch: pd.DataFrame) -> str:
     )
 
 
-def _agreement_text(agreement: RankCorrelation) -> str:
-    other = escape(agreement.other)
-    if agreement.reason:
-        return f"**Other suite.** No comparison with the order of {other}: {escape(agreement.reason)}."
-    if math.isnan(agreement.tau):
+def _correlation_text(found: RankCorrelation) -> str:
+    other = escape(found.other)
+    if found.reason:
+        return f"**Other suite.** No comparison with the order of {other}: {escape(found.reason)}."
+    if math.isnan(found.tau):
         return f"**Other suite.** No comparison with the order of {other}: in one suite all tie."
-    interval = (
-        formatting.interval(agreement.interval, scale=1, signed=True) if agreement.interval else "none with one seed"
-    )
+    interval = formatting.interval(found.interval, scale=1) if found.interval else "none with one seed"
     return (
-        f"**Other suite.** Kendall's tau between the orders of {len(agreement.variants)} variants in this suite and in "
-        f"{other}: {agreement.tau:+.2f}, 95 % interval {interval} over {agreement.seeds[0]} and {agreement.seeds[1]} "
-        f"seeds, p {formatting.p_value(agreement.p)}. At 1 either suite predicts the other's order, at 0 neither does."
+        f"**Other suite.** Kendall's tau between the orders of {len(found.variants)} variants in this suite and in "
+        f"{other}: {found.tau:+.2f}, 95 % interval {interval} over {found.seeds[0]} and {found.seeds[1]} "
+        f"seeds, p {formatting.p_value(found.p)}. At 1 either suite predicts the other's order, at 0 neither does."
     )

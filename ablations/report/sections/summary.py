@@ -1,25 +1,34 @@
-"""TODO"""
+"""Summary: errors and costs of each variant."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from ablations.analysis.results import Results, one_device_kind
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.costs import COSTS, Cost, one_device_kind
+from ablations.analysis.results import Results
 from ablations.report import formatting
-from ablations.report.document import Block, Section, Table, Text
+from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formatting import unique
 
+COST_FORMATS = {
+    "params": formatting.count,
+    "macs": formatting.si,
+    "train_seconds": formatting.seconds,
+    "peak_memory_bytes": formatting.megabytes,
+}
 MEMORY_KINDS = {
     "cpu": "the whole process's resident set on a CPU, libraries included",
     "cuda": "of the GPU's allocator",
 }
 
 
-def results_section(results: Results) -> Section:
+def summary_section(analysis: Analysis) -> Section:
     """The table of errors and costs."""
+    results = analysis.results
     plan = results.plan
     blocks: list[Block] = [
-        Table("summary", summary_table(results)),
+        summary_table(results),
         Text(
             f"Errors are in percent of {plan.data.test_images:,} test images: the mean over n runs, ± their sample "
             "standard deviation and the 95 % t interval of the mean where n > 1."
@@ -43,35 +52,40 @@ def results_section(results: Results) -> Section:
     return Section("Results", blocks)
 
 
-def summary_table(results: Results, *, intervals: bool = True) -> list[dict[str, str]]:
-    """The summary as text, in the columns that a person reads.
+def summary_table(results: Results, *, intervals: bool = True) -> Table:
+    """The summary in the columns that a person reads, one for each cost.
 
     The `intervals`, and the spread of memory, are left out where there is little room.
     """
-    rows = []
     scaled = results.plan.width != 1
-    spread = intervals and (results.summary["n"] > 1).any()
-    for _, row in results.summary.iterrows():
-        line: dict[str, str] = {
-            "variant": str(row["variant"]),
-            "n": formatting.Cell(
-                str(row["n"]) if row["n"] == row["n_planned"] else f"{row['n']} of {row['n_planned']}", row["n"]
-            ),
-            "top-1 error %": formatting.percent(row["top1_error_mean"], row["top1_error_std"]),
-            **({"95 % interval": formatting.interval_of(row, "top1_error")} if spread else {}),
-            "top-5 error %": formatting.percent(row["top5_error_mean"], row["top5_error_std"]),
-            "trained params" if scaled else "params": formatting.count(row["params"]),
-            "trained MACs" if scaled else "MACs": formatting.si(row["macs"]),
-            "trained FLOPs" if scaled else "FLOPs": formatting.si(row["flops"]),
-        }
-        if scaled:
-            line["full-size params"] = formatting.count(row["full_size_params"])
-            line["full-size MACs"] = formatting.si(row["full_size_macs"])
-        line["train s"] = formatting.seconds(row["train_seconds_mean"], row["train_seconds_std"])
-        memory_std = row["peak_memory_bytes_std"] if intervals else None
-        line["memory MB"] = formatting.megabytes(row["peak_memory_bytes_mean"], memory_std)
-        rows.append(line)
-    return rows
+    trained = "trained " if scaled else ""
+    ends = ("top1_error_low", "top1_error_high")
+    interval = [Column("95 % interval", ends, format=formatting.interval_of)]
+    full_size = [
+        Column("full-size params", ("full_size_params",), format=formatting.count),
+        Column("full-size MACs", ("full_size_macs",), format=formatting.si),
+    ]
+    columns = [
+        Column("variant", ("variant",)),
+        Column("n", ("n", "n_planned"), format=formatting.count_of),
+        Column("top-1 error %", ("top1_error_mean", "top1_error_std"), format=formatting.percent),
+        *(interval if intervals and (results.summary["n"] > 1).any() else []),
+        Column("top-5 error %", ("top5_error_mean", "top5_error_std"), format=formatting.percent),
+        *(_cost_column(cost, prefix=trained) for cost in COSTS if not cost.count_column),
+        Column(f"{trained}FLOPs", ("flops",), format=formatting.si),
+        *(full_size if scaled else []),
+        *(
+            _cost_column(cost, spread=intervals or cost.name != "peak_memory_bytes")
+            for cost in COSTS
+            if cost.count_column
+        ),
+    ]
+    return Table("summary", results.summary, columns=columns, caption="Errors and costs of each variant.")
+
+
+def _cost_column(cost: Cost, *, prefix: str = "", spread: bool = True) -> Column:
+    sources = cost.columns if spread else cost.columns[:1]
+    return Column(f"{prefix}{cost.heading}", sources, format=COST_FORMATS.get(cost.name, formatting.number))
 
 
 def _memory_text(done: pd.DataFrame) -> str:

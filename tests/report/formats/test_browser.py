@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -13,13 +14,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from ablations.report.document import Document, Items, Picture, Section, Table, Text
+from ablations.report.document import Column, Document, Items, Picture, Section, Table, Text
 from ablations.report.formats import html
-from ablations.report.formatting import Cell
+from ablations.report.formatting import NONE, count
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no Chromium with its chromedriver on PATH")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no Chromium with its chromedriver on PATH"),
+]
 
 FLAGS = (
     "--headless",
@@ -32,16 +36,25 @@ FLAGS = (
     "--disable-sync",
 )
 VALUES = {"naive": 8.25, "reduced": 7.45, "long": None, "short": -1e-7, "short10": 7.45, "short9": 8.5, "empty": None}
-ROWS = [
-    {
-        "variant": name,
+WIDE = [f"wide column {number}" for number in range(8)]
+RESULTS = Table(
+    "results",
+    pd.DataFrame(
+        {
+            "variant": list(VALUES),
+            "error": list(VALUES.values()),
+            "verdict": [None if x is None else "worse" if x > 8 else "about the same" for x in VALUES.values()],
+            **{title: number * 10**9 for number, title in enumerate(WIDE)},
+        }
+    ),
+    columns=[
+        Column("variant", ("variant",)),
         # As text, and by their runs of digits, these stand in another order than as numbers.
-        "error": Cell("–" if value is None else f"{value:g} ± 0.1", value),
-        "verdict": "–" if value is None else "**worse**" if value > 8 else "about the same",
-        **{f"wide column {number}": Cell(f"{number * 10**9:,}", number) for number in range(8)},
-    }
-    for name, value in VALUES.items()
-]
+        Column("error", ("error",), format=lambda x: NONE if pd.isna(x) else f"{x:g} ± 0.1"),
+        Column("verdict", ("verdict",), style=lambda verdict: "strong" if verdict == "worse" else "plain"),
+        *(Column(title, (title,), format=count) for title in WIDE),
+    ],
+)
 LONG = "short: the mean of five seeds, on the front"
 SVG = f"""<svg viewBox="0 0 300 200" width="300pt" height="200pt"><title>all of it</title>
 <g id="one"><title>naive\n8.12 % &lt; 9 %</title><circle cx="60" cy="60" r="12"/></g>
@@ -65,7 +78,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    blocks = [Items([f"**Hash:** `{'0123456789abcdef' * 4}`"]), Table("results", ROWS), Picture("dots", "two dots")]
+    blocks = [Items([f"**Hash:** `{'0123456789abcdef' * 4}`"]), RESULTS, Picture("dots", "two dots")]
     document = Document("Suite made", [Section("Results", blocks), Section("Notes", [Text("long " * 200, "note")])])
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html.render(document, svgs={"dots": SVG}), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a report says of fronts: which costs they are of, how sure they are, and why where there is none."""
+"""What a report says of Pareto fronts: a column for each cost, the bootstrap's shares, and why there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ablations.analysis.pareto import find_fronts
 from ablations.analysis.results import Results
 from ablations.report.document import Section
 from ablations.report.sections.pareto import pareto_section
-from tests.support.synthetic_suites import make_results, tables_of, texts_of
+from tests.support.synthetic_suites import make_analysis, make_results, tables_of, texts_of
 
 # Seeds are rows. Of the 4 resamples of two seeds the dear one is better than the cheap one in 3, the worst in none.
 ERRORS = np.array([[0.10, 0.05, 0.3], [0.10, 0.12, 0.3]])
@@ -19,12 +19,12 @@ NAMES = ["cheap", "dear", "worst"]
 
 
 def section_of(results: Results) -> Section:
-    return pareto_section(find_fronts(results, rng=np.random.default_rng(7)))
+    return pareto_section(make_analysis(results, pareto=find_fronts(results, rng=np.random.default_rng(7))))
 
 
 def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:
     section = section_of(make_results(ERRORS, names=NAMES))
-    rows = {row["variant"]: row for row in tables_of(section)["fronts"]}
+    rows = {row["variant"]: row for row in tables_of(section)["pareto"]}
     costs = ("parameters", "multiply-adds", "training time", "peak memory")
     assert list(rows["cheap"]) == ["variant", "n", *(f"front: error, {cost}" for cost in costs)]
     assert rows["cheap"]["n"] == "2"
@@ -41,21 +41,20 @@ def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:
     ("change", "without"),
     [
         ({"timing_valid": [True, True, False]}, ["training time"]),
-        ({"device_kind": ["cpu", "cuda", "cuda"]}, ["peak memory"]),
         ({"device": ["A", "B", "B"], "device_kind": ["cpu", "cuda", "cuda"]}, ["training time", "peak memory"]),
     ],
 )
 def test_costs_that_do_not_compare_are_named(change: dict[str, Any], without: list[str]) -> None:
     section = section_of(make_results(ERRORS, names=NAMES, **change))
     for title in ("parameters", "multiply-adds", "training time", "peak memory"):
-        assert (f"front: error, {title}" in tables_of(section)["fronts"][0]) == (title not in without)
+        assert (f"front: error, {title}" in tables_of(section)["pareto"][0]) == (title not in without)
     said = f"There is no front of {' and '.join(without)}: not all of these runs have figures that compare."
     assert texts_of(section)[0].endswith(said)
 
 
 def test_one_seed_says_nothing_of_how_sure_a_front_is() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
-    assert [row["front: error, parameters"] for row in tables_of(section)["fronts"]] == ["yes", "yes", "no"]
+    assert [row["front: error, parameters"] for row in tables_of(section)["pareto"]] == ["yes", "yes", "no"]
     assert "With one seed there is nothing to resample" in texts_of(section)[0]
 
 

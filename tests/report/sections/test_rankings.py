@@ -12,7 +12,7 @@ from ablations.analysis.rankings import RankCorrelation, Rankings, correlate_ran
 from ablations.analysis.results import Results
 from ablations.report.document import Section
 from ablations.report.sections.rankings import rankings_section
-from tests.support.synthetic_suites import make_results, tables_of, texts_of
+from tests.support.synthetic_suites import make_analysis, make_results, tables_of, texts_of
 
 # Seeds are rows.
 ERRORS = np.array([[0.20, 0.13, 0.10, 0.40], [0.21, 0.12, 0.10, 0.41], [0.19, 0.11, 0.10, 0.42]])
@@ -23,11 +23,11 @@ def ranked(results: Results) -> Rankings:
     return rank_variants(results, rng=np.random.default_rng(7))
 
 
-def section_of(results: Results, agreement: RankCorrelation | None = None) -> Section | None:
-    return rankings_section(ranked(results), agreement)
+def section_of(results: Results, correlation: RankCorrelation | None = None) -> Section | None:
+    return rankings_section(make_analysis(results, rankings=ranked(results), rank_correlation=correlation))
 
 
-def agreement_of(first: Results, second: Results) -> RankCorrelation:
+def correlation_of(first: Results, second: Results) -> RankCorrelation:
     return correlate_rankings(first, second, rng=np.random.default_rng(7))
 
 
@@ -38,7 +38,7 @@ def of(section: Section | None, start: str) -> list[str]:
 
 def test_variants_are_listed_in_the_order_of_their_error() -> None:
     section = section_of(make_results(ERRORS, names=NAMES))
-    rows = tables_of(section)["ranks"]
+    rows = tables_of(section)["rankings"]
     assert [row["variant"] for row in rows] == ["a", "b", "c", "d"]
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["top-1 error %"] for row in rows] == ["10.00", "12.00", "20.00", "41.00"]
@@ -54,13 +54,13 @@ def test_variants_are_listed_in_the_order_of_their_error() -> None:
 
 def test_ranks_that_are_shared_are_not_rounded() -> None:
     errors = np.array([[0.1, 0.1, 0.2], [0.1, 0.1, 0.3]])
-    rows = tables_of(section_of(make_results(errors, names=["a", "b", "c"])))["ranks"]
+    rows = tables_of(section_of(make_results(errors, names=["a", "b", "c"])))["rankings"]
     assert [row["95 % of resamples"] for row in rows] == ["[1.5, 1.5]", "[1.5, 1.5]", "[3, 3]"]
 
 
 def test_one_seed_has_ranks_without_intervals() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
-    rows = tables_of(section)["ranks"]
+    rows = tables_of(section)["rankings"]
     assert {(row["95 % of resamples"], row["best in"]) for row in rows} == {("–", "–")}
     assert texts_of(section) == []
 
@@ -107,7 +107,7 @@ def test_what_has_no_order_has_no_section(broken: bool) -> None:
 
 def test_another_suites_order_is_compared_by_kendalls_tau() -> None:
     here, there = make_results(ERRORS, names=NAMES), np.array([[0.3, 0.1, 0.2], [0.31, 0.11, 0.19]])
-    section = section_of(here, agreement_of(here, make_results(there, names=["a", "b", "d"])))
+    section = section_of(here, correlation_of(here, make_results(there, names=["a", "b", "d"])))
     expected: Any = kendalltau([0.10, 0.12, 0.41], there.mean(axis=0))
     (said,) = of(section, "Other suite")
     assert said.startswith(
@@ -120,12 +120,14 @@ def test_another_suites_order_is_compared_by_kendalls_tau() -> None:
 
 def test_a_suite_that_cannot_be_compared_with_says_why() -> None:
     here = make_results(ERRORS, names=NAMES)
-    (said,) = of(section_of(here, agreement_of(here, make_results(ERRORS, names=["a", "b", "x", "y"]))), "Other suite")
+    (said,) = of(
+        section_of(here, correlation_of(here, make_results(ERRORS, names=["a", "b", "x", "y"]))), "Other suite"
+    )
     assert said == (
         "**Other suite.** No comparison with the order of cifar10: suites cifar10 and cifar10 share 2 variants; an "
         "order needs at least 3, so add some to --variants."
     )
-    level = agreement_of(here, make_results(np.full((1, 4), 0.1), names=NAMES))
+    level = correlation_of(here, make_results(np.full((1, 4), 0.1), names=NAMES))
     (said,) = of(section_of(here, level), "Other suite")
     assert said == "**Other suite.** No comparison with the order of cifar10: in one suite all tie."
 
@@ -133,7 +135,7 @@ def test_a_suite_that_cannot_be_compared_with_says_why() -> None:
 def test_an_incomplete_suite_still_says_why_its_order_is_compared_with_none() -> None:
     broken = make_results(ERRORS, names=NAMES)
     broken.runs.loc[0, "status"] = "oom"
-    section = section_of(broken, agreement_of(broken, make_results(ERRORS, names=NAMES)))
+    section = section_of(broken, correlation_of(broken, make_results(ERRORS, names=NAMES)))
     assert not tables_of(section)
     (said,) = texts_of(section)
     assert "suite cifar10: 1 of 12 planned runs are not done; run the suite again to finish them" in said

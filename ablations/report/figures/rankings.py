@@ -1,0 +1,46 @@
+"""Rankings: each variant's rank by top-1 error, with its interval."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ablations.analysis.rankings import Rankings
+from ablations.report.figures.figure import FigureKind, draw_point
+from ablations.report.svg import STYLE, Drawing, lay_out
+
+
+def draw_rankings(rankings: Rankings) -> Drawing:
+    """Each variant's rank by mean top-1 error, 1 being the least, with the bootstrap's 95 % interval."""
+    shown = rankings.ranks.sort_values("rank", kind="stable")
+    tips = {}
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (_, row) in enumerate(shown.iterrows()):
+            gid = f"rankings-{place}"
+            low, rank, high = row["rank_low"], row["rank"], row["rank_high"]
+            draw_point(axes, (rank, place), x_range=(low, high), filled=True, gid=gid)
+            tips[gid] = f"{row['variant']}: rank {rank:g}, n = {row['n']}" + (
+                ""
+                if pd.isna(low)
+                else f", 95 % interval [{low:g}, {high:g}], best in {100 * row['best_probability']:.0f} % of resamples"
+            )
+        axes.set_yticks(range(len(shown)), shown["variant"].astype(str).tolist())
+        axes.invert_yaxis()
+        axes.set_xlim(0.5, max(len(shown), 1) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("rank by mean top-1 error (1 = least), with its 95 % interval")
+        lay_out(figure)
+        return Drawing(figure, tips)
+
+
+RANKINGS = FigureKind(
+    name="rankings",
+    caption="Ranks of the variants",
+    legend="Bars of ranks hold 95 % of the bootstrap's resamples.",
+    draw=lambda analysis: draw_rankings(analysis.rankings),
+    has_data=lambda analysis: bool(analysis.rankings.ranks["rank_low"].notna().any()),
+)

@@ -1,0 +1,48 @@
+"""The tables of docs/command-line.md hold every flag with its choices and default, and every exit status."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from ablations import errors
+from ablations.cli import main
+from ablations.cli.arguments import Arguments
+from tests.support.markdown import page, plain, tables
+
+TABLES = tables(page("docs/command-line.md"))
+# What a flag that is left out means where its default is None.
+LEFT_OUT = {
+    **dict.fromkeys(("--variants", "--seeds", "--recipe"), "the suite's"),
+    "--epochs": "the recipe's",
+    "--limit-train": "all images",
+    "--image-size": "32x32 only",
+    "--compare-with": "none",
+}
+
+
+def _default(flag: str, value: object) -> str:
+    if value is None:
+        return LEFT_OUT[flag]
+    return "off" if value is False else value.as_posix() if isinstance(value, Path) else str(value)
+
+
+def test_flags_with_their_choices_and_defaults() -> None:
+    rows = {plain(row["flag"]): row for table in TABLES for row in table if "flag" in row}
+    hints = get_type_hints(Arguments)
+    known = {f"--{field.name.replace('_', '-')}": field for field in fields(Arguments)}
+    assert set(rows) == set(known)
+    for flag, field in known.items():
+        value, default = (plain(rows[flag][name]) for name in ("value", "default"))
+        assert default == _default(flag, field.default), flag
+        if get_origin(hints[field.name]) is Literal:
+            assert value == ", ".join(get_args(hints[field.name])), flag
+        assert (value == "") == (hints[field.name] is bool), flag
+
+
+def test_exit_statuses() -> None:
+    shown = [row["exit status"] for table in TABLES for row in table if "exit status" in row]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.UserError)]
+    statuses = {kind.exit_status for kind in kinds} | {main.DONE, main.SOME_FAILED, main.INTERRUPTED, main.TERMINATED}
+    assert sorted(int(number) for cell in shown for number in cell.split(",")) == sorted(statuses)
