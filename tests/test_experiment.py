@@ -19,7 +19,7 @@ from ablations import (
     run_suite,
     write_report,
 )
-from ablations.report import write
+from ablations.report.sections import figures
 from ablations.suites.suite import select
 from ablations.training.events import Event, RunEnded, SuiteStarted
 from tests.support.command_line import run_main
@@ -79,7 +79,7 @@ def test_run_ids_are_those_of_the_command_lines_plan(tmp_path: Path) -> None:
 
 
 def test_results_are_loaded_and_reported(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "draw_figures", lambda *given, **named: {})
+    monkeypatch.setattr(figures, "FIGURES", ())
     loaded = load_results(results / "tiny")
     assert isinstance(loaded, ablations.Results) and loaded.complete
     (error,) = loaded.runs["top1_error"]

@@ -41,7 +41,6 @@ def arrays(wrong: list[int], *, labels: NDArray[Any] = LABELS, confidence: float
     return {
         "classes": classes,
         "logits": np.zeros(classes.shape, np.float32),
-        "true_probability": np.zeros(len(labels), np.float32),
         "confidence": np.full(len(labels), confidence, np.float32),
         "labels": labels,
     }
