@@ -46,9 +46,9 @@ def rows(names: str) -> tuple[InceptionRow, ...]:
 
 STAGE3, STAGE4, STAGE5 = rows("3a 3b"), rows("4a 4b 4c 4d 4e"), rows("5a 5b")
 
-# The CIFAR ablation of 2020. Its write-up gives parameter counts only; these modules reproduce all of them. For
-# long, short2 and short3 the time ratios to reduced agree too; short3 and short4 remain reconstructions: other
-# modules could give the same counts.
+# The CIFAR ablation of 2020. Its write-up prints the code of reduced and gives parameter counts of the others; these
+# modules reproduce all of them. For long, short2 and short3 the time ratios to reduced agree too; short3 and short4
+# remain reconstructions: other modules could give the same counts.
 REDUCED = Architecture(name="reduced", stages=(STAGE3, STAGE4, STAGE5))
 VARIANTS: dict[str, Architecture] = {
     "naive": replace(REDUCED, name="naive", reduction=False, branch5x5="3x3"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ablations.analysis.intervals import FloatArray
-from ablations.analysis.published import load_published
+from ablations.analysis.published_claims import load_published
 from tests.support.paired_suites import IMAGES, compare, compare_wrong, leave_out_checks
 
 # Suites of seven variants: the smaller number in every run of the tests, the larger one behind the marker.

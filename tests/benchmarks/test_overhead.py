@@ -1,4 +1,4 @@
-"""What the product's own overhead is made up of."""
+"""The costs that make up the overhead of a run."""
 
 from __future__ import annotations
 

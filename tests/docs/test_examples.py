@@ -14,6 +14,7 @@ import tyro
 from PIL import Image
 
 import run_all
+from ablations.analysis.costs import Cost, is_done
 from ablations.cli.arguments import Arguments
 from ablations.suites.recipe import PUBLISHED, Recipe
 from ablations.suites.suite_file import read_suite_file
@@ -116,12 +117,15 @@ def test_suite_files_are_read_as_the_text_says(tmp_path: Path) -> None:
     assert [rates.recipe_of(arch.name).learning_rate for arch in rates.architectures] == [0.2, 0.4, 0.8]
 
 
-def test_lines_that_add_a_variant_and_a_recipe_do_so() -> None:
+def test_lines_that_add_a_variant_a_recipe_and_a_cost_do_so() -> None:
     text = page("docs/extending.md")
     (line,) = re.findall(r'^"short5": (.*),$', section(text, "A variant"), flags=re.MULTILINE)
     assert build(eval(line, {"replace": replace, "REDUCED": REDUCED, "rows": rows}), num_classes=10)
     (line,) = re.findall(r"^GENTLE = (.*)$", section(text, "A recipe"), flags=re.MULTILINE)
     assert eval(line, {"Recipe": Recipe}).epochs == 30
+    (entry,) = fences(section(text, "A cost"), "python")
+    cost = eval(entry, {"Cost": Cost, "is_done": is_done})
+    assert cost.column == cost.name == "activations"
 
 
 def test_files_that_the_pages_name_exist() -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from ablations.cli.main import main
-from ablations.report import write
+from ablations.report.sections import figures as figures_of_the_report
 
 ROOT = Path(__file__).resolve().parents[2]
 # A suite of two runs that train in a second.
@@ -23,7 +23,7 @@ SMALL = ("--variants", "short3,short4", "--limit-train", "100", "--epochs", "1")
 WITHOUT_FIGURES = """
 import sys
 from ablations.cli.main import main
-from ablations.report import write
+from ablations.report.sections import figures as figures_of_the_report
 write.draw_figures = lambda *given, **named: {}
 sys.exit(main(sys.argv[1:]))
 """
@@ -42,7 +42,7 @@ def run_main(*given: str, results: Path, figures: bool = False) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if not figures:
-            patched.setattr(write, "draw_figures", lambda *given, **named: {})
+            patched.setattr(figures_of_the_report, "FIGURES", ())
         with signal_handlers_kept():
             try:
                 status = main([*given, "--results", str(results), "--device", "cpu"])

@@ -7,8 +7,7 @@ import pandas as pd
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.paired_tests import Comparison
-from ablations.analysis.published import load_published
-from ablations.analysis.published_claims import Claim, check_claims
+from ablations.analysis.published_claims import Claim, check_claims, load_published
 from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Items, Section, Table, Text

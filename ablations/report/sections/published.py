@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.published import load_published
+from ablations.analysis.published_claims import load_published
 from ablations.report.document import Column, Section, Table, Text
 from ablations.report.formatting import count, percent, seconds, whole_percent
 from ablations.suites.recipe import PUBLISHED
