@@ -97,9 +97,9 @@ def test_a_plan_shows_which_runs_are_done_and_writes_nothing(
 ) -> None:
     status, out, _ = main(*SMALL, "--plan")
     assert status == 0
-    assert len(re.findall(r"missing │", out)) == 2
+    assert len(re.findall(r"missing +│", out)) == 2
     assert not list(tmp_path.iterdir())
-    assert len(re.findall(r"done │", run_main(*SMALL, "--plan", results=finished[0]).out)) == 2
+    assert len(re.findall(r"done +│", run_main(*SMALL, "--plan", results=finished[0]).out)) == 2
 
 
 def test_list_names_every_architecture_with_its_counts(main: Main) -> None:
