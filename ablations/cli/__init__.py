@@ -1,0 +1,1 @@
+"""The command line: arguments, exit statuses, listings and tables on the terminal."""

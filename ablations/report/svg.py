@@ -81,7 +81,7 @@ def write_drawings(drawings: Mapping[str, Drawing], *, folder: Path) -> dict[str
 
 
 def lay_out(figure: Figure) -> None:
-    """Lay out once for good: every later drawing of the figure, in whatever format, is the same."""
+    """Lay the figure out once, so that every format shows the same."""
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

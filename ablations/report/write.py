@@ -32,8 +32,8 @@ class Report:
 def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report:
     """Write report.md, report.html, summary.tex, the CSV files and figures/ from the suite's records.
 
-    The same records give the same bytes. `compare_with` is the folder of another suite, whose order of the variants is
-    compared with this one's.
+    The same records give the same bytes. `compare_with` is the folder of another suite, whose ranking is compared with
+    this one's.
 
     Raises:
         ConfigError: if a plan, a record or predictions cannot be read or do not belong together.

@@ -145,7 +145,7 @@ def test_a_declared_difference_is_a_footnote_of_the_report(tmp_path: Path) -> No
     save_suite(tmp_path / "mine", shown, wrong={"reduced": [1000], "thin": [1100]})
     text = report_text(tmp_path / "mine")
     said = "thin: recipe.learning\\_rate is 0.25, the baseline's is 1"
-    assert f"> **Declared difference.** {said}. A verdict on such a variant speaks of both" in text
+    assert f"> **Declared difference.** {said}. A verdict on such a variant is about both" in text
     assert "| thin | `recipe.learning_rate` | 1 | 0.25 | no, declared |" in text
     assert "| thin | `width` | 1 | 0.5 |" in text
     save_suite(tmp_path / "pure", from_file(tmp_path, "width = 0.5"), wrong={"reduced": [1000], "thin": [1100]})

@@ -19,9 +19,9 @@ LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have t
 
 
 def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: ParetoFronts) -> Drawing:
-    """Mean top-1 error against a cost, with 95 % intervals, labels and the front; a log axis for costs far apart.
+    """Mean top-1 error against a cost, with 95 % intervals, labels and the Pareto front; a log axis for a wide range.
 
-    Without a front of this cost nothing is joined, and no point filled.
+    Without a front for this cost no point is filled and no line drawn.
     """
     shown = summary.dropna(subset=["top1_error_mean", cost.column]).sort_values(cost.column)
     costs = cost.scale * shown[cost.column].to_numpy(dtype=float)
@@ -69,8 +69,8 @@ def error_against_cost_figure(cost: Cost) -> FigureKind:
         name=cost.file_name,
         caption=f"Top-1 error against {cost.title}",
         legend=(
-            "A point of error against a cost is filled if it is on the front: no other variant is as good in both and "
-            "better in one. Without a filled point there is no front."
+            "Error against cost: filled points are on the Pareto front, where no other variant is at least as good in "
+            "both and better in one. Without a filled point there is no front."
         ),
         draw=lambda analysis: draw_error_against_cost(analysis.results.summary, cost, fronts=analysis.pareto),
         has_data=has_data,

@@ -45,8 +45,8 @@ def draw_error_bars(summary: pd.DataFrame) -> Drawing:
 
 ERROR_BARS = FigureKind(
     name="error_bars",
-    caption="Errors of each variant",
-    legend="Bars of errors are 95 % t intervals of the mean over seeds, which one seed does not have.",
+    caption="Error of each variant",
+    legend="Error bars are 95 % t intervals of the mean over seeds; one seed has none.",
     draw=lambda analysis: draw_error_bars(analysis.results.summary),
     has_data=lambda analysis: bool(analysis.results.summary["top1_error_mean"].notna().any()),
 )

@@ -34,14 +34,14 @@ class FigureKind:
 
 
 def errors_in_percent(summary: pd.DataFrame, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean errors and the ends of their intervals in percent; NaN where there is none."""
+    """Mean errors and the bounds of their intervals in percent; NaN where there is none."""
     names = [f"{kind}_error_{name}" for name in ("mean", "low", "high")]
     mean, low, high = (100 * summary.reindex(columns=[name])[name].to_numpy(dtype=float) for name in names)
     return mean, low, high
 
 
 def error_tip(row: pd.Series, kind: str) -> str:
-    """What hovering says of a variant's error."""
+    """The tooltip of a variant's error."""
     low, high = (row.get(f"{kind}_error_{name}", np.nan) for name in ("low", "high"))
     interval = "" if pd.isna(low) else f" {formatting.interval_of(low, high)}"
     error = formatting.percent(row[f"{kind}_error_mean"])
@@ -57,7 +57,7 @@ def draw_point(
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
 ) -> None:
-    """A marker that is its own artist, with the interval about it; a NaN one is left out."""
+    """A marker that is its own artist, with intervals; an interval of NaN is left out."""
     for axis, bounds in ((0, x_range), (1, y_range)):
         if bounds is not None and not np.isnan(bounds).any():
             reach = [[point[axis] - bounds[0]], [bounds[1] - point[axis]]]

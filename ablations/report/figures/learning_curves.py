@@ -14,7 +14,7 @@ from ablations.report.svg import STYLE, Drawing, lay_out
 
 
 def draw_learning_curves(epochs: pd.DataFrame) -> Drawing:
-    """Training loss and training error by epoch, a line a variant: the mean over seeds, with their range shaded."""
+    """Training loss and training error by epoch, one line per variant: mean over seeds, with their range shaded."""
     tips = {}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.0, 3.6), layout="constrained")
@@ -47,7 +47,7 @@ def draw_learning_curves(epochs: pd.DataFrame) -> Drawing:
 LEARNING_CURVES = FigureKind(
     name="learning_curves",
     caption="Learning curves",
-    legend="Shading in learning curves spans the seeds.",
+    legend="Shading in learning curves is the range over seeds.",
     draw=lambda analysis: draw_learning_curves(analysis.results.epochs),
     has_data=lambda analysis: len(analysis.results.epochs) > 0,
 )

@@ -1,4 +1,4 @@
-"""Rank stability: how far fewer seeds and earlier epochs give the same order."""
+"""Rank stability: how well rankings by fewer seeds and at earlier epochs agree with the final one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ablations.report.svg import STYLE, Drawing, lay_out
 
 
 def draw_rank_stability(rankings: Rankings) -> Drawing:
-    """How far the order by fewer seeds, and that by an earlier epoch, agree with the suite's.
+    """Kendall's tau-b of the rankings by fewer seeds, and at earlier epochs, with the suite's ranking.
 
-    The shading holds 95 % of the subsets of seeds, and of the bootstrap's resamples.
+    The shading holds 95 % of the subsets of seeds, or of the bootstrap resamples.
     """
     measure = "".join(MEASURES[name] for name in rankings.by_epoch["measure"].unique())
     panels = [
-        (rankings.by_seeds, "seeds", "number of seeds that variants are ordered by"),
-        (rankings.by_epoch, "epoch", f"epoch whose {measure} variants are ordered by"),
+        (rankings.by_seeds, "seeds", "number of seeds in the ranking"),
+        (rankings.by_epoch, "epoch", f"epoch (ranking by {measure})"),
     ]
     drawn = [(frame, column, label) for frame, column, label in panels if frame["tau"].notna().any()]
     tips = {}
@@ -39,10 +39,10 @@ def draw_rank_stability(rankings: Rankings) -> Drawing:
             axes.set_ylim(min(0, np.nanmin(np.append(tau, low))) - 0.05, 1.05)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_xlabel(label)
-            axes.set_ylabel("agreement with the final order\n(Kendall's tau-b)")
+            axes.set_ylabel("Kendall's tau-b\nwith the final ranking")
             settled = first_stable_epoch(frame) if column == "epoch" else None
             if settled is not None:
-                text = f"at least {STABLE_TAU:g} from epoch {settled} on"
+                text = f"at least {STABLE_TAU:g} from epoch {settled}"
                 axes.axvline(settled, color="black", linestyle=":", linewidth=1, label=text)
                 axes.legend(loc="lower right", frameon=False)
         lay_out(figure)
@@ -51,8 +51,8 @@ def draw_rank_stability(rankings: Rankings) -> Drawing:
 
 RANK_STABILITY = FigureKind(
     name="rank_stability",
-    caption="Rank stability: the order by fewer seeds and at earlier epochs",
-    legend="Shading in rank stability holds 95 % of the subsets of seeds, and of the resamples.",
+    caption="Rank stability: rankings by fewer seeds and at earlier epochs",
+    legend="Shading in rank stability holds 95 % of subsets of seeds, or of bootstrap resamples.",
     draw=lambda analysis: draw_rank_stability(analysis.rankings),
     has_data=lambda analysis: bool(
         analysis.rankings.by_seeds["tau"].notna().any() or analysis.rankings.by_epoch["tau"].notna().any()

@@ -13,7 +13,7 @@ from ablations.report.svg import STYLE, Drawing, lay_out
 
 
 def draw_rankings(rankings: Rankings) -> Drawing:
-    """Each variant's rank by mean top-1 error, 1 being the least, with the bootstrap's 95 % interval."""
+    """Each variant's rank by mean top-1 error, 1 for the lowest, with its 95 % bootstrap interval."""
     shown = rankings.ranks.sort_values("rank", kind="stable")
     tips = {}
     with mpl.rc_context(STYLE):
@@ -32,15 +32,15 @@ def draw_rankings(rankings: Rankings) -> Drawing:
         axes.invert_yaxis()
         axes.set_xlim(0.5, max(len(shown), 1) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("rank by mean top-1 error (1 = least), with its 95 % interval")
+        axes.set_xlabel("rank by mean top-1 error (1 = lowest), with 95 % interval")
         lay_out(figure)
         return Drawing(figure, tips)
 
 
 RANKINGS = FigureKind(
     name="rankings",
-    caption="Ranks of the variants",
-    legend="Bars of ranks hold 95 % of the bootstrap's resamples.",
+    caption="Rankings of the variants",
+    legend="Intervals of ranks hold 95 % of bootstrap resamples.",
     draw=lambda analysis: draw_rankings(analysis.rankings),
     has_data=lambda analysis: bool(analysis.rankings.ranks["rank_low"].notna().any()),
 )

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs no network: sortable tables, and figures whose marks name themselves."""
+"""A report as one HTML file that needs no network, with sortable tables and figures with tooltips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Tables of a report as LaTeX, to be read by a paper's \input."""
+r"""Tables of a report as LaTeX, for a paper's \input."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def render(tables: Sequence[Table]) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as LaTeX source that sets it, in any font encoding; a straight double quote becomes a closing one."""
+    """Plain text as LaTeX source for any font encoding; a straight double quote becomes a closing one."""
     return re.sub(r"([-',])(?=\1)", r"\1{}", text.translate(SIGNS))  # some pairs would become another sign
 
 

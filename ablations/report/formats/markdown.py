@@ -1,4 +1,4 @@
-"""A report as Markdown, and text from elsewhere made safe to stand in it."""
+"""A report as Markdown, and escaping of plain text for it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from markdown_it import MarkdownIt
 
 from ablations.report.document import Block, Cell, Document, Items, Picture, Table, Text
 
-# Reads a text's inline Markdown. An image would be fetched from wherever it lies; figures come in as SVG instead.
+# Parses inline Markdown. Images are disabled, because a page would fetch them; figures are embedded as SVG.
 INLINE = MarkdownIt("commonmark", {"html": False}).disable("image")
 # A bracket closes a link only before one of ( [ :, and < opens a tag or an address only before what is no space.
 _PUNCTUATION = re.compile(r"([\\`*_{}>#|~&]|<(?=\S)|\](?=[(\[:]))")
 
 
 def escape(text: str) -> str:
-    """Text that is nobody's Markdown, such as a folder's name or an error message, on one line."""
+    """Plain text, such as a folder's name or an error message, as Markdown on one line."""
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
@@ -29,7 +29,7 @@ def code(text: str) -> str:
 
 
 def commands(lines: Iterable[str]) -> str:
-    """Command lines as code spans, one to be run after the other."""
+    """Command lines as code spans, in the order to run them."""
     return ", then ".join(map(code, lines))
 
 

@@ -16,7 +16,7 @@ from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
 from ablations.suites.plan import Plan
 
-UNDECIDED = "inconclusive"  # the verdict that settles nothing
+UNDECIDED = "inconclusive"
 
 
 def comparisons_section(analysis: Analysis) -> Section:
@@ -24,13 +24,13 @@ def comparisons_section(analysis: Analysis) -> Section:
     table = comparisons_table(analysis.comparisons)
     blocks: list[Block] = [table] if table else []
     notes = _notes(analysis.comparisons, analysis.results.plan)
-    return Section("Verdicts", [*blocks, *(Text(note) for note in notes)])
+    return Section("Comparisons", [*blocks, *(Text(note) for note in notes)])
 
 
 def comparisons_table(comparisons: Comparisons) -> Table | None:
     """The comparisons over seeds, or with one seed those over images; None if there are neither.
 
-    Differences are the variant's top-1 error less the baseline's, in points.
+    Differences are the variant's top-1 error minus the baseline's, in points.
     """
     caption = "Top-1 error of each variant against the baseline's, paired by seed."
     if comparisons.comparisons:
@@ -65,7 +65,7 @@ def _seed_columns(*, bootstrap: bool) -> list[Column]:
 def _image_columns() -> list[Column]:
     return [
         Column("variant", ("variant",)),
-        Column("images only it gets wrong", ("only_variant_wrong",), format=formatting.count),
+        Column("images only the variant gets wrong", ("only_variant_wrong",), format=formatting.count),
         Column("images only the baseline gets wrong", ("only_baseline_wrong",), format=formatting.count),
         Column("p (McNemar)", ("p",), format=formatting.p_value),
     ]
@@ -89,27 +89,27 @@ def _notes(comparisons: Comparisons, plan: Plan) -> Iterable[str]:
         return
     if comparisons.image_tests is not None:
         yield (
-            "With one seed there is no verdict on architectures. McNemar's exact test compares the two trained "
-            f"networks, a variant's and {plan.baseline}'s, on the same {plan.data.test_images:,} images; another seed "
-            "can turn it round."
+            "One seed gives no verdict on architectures. McNemar's exact test compares two trained networks, the "
+            f"variant's and {plan.baseline}'s, on the same {plan.data.test_images:,} images; another seed may reverse "
+            "it."
         )
         return
     first = comparisons.comparisons[0]
     yield (
-        f"Top-1 error less that of {plan.baseline}, paired by seed. Better or worse: paired t test, Holm-adjusted for "
-        f"{len(comparisons.comparisons)} comparisons, p at most {ALPHA:g}. Equivalent: two one-sided t tests "
-        f"against a margin of {100 * plan.margin:g} points, adjusted likewise. With the number of seeds that would "
-        f"settle it, a comparison would be settled with {100 * POWER:.0f} % probability, if the true difference "
-        "and spread equal the estimates."
+        f"Differences are the variant's top-1 error minus that of {plan.baseline}, paired by seed. Better or worse: "
+        f"paired t test, Holm-adjusted for {len(comparisons.comparisons)} comparisons, p at most {ALPHA:g}. "
+        f"Equivalent: two one-sided t tests with a margin of {100 * plan.margin:g} points, adjusted the same way. The "
+        f"number of seeds that would settle a comparison does so with {100 * POWER:.0f} % probability, if the true "
+        "difference and spread equal the estimates."
     )
     yield (
-        f"The sign-flip test makes no assumption of normality; with {first.n} seeds its p cannot go below "
+        f"The sign-flip test, p (signs), does not assume normality; with {first.n} seeds its p cannot be below "
         f"{formatting.p_value(first.smallest_p)}."
-        + ("" if first.bootstrap else f" A bootstrap interval is given from {BOOTSTRAP_SEEDS} seeds on.")
+        + ("" if first.bootstrap else f" Bootstrap intervals need at least {BOOTSTRAP_SEEDS} seeds.")
     )
     disagreeing = [comparison.variant for comparison in comparisons.comparisons if comparison.checks_disagree]
     if disagreeing:
         yield (
-            f"For {', '.join(disagreeing)} the t test and an assumption-free check disagree on whether there is a "
-            "difference (before the adjustment); more seeds are needed to trust either."
+            f"For {', '.join(disagreeing)}, the t test and a nonparametric check disagree on whether there is a "
+            "difference (before adjustment); more seeds are needed to trust either."
         )

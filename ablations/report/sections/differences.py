@@ -1,4 +1,4 @@
-"""Differences: in which fields each variant's configuration is not like the baseline's."""
+"""Differences between the configurations of the variants and the baseline."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ablations.suites.confounds import declared_differences, differences
 
 
 def differences_section(analysis: Analysis) -> Section:
-    """The fields in which variants differ from the baseline, and which of them are not of the axis."""
+    """The fields in which variants differ from the baseline, and which of them are not part of the axis."""
     results = analysis.results
     plan = results.plan
     found, declared = differences(plan), sorted(set(declared_differences(plan)))
     if not found:
-        return Section("What differs", [Text("The variants do not differ.")])
+        return Section("Differences", [Text("The variants do not differ.")])
     frame = pd.DataFrame(found).assign(
         field=[each.field for each in found], declared=[each in declared for each in found]
     )
@@ -24,18 +24,16 @@ def differences_section(analysis: Analysis) -> Section:
         Column("variant", ("variant",)),
         Column("field", ("field",), style="code"),
         Column("baseline", ("baseline_value",)),
-        Column("variant's value", ("value",)),
+        Column("value", ("value",)),
     ]
     if declared:
-        columns.append(Column("of the axis", ("axis",)))
+        columns.append(Column("part of the axis", ("axis",)))
         frame["axis"] = frame["declared"].map({True: "no, declared", False: "yes"})
     blocks: list[Block] = [Table("differences", frame, columns=columns)]
     if plan.baseline not in results.variants:
-        blocks.append(
-            Text(f"As {plan.baseline} is not among these runs, {results.variants[0]} stands for the baseline.")
-        )
+        blocks.append(Text(f"{plan.baseline} is not among these runs; differences are from {results.variants[0]}."))
     if declared:
         listed = "; ".join(escape(str(each)) for each in declared)
-        note = f"**Declared difference.** {listed}. A verdict on such a variant speaks of both, this and the axis."
-        blocks.append(Text(note, kind="note"))
-    return Section("What differs", blocks)
+        caveat = "A verdict on such a variant is about both this difference and the axis."
+        blocks.append(Text(f"**Declared difference.** {listed}. {caveat}", kind="note"))
+    return Section("Differences", blocks)

@@ -16,15 +16,15 @@ from ablations.suites.plan import Plan
 from ablations.suites.recipe import PUBLISHED
 
 SENTENCES = {  # by verdict
-    "better": "Less top-1 error than {baseline}",
-    "worse": "More top-1 error than {baseline}",
+    "better": "Lower top-1 error than {baseline}",
+    "worse": "Higher top-1 error than {baseline}",
     "equivalent": "Equivalent to {baseline} within {margin:g} points",
-    "inconclusive": "Not settled against {baseline} by these seeds",
+    "inconclusive": "Inconclusive against {baseline}",
 }
 
 
 def headline_section(analysis: Analysis) -> Section:
-    """The findings in a few sentences; for an incomplete suite only the command that completes it."""
+    """The verdicts in a few sentences; for an incomplete suite only the command that completes it."""
     results, comparisons = analysis.results, analysis.comparisons
     blocks: list[Block] = []
     if not results.complete:
@@ -34,11 +34,11 @@ def headline_section(analysis: Analysis) -> Section:
         seeds = f"{comparisons.comparisons[0].n} seeds"
         blocks += [
             Items(_sentences(comparisons, results.plan)),
-            Text(f"Differences in points of top-1 error with their 95 % intervals, over {seeds} of each."),
+            Text(f"Differences are in points of top-1 error, with 95 % intervals over {seeds}."),
         ]
     elif results.complete:
         blocks.append(Text(f"No verdict: {_why_no_verdict(comparisons)}."))
-    return Section("What these runs show", [*blocks, *_published_claims(results, comparisons)])
+    return Section("Headline", [*blocks, *_published_claims(results, comparisons)])
 
 
 def _sentences(comparisons: Comparisons, plan: Plan) -> list[str]:
@@ -58,7 +58,7 @@ def _in_short(comparison: Comparison) -> str:
 
 
 def _why_no_verdict(comparisons: Comparisons) -> str:
-    return escape(comparisons.reason) or "one seed tells nothing of the spread between seeds; `--seeds 3` or more does"
+    return escape(comparisons.reason) or "one seed does not show the spread between seeds; use `--seeds 3` or more"
 
 
 def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]:
@@ -66,11 +66,11 @@ def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]
     if not claims:
         return []
     elsewhere = results.plan.recipe.name != PUBLISHED.name or load_published(results.plan.data.name).empty
-    caveat = ", which have other data or another recipe" if elsewhere else ""
+    caveat = ", which use other data or another recipe" if elsewhere else ""
     frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim)) for claim in claims])
-    titles = ("published conclusion", "these runs", "evidence")
+    titles = ("published claim", "these runs", "evidence")
     return [
-        Text(f"The conclusions of the ablation published in 2020, held against these runs{caveat}:"),
+        Text(f"The claims of the ablation published in 2020, checked against these runs{caveat}:"),
         Table.of("published_claims", frame.set_axis(titles, axis="columns")),
     ]
 
@@ -82,7 +82,7 @@ def evidence_of(claim: Claim) -> str:
         return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
     if claim.comparisons:
         return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
-    return claim.reason or "one seed tells nothing of the spread between seeds"
+    return claim.reason or "one seed does not show the spread between seeds"
 
 
 def _in_words(comparison: Comparison) -> str:

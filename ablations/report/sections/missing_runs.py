@@ -6,7 +6,7 @@ from ablations.analysis.analyse import Analysis
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import commands, escape
 
-TITLE = "Runs that are not in the figures"
+TITLE = "Missing runs"
 
 
 def missing_runs_section(analysis: Analysis) -> Section:

@@ -1,4 +1,4 @@
-"""Pareto fronts: which variants no other one beats in both error and cost."""
+"""Pareto fronts of error and cost: the variants that no other variant dominates."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from ablations.report.document import Column, Section, Table, Text
 
 
 def pareto_section(analysis: Analysis) -> Section:
-    """Which variants are on the fronts of error against cost, and how sure that is."""
+    """Which variants are on the Pareto fronts of error and cost, with bootstrap shares."""
     fronts = analysis.pareto
     if fronts.reason:
-        return Section("Trade-offs", [Text(f"No front: {fronts.reason}.")])
+        return Section("Pareto fronts", [Text(f"No front: {fronts.reason}.")])
     text = (
-        "On the front is a variant that no other one matches in both and beats in one of mean top-1 error and mean "
-        f"cost. Percentages: in how many of {RESAMPLES:,} bootstrap resamples of the seeds it is."
+        "A variant is on the Pareto front if no other variant is at least as good in both mean top-1 error and mean "
+        f"cost and better in one. Percentages are the share of {RESAMPLES:,} bootstrap resamples of the seeds in which "
+        "it is on the front."
     )
     if (fronts.table["n"] < MIN_SEEDS).any():
-        text += " With one seed there is nothing to resample, so how sure a front is cannot be said."
+        text += " One seed cannot be resampled, so the uncertainty of a front is unknown."
     missing = [cost.title for cost in COSTS if fronts.of(cost).empty]
     if missing:
-        text += f" There is no front of {' and '.join(missing)}: not all of these runs have figures that compare."
-    return Section("Trade-offs", [_table(fronts), Text(text)])
+        text += f" There is no front for {' and '.join(missing)}: not all of these runs have comparable values."
+    return Section("Pareto fronts", [_table(fronts), Text(text)])
 
 
 def _table(fronts: ParetoFronts) -> Table:
@@ -44,9 +45,9 @@ def _table(fronts: ParetoFronts) -> Table:
         frame = frame.assign(
             **{on_front: front["on_front"], probability: share, order: share.fillna(front["on_front"].astype(float))}
         )
-        columns.append(Column(f"front: error, {cost.title}", (order, on_front, probability), format=_on_front))
+        columns.append(Column(f"error vs. {cost.title}", (order, on_front, probability), format=_on_front))
     return Table(
-        "pareto", frame.reset_index(), columns=columns, caption="Variants on the fronts of error against cost."
+        "pareto", frame.reset_index(), columns=columns, caption="Variants on the Pareto fronts of error and cost."
     )
 
 

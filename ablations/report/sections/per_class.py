@@ -29,22 +29,22 @@ MOST_DEGRADED = (
 
 
 def per_class_section(analysis: Analysis) -> Section:
-    """Calibration, the classes on which each variant loses most, and the predictions that cannot be read."""
+    """Calibration, the most degraded classes of each variant, and predictions that cannot be read."""
     blocks: list[Block] = []
     if len(analysis.calibration):
         checked = int(analysis.calibration["n"].sum())
         text = (
-            f"Top-1 and top-5 counts recomputed from the predictions of {checked:,} runs equal their records'. "
-            f"Calibration error is the expected one over {BINS} bins of confidence; errors of every class are in "
-            "`per_class.csv`."
+            f"Top-1 and top-5 counts recomputed from the predictions of {checked:,} runs equal those of their records. "
+            f"Calibration error is the expected calibration error over {BINS} bins of confidence; errors of all "
+            "classes are in `per_class.csv`."
         )
         blocks += [Table("calibration", analysis.calibration, columns=CALIBRATION), Text(text)]
     baseline = analysis.results.plan.baseline
     losses = most_degraded_classes(analysis.per_class, baseline=baseline)
     if len(losses):
-        blocks.append(Text(f"The classes on which each variant loses most against {baseline}:"))
+        blocks.append(Text(f"The classes whose error rises most against {baseline}, for each variant:"))
         blocks.append(Table("per_class", losses, columns=MOST_DEGRADED))
     blocks += [Text(escape(line), kind="note") for line in analysis.unread[:MOST_NOTES]]
     if len(analysis.unread) > MOST_NOTES:
         blocks.append(Text(f"... and {len(analysis.unread) - MOST_NOTES:,} more", kind="note"))
-    return Section("Per-image evidence", blocks or [Text("No run is done.")])
+    return Section("Errors by class and calibration", blocks or [Text("No run is done.")])

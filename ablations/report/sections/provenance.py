@@ -22,7 +22,7 @@ def provenance_section(analysis: Analysis) -> Section:
     train_images = unique(done["train_images"].dropna().astype(int))
     planned = plan.runs[0].limit_train or data.train_images
     trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{planned:,}"
-    diagnosed = ", and noted after every epoch for the diagnostic of selection bias" if _diagnosed(results) else ""
+    diagnosed = ", and also after every epoch for the selection bias diagnostic" if _diagnosed(results) else ""
     against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
     rows = {
         "Command": commands(plan.commands),
@@ -66,7 +66,9 @@ def describe_recipe(recipe: Recipe) -> str:
     parts.append(f"normalised by mean {recipe.mean:g} and std {recipe.std:g}")
     if recipe.validation_fraction:
         share = f"{100 * recipe.validation_fraction:g} %"
-        parts.append(f"{share} of the training images held out for validation, the epoch with the least error reported")
+        parts.append(
+            f"{share} of the training images held out for validation, epoch with the lowest validation error reported"
+        )
     else:
         parts.append("last epoch reported")
     return ", ".join(parts)
@@ -78,36 +80,31 @@ def _notes(results: Results) -> list[Text]:
     if plan.limit_train is not None:
         notes.append(
             f"**Subset.** Trained on a stratified subset of {plan.limit_train:,} of {plan.data.train_images:,} "
-            "training images; these errors say nothing of training on all of them."
+            "training images; these errors do not tell what training on all of them gives."
         )
     if plan.width != 1:
         notes.append(
             f"**Scaled down.** Every variant was trained at {plan.width:g} times its width on {plan.data.image_size}x"
-            f"{plan.data.image_size} images. This shows the way a suite works; it does not rank the full-size variants."
+            f"{plan.data.image_size} images. This demonstrates a suite; it does not rank the full-size variants."
         )
     if not results.complete:
-        notes.append("**Incomplete.** Planned runs are missing or failed; they are listed at the end.")
+        notes.append("**Incomplete.** Some planned runs are missing or failed; see Missing runs.")
     if results.left_out:
         notes.append(
-            f"**Left out.** {len(results.left_out)} runs of seeds that not every variant has ("
-            f"{some(results.left_out)}); the same --seeds for all variants brings them in."
+            f"**Left out.** {len(results.left_out)} runs with seeds that not every variant has ("
+            f"{some(results.left_out)}); to include them, run all variants with the same --seeds."
         )
     if results.other_runs:
         notes.append(
-            f"**Other runs.** runs/ holds {results.other_runs} more, of earlier commands. Those that differ in variant "
-            "or seed only join this table when a command names them (--variants, --seeds); those of other data, "
-            "recipe, subset or width come back with the command that made them."
+            f"**Other runs.** runs/ holds {results.other_runs} more from earlier commands. To include those that "
+            "differ only in variant or seed, name them with --variants or --seeds; those with other data, recipe, "
+            "subset or width are reported by the command that made them."
         )
     untimed = list(runs[runs["timing_valid"].eq(False)]["run_id"])
     if untimed:
-        notes.append(
-            f"**Times.** Left out for runs that went on after a stop or shared the device with others: {some(untimed)}."
-        )
+        notes.append(f"**Times.** Left out for runs that were resumed or shared their device: {some(untimed)}.")
     if not one_hardware(runs):
-        notes.append(
-            "**Times.** These runs took place on different hardware or with different engines, so no times are "
-            "compared."
-        )
+        notes.append("**Times.** These runs used different hardware or different engines, so times are not compared.")
     return [Text(note, kind="note") for note in notes]
 
 

@@ -25,14 +25,14 @@ COLUMNS = (
 def published_section(analysis: Analysis) -> Section | None:
     """The published table beside the measured one; None for other data or another recipe."""
     results = analysis.results
-    # Another recipe's results say nothing of what the published ones were drawn from.
+    # Results of another recipe are not comparable with the published ones.
     published = load_published(results.plan.data.name if results.plan.recipe.name == PUBLISHED.name else "")
     frame = results.summary.join(published.rename(columns={"params": "params_published"}), on="variant", how="inner")
     if frame.empty:
         return None
     caveat = (
-        "Published: one run a variant, errors rounded to whole percents, on an unnamed GPU of 2020. Its parameter "
-        "counts are reproduced exactly; its write-up does not give the modules of short3 and short4, which are "
+        "Published: one run per variant, errors rounded to whole percent, on an unnamed GPU of 2020. The parameter "
+        "counts are reproduced exactly. The write-up does not list the modules of short3 and short4; they are "
         "reconstructions from those counts."
     )
-    return Section("Published and measured", [Table("published", frame, columns=COLUMNS), Text(caveat)])
+    return Section("Published results", [Table("published", frame, columns=COLUMNS), Text(caveat)])

@@ -18,8 +18,8 @@ COST_FORMATS = {
     "peak_memory_bytes": formatting.megabytes,
 }
 MEMORY_KINDS = {
-    "cpu": "the whole process's resident set on a CPU, libraries included",
-    "cuda": "of the GPU's allocator",
+    "cpu": "the resident set of the whole process on a CPU, libraries included",
+    "cuda": "that of the GPU's allocator",
 }
 
 
@@ -30,32 +30,32 @@ def summary_section(analysis: Analysis) -> Section:
     blocks: list[Block] = [
         summary_table(results),
         Text(
-            f"Errors are in percent of {plan.data.test_images:,} test images: the mean over n runs, ± their sample "
-            "standard deviation and the 95 % t interval of the mean where n > 1."
+            f"Errors are in percent of {plan.data.test_images:,} test images: mean over n runs ± sample standard "
+            "deviation, and the 95 % t interval of the mean if n > 1."
             + ("" if results.complete else " n of m: only n of m planned runs are done, so the row is incomplete.")
         ),
     ]
     if plan.width != 1:
         blocks.append(
             Text(
-                f'"Trained" is the network that these runs trained, at {plan.width:g} times the width; "full size" is '
-                "the variant itself, at its own width and image size."
+                f'"Trained" is the network that was trained here, at {plan.width:g} times the width; "full size" is '
+                "the variant at its own width and image size."
             )
         )
     blocks.append(
         Text(
-            "Params count auxiliary heads; MACs are those of convolutions and linear layers for one image (FLOPs are "
-            "2 x MACs). Seconds are training time alone; start-up and evaluation are in `summary.csv`. "
+            "Params include auxiliary heads; MACs are multiply-adds of convolutions and linear layers for one image "
+            "(FLOPs are 2 x MACs). Seconds are training time alone; start-up and evaluation are in `summary.csv`. "
             f"{_memory_text(results.done)}"
         )
     )
-    return Section("Results", blocks)
+    return Section("Summary", blocks)
 
 
 def summary_table(results: Results, *, intervals: bool = True) -> Table:
-    """The summary in the columns that a person reads, one for each cost.
+    """The errors and costs of each variant, with a column for each cost.
 
-    The `intervals`, and the spread of memory, are left out where there is little room.
+    Without `intervals`, a narrow table lacks the 95 % intervals and the spread of memory.
     """
     scaled = results.plan.width != 1
     trained = "trained " if scaled else ""
@@ -90,9 +90,9 @@ def _cost_column(cost: Cost, *, prefix: str = "", spread: bool = True) -> Column
 
 def _memory_text(done: pd.DataFrame) -> str:
     if not one_device_kind(done):
-        return "Memory is left out: some runs took place on a CPU and some on a GPU, whose figures do not compare."
+        return "Memory is left out: some runs used a CPU and some a GPU, whose peaks are not comparable."
     kinds = unique(done["device_kind"]) or ["cpu"]
-    text = f"Memory is the peak in training, {MEMORY_KINDS[kinds[0]]}."
+    text = f"Memory is the peak during training: {MEMORY_KINDS[kinds[0]]}."
     if done["peak_memory_bytes"].isna().any():
-        text += " Runs that went on only to be tested have none."
+        text += " Runs that were resumed only to be tested have none."
     return text

@@ -30,7 +30,7 @@ def test_stability_has_a_panel_for_seeds_and_one_for_epochs_where_there_is_data(
     assert {(1, 0), (1, 0.5), (3, 0.75), (3, 1)} <= {tuple(corner) for corner in drawn.get_paths()[0].vertices}
     legend = epochs.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["at least 0.9 from epoch 2 on"]
+    assert [text.get_text() for text in legend.get_texts()] == ["at least 0.9 from epoch 2"]
     only = draw_rank_stability(Rankings(by_epoch=by_epoch))
     assert len(only.figure.axes) == 1 and len(only.tips) == 3
 

@@ -64,15 +64,15 @@ def test_a_settled_verdict_is_strong_and_an_open_one_says_how_many_seeds_would_s
 
 def test_the_notes_name_the_smallest_p_of_the_signs_and_when_there_is_a_bootstrap(complete: Analysis) -> None:
     notes = texts_of(comparisons_section(complete))
-    assert "with 4 seeds its p cannot go below 0.1250" in notes[1]  # 2 of the 16 ways to flip four signs
-    assert notes[1].endswith(" A bootstrap interval is given from 8 seeds on.")
+    assert "with 4 seeds its p cannot be below 0.1250" in notes[1]  # 2 of the 16 ways to flip four signs
+    assert notes[1].endswith(" Bootstrap intervals need at least 8 seeds.")
 
 
 def test_from_eight_seeds_on_there_is_a_bootstrap_interval() -> None:
     base = [800, 815, 790, 805, 812, 798, 803, 809]
     analysis = in_memory(reduced=base, short=[count + shift for count, shift in zip(base, range(8), strict=True)])
     assert rows_of(analysis)["short"]["bootstrap 95 %"].startswith("[+0.0")
-    assert "bootstrap" not in " ".join(texts_of(comparisons_section(analysis)))
+    assert "Bootstrap" not in " ".join(texts_of(comparisons_section(analysis)))
 
 
 def test_checks_that_disagree_are_pointed_out() -> None:
@@ -83,14 +83,14 @@ def test_checks_that_disagree_are_pointed_out() -> None:
     base = [800, 815, 790, 805, 810, 795, 802]
     analysis = in_memory(reduced=base, short=[count + shift for count, shift in zip(base, shifts, strict=True)])
     last = texts_of(comparisons_section(analysis))[-1]
-    assert last.startswith("For short the t test and an assumption-free check disagree")
+    assert last.startswith("For short, the t test and a nonparametric check disagree")
 
 
 def test_one_seed_is_compared_over_images(one_seed: Analysis) -> None:
     p = 2 * scipy_stats.binom.cdf(10, 23, 0.5)
     assert list(rows_of(one_seed)["short"].values()) == ["short", "13", "10", f"{p:.4f}"]
     (note,) = texts_of(comparisons_section(one_seed))
-    assert "With one seed there is no verdict on architectures" in note
+    assert "One seed gives no verdict on architectures" in note
 
 
 @pytest.mark.parametrize("suite", ["incomplete", "unread"])

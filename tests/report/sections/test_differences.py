@@ -32,7 +32,7 @@ def test_a_declared_difference_is_marked_and_noted(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     section = section_of(replace(plan, varies=("stages",), declared=("stem_channels",)), tmp_path)
     rows = tables_of(section)["differences"]
-    assert [(row["field"], row["of the axis"]) for row in rows] == [
+    assert [(row["field"], row["part of the axis"]) for row in rows] == [
         ("stages", "yes"),
         ("stem_channels", "no, declared"),
     ]
@@ -47,4 +47,4 @@ def test_a_single_variant_differs_from_nothing(tmp_path: Path) -> None:
 
 def test_without_the_baseline_the_variant_in_its_place_is_named(tmp_path: Path) -> None:
     section = section_of(make_plan("cifar10", seeds=1, variants=("short", "short2")), tmp_path)
-    assert texts_of(section) == ["As reduced is not among these runs, short stands for the baseline."]
+    assert texts_of(section) == ["reduced is not among these runs; differences are from short."]

@@ -28,15 +28,15 @@ def test_a_complete_suite_has_every_figure_with_its_legend(complete: Analysis) -
     assert pictures == names(complete) == [*COSTS, "learning_curves", "error_bars", "rankings", "rank_stability"]
     (said,) = texts_of(section)
     assert [" ".join(sentence.split()[:3]) for sentence in said.split(". ")] == [
-        *("A point of", "Without a filled", "Shading in learning"),
-        *("Bars of errors", "Bars of ranks", "Shading in rank"),
+        *("Error against cost:", "Without a filled", "Shading in learning"),
+        *("Error bars are", "Intervals of ranks", "Shading in rank"),
     ]
 
 
 def test_one_seed_has_no_ranks_with_intervals_and_no_stability(one_seed: Analysis) -> None:
     assert names(one_seed) == [*COSTS, "learning_curves", "error_bars"]
     (said,) = texts_of(figures_section(one_seed))
-    assert "Bars of errors" in said and "Bars of ranks" not in said and "rank stability" not in said
+    assert "Error bars" in said and "Intervals of ranks" not in said and "rank stability" not in said
 
 
 def test_a_cost_that_no_variant_has_is_not_drawn(one_seed: Analysis) -> None:

@@ -21,25 +21,25 @@ from tests.support.synthetic_suites import items_of, tables_of, texts_of
 def test_a_complete_suite_sorts_its_variants_by_verdict(complete: Analysis, wrong: dict[str, list[int]]) -> None:
     section = headline_section(complete)
     starts = {
-        "short": "**Less top-1 error than reduced:** short -2.00 [",
-        "naive": "**More top-1 error than reduced:** naive +2.00 [",
+        "short": "**Lower top-1 error than reduced:** short -2.00 [",
+        "naive": "**Higher top-1 error than reduced:** naive +2.00 [",
         "long": "**Equivalent to reduced within 0.5 points:** long +0.03 [",
-        "short2": "**Not settled against reduced by these seeds:** short2 +0.18 [",
+        "short2": "**Inconclusive against reduced:** short2 +0.18 [",
     }
     for item, (variant, start) in zip(items_of(section), starts.items(), strict=True):
         differences = np.subtract(wrong[variant], wrong["reduced"]) / 1e4
         interval = scipy_stats.ttest_1samp(differences, 0).confidence_interval()
         assert item.startswith(start)
         assert item.endswith(f" [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]")
-    assert "over 4 seeds of each" in " ".join(texts_of(section))
+    assert "over 4 seeds" in " ".join(texts_of(section))
 
 
 def test_the_published_claims_stand_below_with_a_caveat_for_another_recipe(complete: Analysis) -> None:
     rows = tables_of(headline_section(complete))["published_claims"]
     assert [row["these runs"] for row in rows] == ["agree", "agree"]
-    assert "held against these runs:" in texts_of(headline_section(complete))[-1]
+    assert "checked against these runs:" in texts_of(headline_section(complete))[-1]
     fast = replace(complete.results, plan=replace(complete.results.plan, recipe=FAST))
-    caveat = "held against these runs, which have other data or another recipe:"
+    caveat = "checked against these runs, which use other data or another recipe:"
     assert caveat in texts_of(headline_section(replace(complete, results=fast)))[-1]
 
 
@@ -53,7 +53,7 @@ def test_an_incomplete_suite_has_no_headline_but_the_command_that_completes_it(i
 
 
 def test_one_seed_has_no_verdict(one_seed: Analysis) -> None:
-    said = "No verdict: one seed tells nothing of the spread between seeds; `--seeds 3` or more does."
+    said = "No verdict: one seed does not show the spread between seeds; use `--seeds 3` or more."
     assert texts_of(headline_section(one_seed)) == [said]
 
 
@@ -92,7 +92,7 @@ def test_evidence_is_that_of_scipys_paired_tests() -> None:
     [
         ({"params": (65_736_148, 6_258_500)}, "10.5 times: 65,736,148 and 6,258,500"),
         ({"reason": "1 of 35 planned runs are not done"}, "1 of 35 planned runs are not done"),
-        ({}, "one seed tells nothing of the spread between seeds"),
+        ({}, "one seed does not show the spread between seeds"),
     ],
 )
 def test_evidence_without_comparisons_is_a_count_or_a_reason(claim: dict[str, Any], text: str) -> None:

@@ -26,15 +26,15 @@ def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:
     section = section_of(make_results(ERRORS, names=NAMES))
     rows = {row["variant"]: row for row in tables_of(section)["pareto"]}
     costs = ("parameters", "multiply-adds", "training time", "peak memory")
-    assert list(rows["cheap"]) == ["variant", "n", *(f"front: error, {cost}" for cost in costs)]
+    assert list(rows["cheap"]) == ["variant", "n", *(f"error vs. {cost}" for cost in costs)]
     assert rows["cheap"]["n"] == "2"
-    assert rows["cheap"]["front: error, parameters"] == "yes, 100 %"
-    answer, share = rows["dear"]["front: error, parameters"].split(", ")
+    assert rows["cheap"]["error vs. parameters"] == "yes, 100 %"
+    answer, share = rows["dear"]["error vs. parameters"].split(", ")
     # 2,000 draws of 3 in 4 come within five standard deviations, 5 points.
     assert answer == "yes" and float(share.removesuffix(" %")) == pytest.approx(75, abs=5)
-    assert rows["worst"]["front: error, parameters"] == "no, 0 %"
+    assert rows["worst"]["error vs. parameters"] == "no, 0 %"
     (text,) = texts_of(section)
-    assert "in how many of 2,000 bootstrap resamples" in text and "There is no front of" not in text
+    assert "the share of 2,000 bootstrap resamples" in text and "There is no front for" not in text
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:
 def test_costs_that_do_not_compare_are_named(change: dict[str, Any], without: list[str]) -> None:
     section = section_of(make_results(ERRORS, names=NAMES, **change))
     for title in ("parameters", "multiply-adds", "training time", "peak memory"):
-        assert (f"front: error, {title}" in tables_of(section)["pareto"][0]) == (title not in without)
-    said = f"There is no front of {' and '.join(without)}: not all of these runs have figures that compare."
+        assert (f"error vs. {title}" in tables_of(section)["pareto"][0]) == (title not in without)
+    said = f"There is no front for {' and '.join(without)}: not all of these runs have comparable values."
     assert texts_of(section)[0].endswith(said)
 
 
 def test_one_seed_says_nothing_of_how_sure_a_front_is() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
-    assert [row["front: error, parameters"] for row in tables_of(section)["pareto"]] == ["yes", "yes", "no"]
-    assert "With one seed there is nothing to resample" in texts_of(section)[0]
+    assert [row["error vs. parameters"] for row in tables_of(section)["pareto"]] == ["yes", "yes", "no"]
+    assert "One seed cannot be resampled" in texts_of(section)[0]
 
 
 def test_without_a_front_the_reason_is_said() -> None:

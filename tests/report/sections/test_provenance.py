@@ -32,7 +32,7 @@ def test_recipes_are_described_with_what_was_changed() -> None:
     assert "`fast` with crop\\_padding, cutout changed" in describe_recipe(replace(FAST, crop_padding=2, cutout=0))
     held_out = replace(PUBLISHED, name="own", validation_fraction=0.1)
     assert describe_recipe(held_out).endswith(
-        "10 % of the training images held out for validation, the epoch with the least error reported"
+        "10 % of the training images held out for validation, epoch with the lowest validation error reported"
     )
 
 
@@ -91,8 +91,8 @@ def test_seeds_that_not_every_variant_has_are_left_out_and_named(tmp_path: Path)
     assert sorted(results.left_out) == sorted(others)
     assert results.other_runs == 0
     note = notes_of(tmp_path)
-    assert "**Left out.** 2 runs of seeds that not every variant has (" in note
-    assert all(run_id in note for run_id in others) and "the same --seeds for all variants" in note
+    assert "**Left out.** 2 runs with seeds that not every variant has (" in note
+    assert all(run_id in note for run_id in others) and "run all variants with the same --seeds" in note
     both = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
     save(tmp_path, both, [make_record(run, wrong=1000) for run in both.runs])
     complete_again = load_results(tmp_path)
@@ -144,7 +144,7 @@ def test_runs_whose_times_are_left_out_are_named(tmp_path: Path) -> None:
         untimed.append(replace(record, times=replace(record.times, timing_valid=False)))
     save(tmp_path, plan, [first, *untimed])
     assert (
-        "**Times.** Left out for runs that went on after a stop or shared the device with others: "
+        "**Times.** Left out for runs that were resumed or shared their device: "
         f"{untimed[0].run_id}, {untimed[1].run_id}."
     ) in notes_of(tmp_path)
 
@@ -154,7 +154,7 @@ def test_times_of_different_hardware_or_engines_are_said_not_to_compare(tmp_path
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short3"))
     first, second = (make_record(config, wrong=1000) for config in plan.runs)
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, **change))])
-    assert "different hardware or with different engines" in notes_of(tmp_path)
+    assert "different hardware or different engines" in notes_of(tmp_path)
 
 
 def test_a_joined_suite_names_every_command_and_the_runs_of_other_settings(tmp_path: Path) -> None:

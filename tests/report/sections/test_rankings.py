@@ -1,4 +1,4 @@
-"""What a report says of the order of variants: by seeds and epochs, and beside another suite's."""
+"""What a report says of rankings: by seeds and epochs, and beside another suite's."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ def test_variants_are_listed_in_the_order_of_their_error() -> None:
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["top-1 error %"] for row in rows] == ["10.00", "12.00", "20.00", "41.00"]
     # Every seed has this order, so that every resample does.
-    assert [row["95 % of resamples"] for row in rows] == ["[1, 1]", "[2, 2]", "[3, 3]", "[4, 4]"]
-    assert [row["best in"] for row in rows] == ["100 %", "0 %", "0 %", "0 %"]
+    assert [row["95 % interval"] for row in rows] == ["[1, 1]", "[2, 2]", "[3, 3]", "[4, 4]"]
+    assert [row["best in resamples"] for row in rows] == ["100 %", "0 %", "0 %", "0 %"]
     (said,) = of(section, "Seeds")
     assert said.endswith(
-        "between the order by fewer seeds and that by all 3, as a mean over subsets: 1.00 with 1 (the same variant "
-        "best in 100 %), 1.00 with 2 (the same variant best in 100 %)."
+        "between the ranking by fewer seeds and the ranking by all 3, mean over subsets: 1.00 with 1 (same best "
+        "variant in 100 %), 1.00 with 2 (same best variant in 100 %)."
     )
 
 
 def test_ranks_that_are_shared_are_not_rounded() -> None:
     errors = np.array([[0.1, 0.1, 0.2], [0.1, 0.1, 0.3]])
     rows = tables_of(section_of(make_results(errors, names=["a", "b", "c"])))["rankings"]
-    assert [row["95 % of resamples"] for row in rows] == ["[1.5, 1.5]", "[1.5, 1.5]", "[3, 3]"]
+    assert [row["95 % interval"] for row in rows] == ["[1.5, 1.5]", "[1.5, 1.5]", "[3, 3]"]
 
 
 def test_one_seed_has_ranks_without_intervals() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
     rows = tables_of(section)["rankings"]
-    assert {(row["95 % of resamples"], row["best in"]) for row in rows} == {("–", "–")}
+    assert {(row["95 % interval"], row["best in resamples"]) for row in rows} == {("–", "–")}
     assert texts_of(section) == []
 
 
@@ -70,48 +70,58 @@ def epochs_text(measure: str, *by_epoch: np.ndarray) -> str:
     return said
 
 
-def test_an_order_by_training_error_is_said_to_tell_little() -> None:
-    assert epochs_text("train_error", ERRORS, ERRORS, -ERRORS) == (
-        "**Epochs.** Kendall's tau between the order by training error after each epoch and the order by the final "
-        "test error: it does not reach 0.9 and stay there; after the last it is -1.00. Training error says little of "
-        "unseen images; a recipe with a validation_fraction would tell better."
-    )
+@pytest.mark.parametrize(
+    ("measure", "by_epoch", "said"),
+    [
+        (
+            "train_error",
+            (ERRORS, ERRORS, -ERRORS),
+            "training error after each epoch and the ranking by final test error: it does not reach 0.9 and stay "
+            "there; after the last epoch it is -1.00. Training error says little about unseen images; a recipe with a "
+            "validation_fraction would tell more.",
+        ),
+        (
+            "validation_error",
+            (-ERRORS, ERRORS, ERRORS),
+            "validation error after each epoch and the ranking by final test error: it is 0.9 or above from epoch 2 of "
+            "3 on, so the ranking was settled by then.",
+        ),
+        (
+            "test_error",
+            (-ERRORS, ERRORS),
+            "test error after each epoch and the ranking by final test error: it reaches 0.9 only at the last of 2 "
+            "epochs. The test error of earlier epochs is from the selection bias diagnostic.",
+        ),
+    ],
+    ids=["training error", "validation error", "test error"],
+)
+def test_rankings_by_epoch_are_summed_up_with_the_caveat_of_their_measure(
+    measure: str, by_epoch: tuple[np.ndarray, ...], said: str
+) -> None:
+    section = section_of(make_results(ERRORS, names=NAMES, epochs={measure: np.stack(by_epoch)}))
+    assert of(section, "Epochs") == [f"**Epochs.** Kendall's tau between the ranking by {said}"]
 
 
-def test_an_order_by_held_out_images_needs_no_caveat() -> None:
-    assert epochs_text("validation_error", -ERRORS, ERRORS, ERRORS) == (
-        "**Epochs.** Kendall's tau between the order by validation error after each epoch and the order by the final "
-        "test error: it is 0.9 or above from epoch 2 of 3 on: the order was settled by then."
-    )
-
-
-def test_an_order_by_test_errors_is_said_to_be_the_diagnostics() -> None:
-    assert epochs_text("test_error", -ERRORS, ERRORS) == (
-        "**Epochs.** Kendall's tau between the order by test error after each epoch and the order by the final test "
-        "error: it reaches 0.9 at the last of 2 epochs only. The test error of earlier epochs is the diagnostic's."
-    )
-
-
-def test_epochs_in_which_all_tie_are_not_spoken_of() -> None:
+def test_epochs_in_which_all_variants_tie_are_left_out() -> None:
     results = make_results(ERRORS, names=NAMES, epochs={"train_error": np.ones((2, *ERRORS.shape))})
     assert of(section_of(results), "Epochs") == []
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_what_has_no_order_has_no_section(broken: bool) -> None:
+def test_without_a_ranking_there_is_no_section(broken: bool) -> None:
     results = make_results(ERRORS if broken else ERRORS[:, :1], names=NAMES if broken else ["c"])
     if broken:
         results.runs.loc[0, "status"] = "oom"
     assert section_of(results) is None
 
 
-def test_another_suites_order_is_compared_by_kendalls_tau() -> None:
+def test_another_suites_ranking_is_compared_by_kendalls_tau() -> None:
     here, there = make_results(ERRORS, names=NAMES), np.array([[0.3, 0.1, 0.2], [0.31, 0.11, 0.19]])
     section = section_of(here, correlation_of(here, make_results(there, names=["a", "b", "d"])))
     expected: Any = kendalltau([0.10, 0.12, 0.41], there.mean(axis=0))
     (said,) = of(section, "Other suite")
     assert said.startswith(
-        "**Other suite.** Kendall's tau between the orders of 3 variants in this suite and in cifar10: "
+        "**Other suite.** Kendall's tau between the rankings of 3 variants in this suite and in cifar10: "
     )
     assert f"cifar10: {expected.statistic:+.2f}, 95 % interval [" in said
     assert f"over 3 and 2 seeds, p {expected.pvalue:.4f}." in said
@@ -124,15 +134,15 @@ def test_a_suite_that_cannot_be_compared_with_says_why() -> None:
         section_of(here, correlation_of(here, make_results(ERRORS, names=["a", "b", "x", "y"]))), "Other suite"
     )
     assert said == (
-        "**Other suite.** No comparison with the order of cifar10: suites cifar10 and cifar10 share 2 variants; an "
+        "**Other suite.** No comparison with the ranking of cifar10: suites cifar10 and cifar10 share 2 variants; an "
         "order needs at least 3, so add some to --variants."
     )
     level = correlation_of(here, make_results(np.full((1, 4), 0.1), names=NAMES))
     (said,) = of(section_of(here, level), "Other suite")
-    assert said == "**Other suite.** No comparison with the order of cifar10: in one suite all tie."
+    assert said == "**Other suite.** No comparison with the ranking of cifar10: in one suite all variants tie."
 
 
-def test_an_incomplete_suite_still_says_why_its_order_is_compared_with_none() -> None:
+def test_an_incomplete_suite_still_says_why_its_ranking_is_not_compared() -> None:
     broken = make_results(ERRORS, names=NAMES)
     broken.runs.loc[0, "status"] = "oom"
     section = section_of(broken, correlation_of(broken, make_results(ERRORS, names=NAMES)))

@@ -73,9 +73,7 @@ def test_a_scaled_suite_has_the_costs_at_both_sizes(tmp_path: Path) -> None:
     ]
     # The full-size counts at 10 classes are the published ones.
     assert [row["full-size params"] for row in rows] == ["6,166,250", "1,557,834"]
-    assert (
-        '"Trained" is the network that these runs trained, at 0.5 times the width' in texts_of(section_of(tmp_path))[1]
-    )
+    assert '"Trained" is the network that was trained here, at 0.5 times the width' in texts_of(section_of(tmp_path))[1]
 
 
 def test_there_is_room_for_intervals_and_the_spread_of_memory_or_not(tmp_path: Path) -> None:
@@ -89,14 +87,16 @@ def test_there_is_room_for_intervals_and_the_spread_of_memory_or_not(tmp_path: P
     # Of 1,000 and 1,100 MB.
     assert (wide["memory MB"][0], narrow["memory MB"][0]) == ("1,050 ± 71", "1,050")
     assert set(wide) - set(narrow) == {"95 % interval"}
-    assert texts_of(section_of(tmp_path))[-1].endswith("Memory is the peak in training, of the GPU's allocator.")
+    assert texts_of(section_of(tmp_path))[-1].endswith(
+        "Memory is the peak during training: that of the GPU's allocator."
+    )
 
 
 def test_memory_that_does_not_compare_is_said_to_be_left_out(tmp_path: Path) -> None:
     plan, (first, second) = pair()
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, device_kind="cpu"))])
     assert [row["memory MB"] for row in rows_of(tmp_path)] == ["–", "–"]
-    said = "Memory is left out: some runs took place on a CPU and some on a GPU"
+    said = "Memory is left out: some runs used a CPU and some a GPU"
     assert said in texts_of(section_of(tmp_path))[-1]
 
 
