@@ -1,4 +1,4 @@
-"""TODO"""
+"""The flags of the command line, with their defaults and their help."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Arguments:
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
     measure_selection_bias: bool = False
-    """Also note the test error after every epoch, to report how far choosing by it would have flattered."""
+    """Also record the test error after every epoch, to report the selection bias that choosing by it would cause."""
     track: Literal["off", "tensorboard"] = "off"
     """Write live curves for TensorBoard to <results>/<suite>/tensorboard (needs the extra of that name)."""
     compare_with: str | None = None
