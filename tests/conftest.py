@@ -1,5 +1,6 @@
 """Fixtures that several test files share: small data, small runs, and ways to stop and compare them."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.logging import RichHandler
 
 from ablations.data.dataset import Dataset
 from ablations.data.digits import load_digits
@@ -22,6 +24,14 @@ from googlenet import VARIANTS
 def one_thread() -> None:
     """Networks this small gain nothing from threads, which on a busy machine spin for each other for minutes."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_an_earlier_command() -> None:
+    """The command line logs to a console that belonged to the test which ran it, and may be closed."""
+    for handler in logging.root.handlers[:]:
+        if isinstance(handler, RichHandler):
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
