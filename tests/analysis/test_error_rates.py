@@ -14,7 +14,7 @@ from ablations.analysis.published_claims import load_published
 from tests.support.paired_suites import IMAGES, compare, compare_wrong, leave_out_checks
 
 # Suites of seven variants: the smaller number in every run of the tests, the larger one behind the marker.
-SUITES = [400, pytest.param(2_000, marks=pytest.mark.slow)]
+SUITES = [200, pytest.param(2_000, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("suites", SUITES)

@@ -61,7 +61,7 @@ def test_maps_have_the_size_and_channels_that_the_data_says(name: str) -> None:
     assert_maps_are_as_said(ARCHITECTURES[name])
 
 
-@pytest.mark.parametrize("image_size", [31, 32, 33, 45, 50, 63, 64, 225])
+@pytest.mark.parametrize("image_size", [31, 33, 50, 225])
 @pytest.mark.parametrize("pool", ["padded", "ceil"])
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_map_sizes_round_as_the_pools_do(stem: Stem, pool: Any, image_size: int) -> None:
