@@ -17,7 +17,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Images (N, H, W, 3) as uint8, with their labels (N,) as int64."""
+    """Images (N, H, W, C) as uint8, of 1 or 3 channels, with their labels (N,) as int64."""
 
     images: Images
     labels: Labels
@@ -50,6 +50,11 @@ class Dataset:
     def image_size(self) -> int:
         """Height and width of an image in pixels."""
         return self.train.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image, 1 or 3."""
+        return self.train.images.shape[3]
 
 
 class SealedTest:

@@ -25,10 +25,11 @@ class DataSummary:
     image_size: int
     train_images: int
     test_images: int
+    channels: int = 3
 
     def __post_init__(self) -> None:
         check_count("data: num_classes", self.num_classes, low=2)
-        for name in ("image_size", "train_images", "test_images"):
+        for name in ("image_size", "channels", "train_images", "test_images"):
             check_count(f"data: {name}", getattr(self, name))
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ValueError(
@@ -48,6 +49,7 @@ class DataSummary:
             image_size=dataset.image_size,
             train_images=len(dataset.train),
             test_images=len(dataset.test),
+            channels=dataset.channels,
         )
 
     @staticmethod

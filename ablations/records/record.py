@@ -17,7 +17,12 @@ Status = Literal["done", "failed", "oom", "diverged", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of training; errors are fractions, `train_error` that of the training-mode outputs as they came."""
+    """One epoch of training; errors are fractions, `train_error` that of the training-mode outputs as they came.
+
+    Losses are means over images of the cross-entropy: in training with the auxiliary heads' and label smoothing, in
+    validation without. What the run did not measure is None: validation without images held out, and its loss and
+    top-5 error until version 0.4.
+    """
 
     epoch: int
     train_loss: float
@@ -25,6 +30,8 @@ class Epoch:
     validation_error: float | None
     train_seconds: float
     eval_seconds: float
+    validation_loss: float | None = None
+    validation_top5_error: float | None = None
 
     def __post_init__(self) -> None:
         # Comparisons first: a report reads a hundred thousand of these.
@@ -33,6 +40,8 @@ class Epoch:
             and -MAX_LOSS <= self.train_loss <= MAX_LOSS
             and 0 <= self.train_error <= 1
             and (self.validation_error is None or 0 <= self.validation_error <= 1)
+            and (self.validation_loss is None or 0 <= self.validation_loss <= MAX_LOSS)
+            and (self.validation_top5_error is None or 0 <= self.validation_top5_error <= 1)
             and 0 <= self.train_seconds <= MAX_SECONDS
             and 0 <= self.eval_seconds <= MAX_SECONDS
         ):
@@ -42,8 +51,9 @@ class Epoch:
         check_count("epoch", self.epoch)
         check_range("train_loss", self.train_loss, low=-MAX_LOSS, high=MAX_LOSS)
         check_range("train_error", self.train_error, low=0, high=1)
-        if self.validation_error is not None:
-            check_range("validation_error", self.validation_error, low=0, high=1)
+        for name, high in (("validation_error", 1), ("validation_top5_error", 1), ("validation_loss", MAX_LOSS)):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), low=0, high=high)
         _check_seconds(self, "train_seconds", "eval_seconds")
 
 
@@ -65,13 +75,15 @@ class DiagnosedEpoch:
 class TestResult:
     """Integer counts over every test image, once, after the last epoch; top-5 is None with fewer than five classes.
 
-    `epoch` is the one whose network was tested: the last, or that with the least validation error.
+    `epoch` is the one whose network was tested: the last, or that with the least validation error. `loss` is the mean
+    cross-entropy over the images, None until version 0.4.
     """
 
     epoch: int
     images: int
     top1_wrong: int
     top5_wrong: int | None
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         check_count("test's epoch", self.epoch)
@@ -79,6 +91,8 @@ class TestResult:
         check_count("top1_wrong", self.top1_wrong, low=0, high=self.images)
         if self.top5_wrong is not None:
             check_count("top5_wrong", self.top5_wrong, low=0, high=self.top1_wrong)
+        if self.loss is not None:
+            check_range("test's loss", self.loss, low=0, high=MAX_LOSS)
 
     @property
     def top1_error(self) -> float:

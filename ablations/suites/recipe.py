@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from googlenet.validation import check_choice, check_count, check_name, check_range
+from ablations.data.image_folder import MAX_IMAGE_SIZE
+from googlenet.validation import check_choice, check_count, check_flag, check_name, check_range
 
 Optimizer = Literal["adadelta", "adam", "sgd"]
 Schedule = Literal["constant", "step", "one-cycle"]
@@ -18,12 +19,17 @@ WARMUP = 0.3  # share of a one-cycle schedule that rises
 class Recipe:
     """How to train.
 
-    Images become floats in [0, 1] and are normalised as (x - mean) / std. Training images are first padded with
-    `crop_padding` black pixels on every side and cut back to size at random, then flipped horizontally with
-    probability `flip`; after normalisation a square of `cutout` pixels a side around a random centre is set to 0.
+    Images are converted to one channel with `grayscale`, by the weights of ITU-R 601 as Pillow does, and resized to
+    `resize` pixels a side, bilinear with antialiasing, where it is set; both keep 8 bits. They become floats in [0, 1]
+    and are normalised as (x - mean) / std. Training images are before that padded with `crop_padding` black pixels on
+    every side and cut back to size at random, and flipped horizontally with probability `flip`; after normalisation a
+    square of `cutout` pixels a side around a random centre is set to 0. With `flip_test` the test images are flipped
+    too, each as the run's seed says.
+
     SGD's momentum is Nesterov's. Schedules: "constant"; "step" multiplies the learning rate by `step_gamma` after each
     epoch; "one-cycle" rises from 0 to `learning_rate` and falls back along half cosines, step by step.
-    `validation_fraction` of the training images is held out, stratified; 0 trains on everything.
+    `validation_fraction` of the training images is held out, stratified; 0 trains on everything. The weights after
+    each of `keep_epochs` are kept.
 
     `precision` is that of convolutions and linear layers: "fp32" is IEEE single (no TF32), "bf16" autocasts them to
     bfloat16 and keeps weights, statistics, loss and update in single. "auto" leaves the choice to `at_precision`.
@@ -49,6 +55,10 @@ class Recipe:
     mean: float = 0.5
     std: float = 0.5
     validation_fraction: float = 0.0
+    resize: int | None = None
+    grayscale: bool = False
+    flip_test: bool = False
+    keep_epochs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("recipe", self.name)
@@ -69,6 +79,16 @@ class Recipe:
         check_range(f"{what}: mean", self.mean, low=0, high=1)
         check_range(f"{what}: std", self.std, low=0, high=1, open_low=True)
         check_range(f"{what}: validation_fraction", self.validation_fraction, low=0, high=0.5)
+        if self.resize is not None:
+            check_count(f"{what}: resize", self.resize, high=MAX_IMAGE_SIZE)
+        check_flag(f"{what}: grayscale", self.grayscale)
+        check_flag(f"{what}: flip_test", self.flip_test)
+        if self.flip_test and not self.flip:
+            raise ValueError(f"{what}: flip_test is true and flip is 0, so no image would be flipped; set flip")
+        for epoch in self.keep_epochs:
+            check_count(f"{what}: keep_epochs", epoch, high=self.epochs)
+        if list(self.keep_epochs) != sorted(set(self.keep_epochs)):
+            raise ValueError(f"{what}: keep_epochs is {list(self.keep_epochs)}; give each epoch once, in rising order")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"{what}: momentum is {self.momentum!r}, which only 'sgd' uses; set it to 0")
 

@@ -14,6 +14,8 @@ from googlenet.architecture import Architecture
 from googlenet.validation import check_count, check_name
 
 MAX_SEED = 2**31 - 1
+# Fields that version 0.4 did not have: run ids leave them out at their default, so that its runs keep their ids.
+SINCE_0_5 = {"resize": None, "grayscale": False, "flip_test": False, "keep_epochs": [], "bn_eps_5x5": "same"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +62,6 @@ def _canonical(value: Any) -> str:
     """Part of a configuration as JSON, the same text for equal values."""
     if is_dataclass(value):
         # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same text.
-        value = to_plain(from_plain(type(value), to_plain(value), where="configuration"))
+        plain = to_plain(from_plain(type(value), to_plain(value), where="configuration"))
+        value = {name: item for name, item in plain.items() if name not in SINCE_0_5 or item != SINCE_0_5[name]}
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -101,7 +101,7 @@ def test_a_record_is_json_that_anyone_can_read(folder: RunFolder, done: RunRecor
     data = json.loads((folder.path / "result.json").read_text(encoding="utf-8"), parse_constant=refuse_constant)
     assert data["schema"] == 3
     assert data["test_accesses"] == 1
-    assert data["test"] == {"epoch": 2, "images": 60, "top1_wrong": 7, "top5_wrong": 0}
+    assert data["test"] == {"epoch": 2, "images": 60, "top1_wrong": 7, "top5_wrong": 0, "loss": None}
     assert data["config"]["architecture"]["name"] == "short4"
     assert data["config"] == json.loads((folder.path / "config.json").read_text(encoding="utf-8"))
     assert data["epochs"][1]["validation_error"] == 0.1 + 0.2
