@@ -19,15 +19,21 @@ class Arguments:
     """
 
     suite: str = "digits"
-    """digits, cifar10, cifar100, folder, or the path of a suite file (.toml)."""
+    """digits, cifar10, cifar100, folder, references, quirks, or the path of a suite file (.toml)."""
+    dataset: str | None = None
+    """Another dataset than the suite's own; its results have a folder of their own, <suite>-<dataset>."""
     variants: str | None = None
     """Comma-separated architectures, instead of the suite's own; see --list."""
     seeds: int | None = None
     """Train every variant with the seeds 1 to N."""
+    seed_list: str | None = None
+    """Train every variant with these seeds, comma-separated."""
     recipe: str | None = None
-    """published, fast or digits, instead of the suite's own recipe."""
+    """published, fast, digits, bn-aux-adam, plain-adam or gray-adam, instead of the suite's own recipe."""
     epochs: int | None = None
     """Epochs, instead of the recipe's."""
+    keep_epochs: str | None = None
+    """Keep the weights after these epochs too, comma-separated."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of convolutions; auto is the recipe's own or, where it leaves that open, bf16 on a GPU that has it, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -40,6 +46,8 @@ class Arguments:
     """Train K runs side by side on the GPU; their times are then not valid."""
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
+    log_every: int = 0
+    """Where output is no terminal, print the loss after every N steps too."""
     measure_selection_bias: bool = False
     """Also record the test error after every epoch, to report the selection bias that choosing by it would cause."""
     track: Literal["off", "tensorboard"] = "off"
@@ -60,5 +68,7 @@ class Arguments:
     """List suites and architectures with their costs, and stop."""
     plan: bool = False
     """Show the runs and what is done of them, and stop."""
+    dry_run: bool = False
+    """Train each variant on one batch, say what a step takes, and stop; nothing is recorded."""
     report: bool = False
     """Rebuild the report from the records, and stop."""

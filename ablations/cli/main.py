@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ablations.records.suite_folder import SuiteFolder
     from ablations.suites.suite import Suite
     from ablations.training.events import Event
+    from ablations.training.options import ExecutionOptions
 
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
 
@@ -78,8 +79,8 @@ def _execute(arguments: Arguments, command: str) -> int:
     from ablations.experiment import DataSource, plan_suite
     from ablations.records.suite_folder import SuiteFolder
 
-    if arguments.list + arguments.plan + arguments.report > 1:
-        raise ConfigError("--list, --plan and --report exclude each other; give one of them")
+    if arguments.list + arguments.plan + arguments.dry_run + arguments.report > 1:
+        raise ConfigError("--list, --plan, --dry-run and --report exclude each other; give one of them")
     console = make_console()
     logging.basicConfig(
         format="%(message)s", handlers=[RichHandler(console=console, show_time=False, show_path=False)], force=True
@@ -99,6 +100,8 @@ def _execute(arguments: Arguments, command: str) -> int:
     if arguments.plan:
         show_plan(plan_suite(suite, data.summarise(suite.dataset), command=command), folder=folder, console=console)
         return DONE
+    if arguments.dry_run:
+        return _dry_run(suite, data, arguments, command, console)
     planned, records = _train(suite, data, arguments, command, console)
     _report(folder, compared, console)
     if arguments.measure_selection_bias:
@@ -118,15 +121,15 @@ def _selected_suite(arguments: Arguments) -> Suite:
 
     if arguments.resume and arguments.fresh:
         raise ConfigError("--resume and --fresh exclude each other; give one of them")
-    names = None
-    if arguments.variants is not None:
-        names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())
     try:
         return select(
             find_suite(arguments.suite),
-            variants=names,
+            variants=None if arguments.variants is None else _listed(arguments.variants),
+            dataset=arguments.dataset,
             seeds=arguments.seeds,
+            seed_list=_numbers("--seed-list", arguments.seed_list),
             epochs=arguments.epochs,
+            keep_epochs=_numbers("--keep-epochs", arguments.keep_epochs),
             limit_train=arguments.limit_train,
             recipe=arguments.recipe,
             precision=arguments.precision,
@@ -134,6 +137,18 @@ def _selected_suite(arguments: Arguments) -> Suite:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    """Whole numbers out of a comma-separated list; None if the flag was not given."""
+    try:
+        return None if text is None else tuple(int(item) for item in _listed(text))
+    except ValueError as error:
+        raise ConfigError(f"{flag} is {text!r}; give whole numbers with commas between them, as in 80,81") from error
 
 
 def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
@@ -162,21 +177,14 @@ def _train(
     from ablations.observers.tensorboard import TensorBoard
     from ablations.records.suite_folder import SuiteFolder
     from ablations.training.events import to_all
-    from ablations.training.options import ExecutionOptions
 
-    options = ExecutionOptions.resolve(
-        device=arguments.device,
-        engine=arguments.engine,
-        deterministic=arguments.deterministic,
-        measure_selection_bias=arguments.measure_selection_bias,
-        runs_per_device=arguments.runs_per_gpu,
-    )
+    options = _options(arguments)
     with ExitStack() as observing:
         observers: list[Callable[[Event], None]] = []
         if arguments.track == "tensorboard":
             folder = SuiteFolder(arguments.results / suite.name).tensorboard
             observers.append(observing.enter_context(TensorBoard(folder)).on_event)
-        display = observing.enter_context(Display(console=console))
+        display = observing.enter_context(Display(console=console, log_every=arguments.log_every))
         stopper = observing.enter_context(Stopper())
         records = run_suite(
             suite,
@@ -189,6 +197,34 @@ def _train(
             on_event=to_all(display.on_event, *observers, stopper.on_event),
         )
         return display.planned_runs, records
+
+
+def _options(arguments: Arguments) -> ExecutionOptions:
+    from ablations.training.options import ExecutionOptions
+
+    if arguments.log_every < 0:
+        raise ConfigError(f"--log-every is {arguments.log_every}; use 1 or more steps, or 0 to print none")
+    return ExecutionOptions.resolve(
+        device=arguments.device,
+        engine=arguments.engine,
+        deterministic=arguments.deterministic,
+        measure_selection_bias=arguments.measure_selection_bias,
+        runs_per_device=arguments.runs_per_gpu,
+        log_every=arguments.log_every,
+    )
+
+
+def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
+    """Print a row for each variant as soon as its first batch is trained; a variant that fails does not stop others."""
+    from ablations.cli.listing import show_first_batch
+    from ablations.experiment import dry_run
+
+    console.print(f"dry run of suite {suite.name}: one batch of each variant, nothing is recorded", highlight=False)
+    failed = 0
+    for variant in dry_run(suite, data=data, options=_options(arguments), command=command):
+        show_first_batch(variant, console=console)
+        failed += isinstance(variant.outcome, Exception)
+    return SOME_FAILED if failed else DONE
 
 
 def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:

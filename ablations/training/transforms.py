@@ -65,9 +65,9 @@ def to_input(images: Tensor, recipe: Recipe) -> Tensor:
     if recipe.resize is None or images.shape[2:] == (recipe.resize, recipe.resize):
         return images
     side = (recipe.resize, recipe.resize)
-    # In single precision on every device, as kernels for bytes round otherwise.
+    # In single precision, as only CPUs have a kernel for bytes; Pillow rounds halves up.
     floats = functional.interpolate(images.float(), side, mode="bilinear", antialias=True, align_corners=False)
-    return floats.round_().clamp_(0, 255).to(torch.uint8)
+    return floats.add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)
 
 
 def augment(images: Tensor, choices: Choices, recipe: Recipe) -> Tensor:
