@@ -72,7 +72,7 @@ def read(path: Path, *, fields: Collection[str] = Predictions._fields) -> Predic
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             wanted = {*fields} - (OPTIONAL - {*stored})
             read = Predictions(*(stored[name] if name in wanted else np.empty(0) for name in Predictions._fields))
-        _check_shapes({name: getattr(read, name).shape for name in fields if name in wanted})
+        _check_shapes({name: getattr(read, name).shape for name in wanted})
         return read
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; --fresh trains the run again") from error

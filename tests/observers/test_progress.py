@@ -51,6 +51,20 @@ def test_a_log_gets_plain_lines() -> None:
     assert "\x1b" not in "".join(lines)
 
 
+def test_a_log_may_have_a_line_after_every_few_steps() -> None:
+    stream = io.StringIO()
+    with Display(console=Console(file=stream, width=160, highlight=False), log_every=2) as display:
+        display.on_event(SuiteStarted(runs=PLAN.runs))
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        display.on_event(TrainingStarted(run_id=FIRST, finished_epochs=0, train_images=1000))
+        for number in range(5):
+            display.on_event(StepDone(run_id=FIRST, images=64, loss=None if number % 2 == 0 else 1 / number))
+    lines = [line.rpartition(", ")[0] for line in stream.getvalue().splitlines()[1:]]  # without the images a second
+    assert lines == [
+        f"[1/2] {FIRST}: epoch 1/5, step {step}, loss {loss}" for step, loss in ((2, "1.0000"), (4, "0.3333"))
+    ]
+
+
 def test_a_terminal_gets_a_live_display() -> None:
     text = shown(terminal=True)
     for said in (FIRST, "suite, run 1 of 2", "epoch 4/5", "loss 0.987", "images/s"):

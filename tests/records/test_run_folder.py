@@ -111,6 +111,21 @@ def test_a_runs_folder_is_named_after_its_id(folder: RunFolder, tmp_path: Path) 
     assert folder.path == tmp_path / "runs" / folder.config.run_id
 
 
+def test_a_run_of_version_0_4_lacks_settings_and_losses_and_is_the_same_run(folder: RunFolder, done: RunRecord) -> None:
+    folder.write_result(done)
+    path = folder.path / "result.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data["config"]["architecture"]["bn_eps_5x5"], data["test"]["loss"]
+    for name in ("resize", "grayscale", "flip_test", "keep_epochs"):
+        del data["config"]["recipe"][name]
+    for epoch in data["epochs"]:
+        del epoch["validation_loss"], epoch["validation_top5_error"]
+    for name, content in (("result.json", data), ("config.json", data["config"])):
+        (folder.path / name).write_text(json.dumps(content), encoding="utf-8")
+    assert folder.read_result() == done
+    folder.claim()
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_a_number_is_never_written(folder: RunFolder, done: RunRecord, value: float) -> None:
     folder.epochs.append(made_epoch(1))

@@ -1,0 +1,47 @@
+"""--dry-run: one batch of each variant, nothing recorded, and the test images not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablations.data.dataset import SealedTest
+from ablations.training import dry_run
+from tests.support.command_line import run_main
+
+
+def test_each_variant_is_tried_on_one_batch_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: SealedTest) -> None:
+        raise AssertionError("the test images were read")
+
+    monkeypatch.setattr(SealedTest, "open", refuse)
+    monkeypatch.setattr(SealedTest, "peek", refuse)
+    given = ("--dry-run", "--variants", "short3,short4", "--seeds", "3")
+    status, out, err = run_main(*given, results=tmp_path / "results")
+    assert (status, err) == (0, "")
+    first, *lines = out.splitlines()
+    assert first.startswith("dry run of suite digits")
+    assert [line.partition(":")[0] for line in lines] == ["short3", "short4"]
+    # 1,437 training images in batches of 64 are 23 steps an epoch.
+    assert all("batch 64 of 3x8x8" in line and "115 steps a run" in line for line in lines)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_variant_that_fails_is_named_and_the_others_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up = dry_run.set_up
+
+    def fail_for_short3(config, *given, **named):  # type: ignore[no-untyped-def]
+        if config.architecture.name == "short3":
+            raise RuntimeError("no memory\nfor this")
+        return set_up(config, *given, **named)
+
+    monkeypatch.setattr(dry_run, "set_up", fail_for_short3)
+    status, out, _ = run_main("--dry-run", "--variants", "short3,short4", results=tmp_path)
+    assert status == 3
+    assert "short3" in out and "FAILED: RuntimeError: no memory\n" in out
+    assert "short4: " in out.splitlines()[-1] and "loss" in out.splitlines()[-1]
