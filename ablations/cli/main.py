@@ -42,6 +42,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
         os.environ.setdefault(*THREAD_SPINS)
+        os.environ["MPLBACKEND"] = "agg"  # one inherited from a notebook may be missing here; nothing is shown anyway
         if arguments.deterministic:
             os.environ.setdefault(*CUBLAS_WORKSPACE)
         return _execute(arguments, command)
