@@ -162,7 +162,8 @@ def _train(
     from ablations.observers.progress import Display
     from ablations.observers.tensorboard import TensorBoard
     from ablations.records.suite_folder import SuiteFolder
-    from ablations.training.events import to_all
+    from ablations.report.write import check_report
+    from ablations.training.events import SuiteStarted, to_all
     from ablations.training.options import ExecutionOptions
 
     options = ExecutionOptions.resolve(
@@ -172,11 +173,16 @@ def _train(
         measure_selection_bias=arguments.measure_selection_bias,
         runs_per_device=arguments.runs_per_gpu,
     )
+    folder = SuiteFolder(arguments.results / suite.name)
+
+    def check_before_training(event: Event) -> None:
+        if isinstance(event, SuiteStarted):
+            check_report(folder.read_plan(), folder.path)
+
     with ExitStack() as observing:
-        observers: list[Callable[[Event], None]] = []
+        observers: list[Callable[[Event], None]] = [check_before_training]
         if arguments.track == "tensorboard":
-            folder = SuiteFolder(arguments.results / suite.name).tensorboard
-            observers.append(observing.enter_context(TensorBoard(folder)).on_event)
+            observers.append(observing.enter_context(TensorBoard(folder.tensorboard)).on_event)
         display = observing.enter_context(Display(console=console))
         stopper = observing.enter_context(Stopper())
         records = run_suite(

@@ -332,6 +332,15 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     assert "| short4 | 1 |" in text
 
 
+def test_a_report_that_cannot_be_written_ends_the_command_before_any_run(main: Main, tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "figures").write_text("in the way")
+    status, out, err = main(*SMALL)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: a report cannot be written in {tmp_path / 'digits'} (") and err.count("\n") == 1
+    assert not (tmp_path / "digits" / "runs").exists()
+
+
 # Stopping and resuming; tests/faults/test_concurrency.py stops with Ctrl-C, twice
 
 
