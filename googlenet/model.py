@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture
 from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
 from googlenet.registry import architecture
-from googlenet.validation import check_count
+from googlenet.validation import check_count, shown
 
 INIT_STD = 0.01  # of the truncated-normal initialisation, cut at two standard deviations
 _TRUNK_SECTION = re.compile(r"trunk\.\d+\.")  # part of a layer's name, which auxiliary heads move
@@ -28,6 +29,10 @@ class Output(NamedTuple):
 
     logits: Tensor
     aux: tuple[Tensor, ...]
+
+
+# torch.export.save writes down the type of what a network returns, by this name.
+_pytree._register_namedtuple(Output, serialized_type_name="googlenet.model.Output")
 
 
 class GoogLeNet(nn.Module):
@@ -63,8 +68,11 @@ def build(arch: Architecture | str, *, num_classes: int) -> GoogLeNet:
     Weights are drawn from torch's global generator; seed it to repeat them.
 
     Raises:
+        TypeError: if `arch` is neither an Architecture nor a name.
         ValueError: if the name is unknown or `num_classes` is below 1.
     """
+    if not isinstance(arch, Architecture | str):
+        raise TypeError(f"arch is {shown(arch)}; it must be an Architecture, or the name of one such as 'reduced'")
     check_count("num_classes", num_classes)
     return GoogLeNet(architecture(arch) if isinstance(arch, str) else arch, num_classes=num_classes)
 

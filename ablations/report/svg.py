@@ -29,7 +29,7 @@ STYLE: dict[Any, Any] = {
     # Without a fixed salt, element ids in an SVG differ from one process to the next.
     "svg.hashsalt": "googlenet-ablations",
 }
-_DEFAULTS = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
+_DEFAULTS: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
