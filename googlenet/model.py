@@ -25,13 +25,15 @@ class Output(NamedTuple):
 
     `logits` is (N, num_classes). `aux` has one (N, num_classes) tensor for each auxiliary head, the one nearest the
     input first; it is empty in evaluation and where the architecture has no auxiliary heads.
+
+    A network can be exported with torch.export; `import googlenet.model` before torch.export.load reads the file.
     """
 
     logits: Tensor
     aux: tuple[Tensor, ...]
 
 
-# torch.export.save writes down the type of what a network returns, by this name.
+# By this name torch.export.save writes down the type of what a network returns. torch has no public function for it.
 _pytree._register_namedtuple(Output, serialized_type_name="googlenet.model.Output")
 
 
