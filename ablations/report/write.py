@@ -23,7 +23,7 @@ from ablations.suites.plan import Plan
 REPORT_FILE = "report.md"
 PAGE_FILE = "report.html"
 LATEX_FILE = "summary.tex"
-# Names that versions before 0.4.0 gave to CSV files and figures.
+# Names that versions before 0.4.0 gave to CSV files and figures. A file that is renamed leaves its former name here.
 FORMER_CSV_FILES = ("fronts", "ranks", "verdicts")
 FORMER_FIGURES = ("ranks",)
 
