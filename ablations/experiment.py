@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ablations.data.archives import ARCHIVES
 from ablations.data.registry import load_dataset
@@ -21,10 +21,12 @@ from ablations.suites.suite_file import find_suite
 
 if TYPE_CHECKING:
     from ablations.data.dataset import Dataset
+    from ablations.suites.run_config import RunConfig
+    from ablations.training.dry_run import FirstBatch
     from ablations.training.events import Event
     from ablations.training.options import ExecutionOptions
 
-# torch is imported on a run's way only, so that plans and reports do without it.
+# torch is imported where something is trained only, so that plans and reports do without it.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,49 @@ def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
     return plan
 
 
+class DryRun(NamedTuple):
+    """A run whose first batch was trained, and what it showed or the error that it ended with."""
+
+    config: RunConfig
+    outcome: FirstBatch | Exception
+
+
+def dry_run(
+    suite: Suite | str,
+    *,
+    data: DataSource | None = None,
+    options: ExecutionOptions | None = None,
+    command: str = "ablations.dry_run",
+) -> Iterator[DryRun]:
+    """Train the first batch of each variant, with its first seed, and yield what it showed; nothing is recorded.
+
+    Raises:
+        ConfigError: if suite, data and options do not fit together.
+        DataError: if the data is missing or damaged.
+    """
+    from ablations.training.dry_run import train_first_batch
+    from ablations.training.options import ExecutionOptions
+
+    options = options or ExecutionOptions.resolve()
+    dataset, plan = _planned(suite, data=data, options=options, command=command)
+    first_seed = plan.runs[0].seed
+    for config in (run for run in plan.runs if run.seed == first_seed):
+        try:
+            yield DryRun(config, train_first_batch(config, dataset=dataset, options=options))
+        except Exception as error:  # whatever it is, the other variants are tried too
+            yield DryRun(config, error)
+
+
+def _planned(
+    suite: Suite | str, *, data: DataSource | None, options: ExecutionOptions, command: str
+) -> tuple[Dataset, Plan]:
+    suite = find_suite(suite) if isinstance(suite, str) else suite
+    # A recipe whose precision is open takes the device's best.
+    suite = select(suite, native_precision=native_precision(options.device.type))
+    dataset = (data or DataSource()).load(suite.dataset)
+    return dataset, plan_suite(suite, DataSummary.of(dataset), command=command)
+
+
 def run_suite(
     suite: Suite | str,
     *,
@@ -105,14 +150,10 @@ def run_suite(
     from ablations.training.events import SuiteStarted, ignore
     from ablations.training.options import ExecutionOptions
 
-    suite = find_suite(suite) if isinstance(suite, str) else suite
     options = options or ExecutionOptions.resolve()
     observe = on_event or ignore
-    # A recipe whose precision is open takes the device's best.
-    suite = select(suite, native_precision=native_precision(options.device.type))
-    dataset = (data or DataSource()).load(suite.dataset)
-    plan = plan_suite(suite, DataSummary.of(dataset), command=command)
-    folder = SuiteFolder(results / suite.name)
+    dataset, plan = _planned(suite, data=data, options=options, command=command)
+    folder = SuiteFolder(results / plan.suite)
     with folder.locks.suite():
         archived = prepare(plan, suite=folder, environment=options.environment(), resume=resume, fresh=fresh)
     observe(SuiteStarted(runs=plan.runs, archived=tuple(archived)))

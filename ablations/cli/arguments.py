@@ -22,15 +22,21 @@ class Arguments:
     """
 
     suite: str = "digits"
-    """digits, cifar10, cifar100, folder, or the path of a suite file (.toml)."""
+    """digits, cifar10, cifar100, folder, references, quirks, or the path of a suite file (.toml)."""
+    dataset: str | None = None
+    """Another dataset than the suite's own; its results have a folder of their own, <suite>-<dataset>."""
     variants: str | None = None
     """Comma-separated architectures, instead of the suite's own; see --list."""
     seeds: int | None = None
     """Train every variant with the seeds 1 to N."""
+    seed_list: str | None = None
+    """Train every variant with these seeds, comma-separated."""
     recipe: str | None = None
-    """published, fast or digits, instead of the suite's own recipe."""
+    """published, fast, digits, bn-aux-adam, plain-adam or gray-adam, instead of the suite's own recipe."""
     epochs: int | None = None
     """Epochs, instead of the recipe's."""
+    keep_epochs: str | None = None
+    """Keep the weights after these epochs too, comma-separated."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of convolutions; auto is the recipe's own or, where it leaves that open, bf16 on a GPU that has it, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -43,6 +49,8 @@ class Arguments:
     """Train K runs side by side on the GPU; their times are then not valid."""
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
+    log_every: int = 0
+    """Where output is no terminal, print the loss after every N steps too."""
     measure_selection_bias: bool = False
     """Also record the test error after every epoch, to report the selection bias that choosing by it would cause."""
     track: Literal["off", "tensorboard"] = "off"
@@ -63,16 +71,20 @@ class Arguments:
     """List suites and architectures with their costs, and stop."""
     plan: bool = False
     """Show the runs and what is done of them, and stop."""
+    dry_run: bool = False
+    """Train each variant on one batch, say what a step takes, and stop; nothing is recorded."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
 
 
-_FLAGS = frozenset(field.name for field in fields(Arguments))
-# What to do instead of running, with the flags that it goes with. It would ignore any other flag, so that is refused.
+# What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "plan", "dry_run", "report"}
+_NEW_RUNS = _RUNNING - {"resume", "fresh"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
-    "plan": _FLAGS - {"list", "report", "resume", "fresh"},  # whatever a run takes that does not touch earlier runs
-    "report": frozenset({"suite", "results", "compare_with"}),
+    "plan": _NEW_RUNS,
+    "dry_run": _NEW_RUNS,
+    "report": frozenset({"suite", "dataset", "results", "compare_with"}),
 }
 
 
@@ -85,14 +97,14 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with --list, --plan or --report, or a home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, or a home folder is not known.
     """
     chosen = [name for name in MODES if getattr(arguments, name)]
     if len(chosen) > 1:
         raise ConfigError(f"{_listed(MODES)} exclude each other; give one of them")
     for mode in chosen:
         given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
-        ignored = [name for name in given if name not in MODES[mode] | {mode}]
+        ignored = [name for name in given if name != mode and name not in MODES[mode]]
         if ignored:
             verb = "has" if len(ignored) == 1 else "have"
             raise ConfigError(f"{_listed(ignored)} {verb} no effect with {flag_of(mode)}; {_usable_with(mode)}")
@@ -101,8 +113,7 @@ def checked(arguments: Arguments) -> Arguments:
 
 
 def _usable_with(mode: str) -> str:
-    usable = MODES[mode] - {mode}
-    refused = _FLAGS - usable - set(MODES)
+    usable, refused = MODES[mode], _RUNNING - MODES[mode]
     if not usable:
         return "give it alone"
     if len(usable) < len(refused):

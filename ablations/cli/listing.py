@@ -6,12 +6,14 @@ import pandas as pd
 from rich.console import Console
 
 from ablations.cli.console import show_table
+from ablations.experiment import DryRun
 from ablations.records.record import MISSING, UNFINISHED
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
 from ablations.report.formatting import count
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan
+from googlenet.architecture import Architecture
 from googlenet.axes import AXES
 from googlenet.counts import count_macs, count_params
 from googlenet.references import REFERENCE_CLASSES, REFERENCES
@@ -32,7 +34,7 @@ def show_architectures(console: Console) -> None:
             "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
             "kind": kind,
             "classes": (classes := REFERENCE_CLASSES.get(name, 100)),
-            "image": f"{arch.in_channels}x{arch.image_size}x{arch.image_size}",
+            "image": _image(arch),
             "params": count_params(arch, num_classes=classes),
             "MACs": count_macs(arch, num_classes=classes),
         }
@@ -53,6 +55,9 @@ def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
             {
                 "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
                 "seed": config.seed,
+                "recipe": config.recipe.name,
+                "batch": config.recipe.batch_size,
+                "image": _image(config.architecture),
                 "params": count_params(config.architecture, num_classes=config.num_classes),
                 "MACs": count_macs(config.architecture, num_classes=config.num_classes),
                 "epochs": f"{len(epochs)}/{config.recipe.epochs}",
@@ -62,6 +67,30 @@ def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
     show_table(_table(rows), console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
     if not plan.data.fingerprint:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
+
+
+def show_first_batch(variant: DryRun, *, console: Console) -> None:
+    """Print what a variant's first batch showed, as one line."""
+    config, outcome = variant.config, variant.outcome
+    arch, recipe = config.architecture, config.recipe
+    said = (
+        f"{arch.name}: recipe {recipe.name}, {recipe.precision}, batch {recipe.batch_size} of {_image(arch)}, "
+        f"{count_params(arch, num_classes=config.num_classes):,} parameters, "
+        f"{count_macs(arch, num_classes=config.num_classes):,} MACs an image: "
+    )
+    if isinstance(outcome, Exception):
+        said += f"FAILED: {type(outcome).__name__}: {next(iter(str(outcome).splitlines()), '')}"
+    else:
+        hours = outcome.step_seconds * outcome.steps / 3600
+        said += (
+            f"loss {outcome.loss:.4f}, {outcome.step_seconds:.3f} s, peak memory "
+            f"{outcome.peak_memory_bytes / 1e6:,.0f} MB; {outcome.steps:,} steps a run would take about {hours:,.2f} h"
+        )
+    console.print(said, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _image(arch: Architecture) -> str:
+    return f"{arch.in_channels}x{arch.image_size}x{arch.image_size}"
 
 
 def _table(rows: list[dict[str, object]]) -> Table:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ablations.records.suite_folder import SuiteFolder
     from ablations.suites.suite import Suite
     from ablations.training.events import Event
+    from ablations.training.options import ExecutionOptions
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # no right to a file, or a disk that is only read
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
@@ -117,6 +118,8 @@ def _execute(arguments: Arguments, command: str) -> int:
     if arguments.plan:
         show_plan(plan_suite(suite, data.summarise(suite.dataset), command=command), folder=folder, console=console)
         return DONE
+    if arguments.dry_run:
+        return _dry_run(suite, data, arguments, command, console)
     planned, records = _train(suite, data, arguments, command, console)
     _report(folder, compared, console)
     if arguments.measure_selection_bias:
@@ -136,15 +139,15 @@ def _selected_suite(arguments: Arguments) -> Suite:
 
     if arguments.resume and arguments.fresh:
         raise ConfigError("--resume and --fresh exclude each other; give one of them")
-    names = None
-    if arguments.variants is not None:
-        names = tuple(name.strip() for name in arguments.variants.split(",") if name.strip())
     try:
         return select(
             find_suite(arguments.suite),
-            variants=names,
+            variants=None if arguments.variants is None else _listed(arguments.variants),
+            dataset=arguments.dataset,
             seeds=arguments.seeds,
+            seed_list=_numbers("--seed-list", arguments.seed_list),
             epochs=arguments.epochs,
+            keep_epochs=_numbers("--keep-epochs", arguments.keep_epochs),
             limit_train=arguments.limit_train,
             recipe=arguments.recipe,
             precision=arguments.precision,
@@ -156,10 +159,15 @@ def _selected_suite(arguments: Arguments) -> Suite:
 
 def _reported_folder(arguments: Arguments) -> Path:
     """The folder of a suite that was run, whether or not it is built in or its file is still there."""
+    from ablations.suites.builtin import SUITES
     from ablations.suites.suite_file import find_suite
     from googlenet.validation import nearest, shown
 
-    name = find_suite(arguments.suite).name if arguments.suite.endswith(".toml") else arguments.suite
+    found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
+    suite = find_suite(arguments.suite) if found else None
+    name = suite.name if suite else arguments.suite
+    if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
+        name = f"{name}-{arguments.dataset}"  # as `select` names the suite
     known = sorted(path.parent.name for path in arguments.results.glob("*/plan.json"))
     if name not in known:
         there = f"; suites that are there: {', '.join(known)}{nearest(name, known)}" if known else ""
@@ -168,6 +176,18 @@ def _reported_folder(arguments: Arguments) -> Path:
             f"suite first, or pass the folder of its results with --results{there}"
         )
     return arguments.results / name
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
+    """Whole numbers out of a comma-separated list; None if the flag was not given."""
+    try:
+        return None if text is None else tuple(int(item) for item in _listed(text))
+    except ValueError as error:
+        raise ConfigError(f"{flag} is {text!r}; give whole numbers with commas between them, as in 80,81") from error
 
 
 def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
@@ -197,15 +217,8 @@ def _train(
     from ablations.records.suite_folder import SuiteFolder
     from ablations.report.write import check_report
     from ablations.training.events import SuiteStarted, to_all
-    from ablations.training.options import ExecutionOptions
 
-    options = ExecutionOptions.resolve(
-        device=arguments.device,
-        engine=arguments.engine,
-        deterministic=arguments.deterministic,
-        measure_selection_bias=arguments.measure_selection_bias,
-        runs_per_device=arguments.runs_per_gpu,
-    )
+    options = _options(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
 
     def check_before_training(event: Event) -> None:
@@ -216,7 +229,7 @@ def _train(
         observers: list[Callable[[Event], None]] = [check_before_training]
         if arguments.track == "tensorboard":
             observers.append(observing.enter_context(TensorBoard(folder.tensorboard)).on_event)
-        display = observing.enter_context(Display(console=console))
+        display = observing.enter_context(Display(console=console, log_every=arguments.log_every))
         stopper = observing.enter_context(Stopper())
         records = run_suite(
             suite,
@@ -229,6 +242,34 @@ def _train(
             on_event=to_all(display.on_event, *observers, stopper.on_event),
         )
         return display.planned_runs, records
+
+
+def _options(arguments: Arguments) -> ExecutionOptions:
+    from ablations.training.options import ExecutionOptions
+
+    if arguments.log_every < 0:
+        raise ConfigError(f"--log-every is {arguments.log_every}; use 1 or more steps, or 0 to print none")
+    return ExecutionOptions.resolve(
+        device=arguments.device,
+        engine=arguments.engine,
+        deterministic=arguments.deterministic,
+        measure_selection_bias=arguments.measure_selection_bias,
+        runs_per_device=arguments.runs_per_gpu,
+        log_every=arguments.log_every,
+    )
+
+
+def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
+    """Print a row for each variant as soon as its first batch is trained; a variant that fails does not stop others."""
+    from ablations.cli.listing import show_first_batch
+    from ablations.experiment import dry_run
+
+    console.print(f"dry run of suite {suite.name}: one batch of each variant, nothing is recorded", highlight=False)
+    failed = 0
+    for variant in dry_run(suite, data=data, options=_options(arguments), command=command):
+        show_first_batch(variant, console=console)
+        failed += isinstance(variant.outcome, Exception)
+    return SOME_FAILED if failed else DONE
 
 
 def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:

@@ -31,13 +31,18 @@ class _RunProgress:
     train_images: int = 1
     epoch_began: float = 0.0
     epoch_images: int = 0
+    steps: int = 0
     loss: float | None = None
     images_shown: int = 0
     shown_at: float = 0.0
 
     def begin_epoch(self, *, epochs_done: int) -> None:
-        self.epochs_done, self.epoch_images, self.images_shown = epochs_done, 0, 0
+        self.epochs_done, self.epoch_images, self.steps, self.images_shown = epochs_done, 0, 0, 0
         self.epoch_began = time.perf_counter()
+
+    def rate(self, now: float) -> float:
+        """Images a second in this epoch."""
+        return self.epoch_images / max(now - self.epoch_began, 1e-9)
 
 
 class _LossyFile:
@@ -62,11 +67,14 @@ class _LossyFile:
 class Display:
     """Observer of a suite's events; use it as a context manager around the executor.
 
+    Where the console is no terminal it prints a line an epoch, and one after every `log_every` steps (0: none).
+
     Inside, output that cannot be written is dropped: it must not stop the runs.
     """
 
-    def __init__(self, *, console: Console) -> None:
+    def __init__(self, *, console: Console, log_every: int = 0) -> None:
         self._console = console
+        self._log_every = log_every
         self._file = console.file
         self._live = console.is_terminal
         self._macs: dict[str, int] = {}
@@ -160,6 +168,11 @@ class Display:
         run = self._running[event.run_id]
         run.epoch_images += event.images
         run.loss = event.loss
+        run.steps += 1
+        if not self._live and self._log_every and run.steps % self._log_every == 0:
+            loss = "" if run.loss is None else f", loss {run.loss:.4f}"
+            epoch = f"epoch {run.epochs_done + 1}/{run.config.recipe.epochs}"
+            self._print(f"{run.label}: {epoch}, step {run.steps}{loss}, {run.rate(time.perf_counter()):,.0f} images/s")
         if time.perf_counter() - run.shown_at >= 1 / REFRESHES_PER_SECOND:
             self._show_steps(run)
 
@@ -167,9 +180,8 @@ class Display:
         if run.epoch_images == run.images_shown:
             return
         now = time.perf_counter()
-        rate = run.epoch_images / max(now - run.epoch_began, 1e-9)
         described = "" if run.loss is None else f"loss {run.loss:.3f}  "
-        figures = f"epoch {run.epochs_done + 1}/{run.config.recipe.epochs}  {described}{rate:,.0f} images/s"
+        figures = f"epoch {run.epochs_done + 1}/{run.config.recipe.epochs}  {described}{run.rate(now):,.0f} images/s"
         images = run.epoch_images - run.images_shown
         self._progress.update(run.task, advance=images, figures=figures)
         self._advance_suite(run, images)

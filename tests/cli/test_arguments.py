@@ -12,6 +12,8 @@ import tyro
 from ablations.cli.arguments import MODES, Arguments, checked, flag_of
 from ablations.errors import ConfigError
 
+WITH_REPORT = "it goes with --compare-with, --dataset, --results and --suite"
+
 
 def parsed(*given: str) -> Arguments:
     return checked(tyro.cli(Arguments, args=given, config=(tyro.conf.FlagCreatePairsOff,)))
@@ -44,19 +46,18 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
     [
         (
             ("--report", "--fresh", "--epochs", "3"),
-            "--epochs and --fresh have no effect with --report; it goes with --compare-with, --results and --suite",
+            f"--epochs and --fresh have no effect with --report; {WITH_REPORT}",
         ),
         (
             ("--report", "--variants", "short", "--seeds", "2", "--device", "cpu"),
-            "--variants, --seeds and --device have no effect with --report; it goes with --compare-with, --results and "
-            "--suite",
+            f"--variants, --seeds and --device have no effect with --report; {WITH_REPORT}",
         ),
         (
             ("--plan", "--fresh"),
             "--fresh has no effect with --plan; it goes with every flag but --fresh and --resume",
         ),
         (("--list", "--suite", "cifar10"), "--suite has no effect with --list; give it alone"),
-        (("--list", "--report"), "--list, --plan and --report exclude each other; give one of them"),
+        (("--list", "--report"), "--list, --plan, --dry-run and --report exclude each other; give one of them"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -227,6 +227,12 @@ def test_a_report_needs_the_name_of_a_folder_only(copied: Path) -> None:
     status, out, err = run_main("--suite", "My suit", "--report", results=copied)
     assert (status, out) == (2, "")
     assert "suites that are there: My suite; did you mean 'My suite'?" in err and err.count("\n") == 1
+    (copied / "My suite").rename(copied / "mine-cifar10")
+    for given, status in ((("mine", "cifar10"), 0), (("mine", "digits"), 2), (("digits", "cifar10"), 2)):
+        found = run_main("--report", "--suite", given[0], "--dataset", given[1], results=copied)
+        assert found.status == status, found.err
+    (copied / "mine-cifar10").rename(copied / "digits")
+    assert run_main("--report", "--dataset", "digits", results=copied).status == 0, "the suite's own dataset"
 
 
 @pytest.mark.parametrize("place", ["locks", "results.csv"])
