@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture, Init
 from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
 from googlenet.registry import architecture
-from googlenet.validation import check_count
+from googlenet.validation import check_count, shown
 
 INIT_STD = 0.01
 # Where normal initialisations are cut; torchvision's GoogLeNet writes -2 and 2, which are no standard deviations.
@@ -26,10 +27,16 @@ class Output(NamedTuple):
 
     `logits` is (N, num_classes). `aux` has one (N, num_classes) tensor for each auxiliary head, the one nearest the
     input first; it is empty in evaluation and where the architecture has no auxiliary heads.
+
+    A network can be exported with torch.export; `import googlenet.model` before torch.export.load reads the file.
     """
 
     logits: Tensor
     aux: tuple[Tensor, ...]
+
+
+# By this name torch.export.save writes down the type of what a network returns. torch has no public function for it.
+_pytree._register_namedtuple(Output, serialized_type_name="googlenet.model.Output")
 
 
 class GoogLeNet(nn.Module):
@@ -66,8 +73,11 @@ def build(arch: Architecture | str, *, num_classes: int) -> GoogLeNet:
     Weights are drawn from torch's global generator; seed it to repeat them.
 
     Raises:
+        TypeError: if `arch` is neither an Architecture nor a name.
         ValueError: if the name is unknown or `num_classes` is below 1.
     """
+    if not isinstance(arch, Architecture | str):
+        raise TypeError(f"arch is {shown(arch)}; it must be an Architecture, or the name of one such as 'reduced'")
     check_count("num_classes", num_classes)
     return GoogLeNet(architecture(arch) if isinstance(arch, str) else arch, num_classes=num_classes)
 

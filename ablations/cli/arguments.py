@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
+
+from ablations.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +75,59 @@ class Arguments:
     """Train each variant on one batch, say what a step takes, and stop; nothing is recorded."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
+
+
+# What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "plan", "dry_run", "report"}
+_NEW_RUNS = _RUNNING - {"resume", "fresh"}
+MODES: dict[str, frozenset[str]] = {
+    "list": frozenset(),
+    "plan": _NEW_RUNS,
+    "dry_run": _NEW_RUNS,
+    "report": frozenset({"suite", "dataset", "results", "compare_with"}),
+}
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field of the arguments: "--limit-train" of "limit_train"."""
+    return f"--{name.replace('_', '-')}"
+
+
+def checked(arguments: Arguments) -> Arguments:
+    """The arguments with ``~`` in their paths expanded.
+
+    Raises:
+        ConfigError: if one of them has no effect with another one of MODES, or a home folder is not known.
+    """
+    chosen = [name for name in MODES if getattr(arguments, name)]
+    if len(chosen) > 1:
+        raise ConfigError(f"{_listed(MODES)} exclude each other; give one of them")
+    for mode in chosen:
+        given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
+        ignored = [name for name in given if name != mode and name not in MODES[mode]]
+        if ignored:
+            verb = "has" if len(ignored) == 1 else "have"
+            raise ConfigError(f"{_listed(ignored)} {verb} no effect with {flag_of(mode)}; {_usable_with(mode)}")
+    paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
+    return replace(arguments, **paths)
+
+
+def _usable_with(mode: str) -> str:
+    usable, refused = MODES[mode], _RUNNING - MODES[mode]
+    if not usable:
+        return "give it alone"
+    if len(usable) < len(refused):
+        return f"it goes with {_listed(sorted(usable))}"
+    return f"it goes with every flag but {_listed(sorted(refused))}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = map(flag_of, names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _expanded(name: str, path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{flag_of(name)} {path}: this user has no home folder here; give the whole path") from error

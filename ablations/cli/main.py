@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -9,14 +10,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import tyro
 
-from ablations.cli.arguments import Arguments
+from ablations.cli.arguments import Arguments, checked
 from ablations.errors import ConfigError, HeldElsewhere, Terminated, UserError
 from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ablations.training.events import Event
     from ablations.training.options import ExecutionOptions
 
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # no right to a file, or a disk that is only read
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
 
 
@@ -41,27 +43,43 @@ def main(given: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
     try:
-        arguments = tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
+        arguments = checked(_parse(given))
         os.environ.setdefault(*THREAD_SPINS)
+        os.environ["MPLBACKEND"] = "agg"  # one inherited from a notebook may be missing here; nothing is shown anyway
         if arguments.deterministic:
             os.environ.setdefault(*CUBLAS_WORKSPACE)
         return _execute(arguments, command)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return error.exit_status
     except OSError as error:
         place = error.filename or "the output"
-        print(
-            f"error: {place}: {error.strerror or error}; --results and --data-dir name the folders that are used",
-            file=sys.stderr,
-        )
+        remedy = "--results and --data-dir name the folders that are used"
+        if error.filename and error.errno in FORBIDDEN:
+            remedy = "make it readable and writable, or pass a copy of its folder with --results or --data-dir"
+        _say(f"error: {place}: {error.strerror or error}; {remedy}")
         return ConfigError.exit_status
     except KeyboardInterrupt as stop:
-        print(
-            f"\nstopped; every finished epoch is kept; --report shows the finished runs. To go on: {command}",
-            file=sys.stderr,
-        )
+        _say(f"\nstopped; every finished epoch is kept; --report shows the finished runs. To go on: {command}")
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def _parse(given: Sequence[str]) -> Arguments:
+    """The arguments; exits after --help and on unknown flags."""
+    try:
+        try:
+            return tyro.cli(Arguments, prog="run_all.py", args=given, config=(tyro.conf.FlagCreatePairsOff,))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone, as after `--help | head`
+        for stream in (sys.stdout, sys.stderr):  # Python flushes them once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(DONE if {"--help", "-h"} & set(given) else ConfigError.exit_status)
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # nobody reads it; the exit status says it too
+        print(line, file=sys.stderr, flush=True)
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> None:
@@ -79,8 +97,6 @@ def _execute(arguments: Arguments, command: str) -> int:
     from ablations.experiment import DataSource, plan_suite
     from ablations.records.suite_folder import SuiteFolder
 
-    if arguments.list + arguments.plan + arguments.dry_run + arguments.report > 1:
-        raise ConfigError("--list, --plan, --dry-run and --report exclude each other; give one of them")
     console = make_console()
     logging.basicConfig(
         format="%(message)s", handlers=[RichHandler(console=console, show_time=False, show_path=False)], force=True
@@ -88,14 +104,16 @@ def _execute(arguments: Arguments, command: str) -> int:
     if arguments.list:
         show_architectures(console)
         return DONE
-    suite = _selected_suite(arguments)
-    folder = SuiteFolder(arguments.results / suite.name)
-    compared = _compared_suite(arguments, folder)
     if arguments.report:
+        folder = SuiteFolder(_reported_folder(arguments))
+        compared = _compared_suite(arguments, folder)
         commands = folder.read_plan().commands
         console.print(f"runs of: {', then '.join(commands)}", markup=False, emoji=False, soft_wrap=True)
         _report(folder, compared, console)
         return DONE
+    suite = _selected_suite(arguments)
+    folder = SuiteFolder(arguments.results / suite.name)
+    compared = _compared_suite(arguments, folder)
     data = DataSource(directory=arguments.data_dir, image_size=arguments.image_size)
     if arguments.plan:
         show_plan(plan_suite(suite, data.summarise(suite.dataset), command=command), folder=folder, console=console)
@@ -139,6 +157,27 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError(str(error)) from error
 
 
+def _reported_folder(arguments: Arguments) -> Path:
+    """The folder of a suite that was run, whether or not it is built in or its file is still there."""
+    from ablations.suites.builtin import SUITES
+    from ablations.suites.suite_file import find_suite
+    from googlenet.validation import nearest, shown
+
+    found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
+    suite = find_suite(arguments.suite) if found else None
+    name = suite.name if suite else arguments.suite
+    if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
+        name = f"{name}-{arguments.dataset}"  # as `select` names the suite
+    known = sorted(path.parent.name for path in arguments.results.glob("*/plan.json"))
+    if name not in known:
+        there = f"; suites that are there: {', '.join(known)}{nearest(name, known)}" if known else ""
+        raise ConfigError(
+            f"suite {shown(name)} has no plan.json in {arguments.results}, so there is nothing to report; run the "
+            f"suite first, or pass the folder of its results with --results{there}"
+        )
+    return arguments.results / name
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
@@ -176,14 +215,20 @@ def _train(
     from ablations.observers.progress import Display
     from ablations.observers.tensorboard import TensorBoard
     from ablations.records.suite_folder import SuiteFolder
-    from ablations.training.events import to_all
+    from ablations.report.write import check_report
+    from ablations.training.events import SuiteStarted, to_all
 
     options = _options(arguments)
+    folder = SuiteFolder(arguments.results / suite.name)
+
+    def check_before_training(event: Event) -> None:
+        if isinstance(event, SuiteStarted):
+            check_report(folder.read_plan(), folder.path)
+
     with ExitStack() as observing:
-        observers: list[Callable[[Event], None]] = []
+        observers: list[Callable[[Event], None]] = [check_before_training]
         if arguments.track == "tensorboard":
-            folder = SuiteFolder(arguments.results / suite.name).tensorboard
-            observers.append(observing.enter_context(TensorBoard(folder)).on_event)
+            observers.append(observing.enter_context(TensorBoard(folder.tensorboard)).on_event)
         display = observing.enter_context(Display(console=console, log_every=arguments.log_every))
         stopper = observing.enter_context(Stopper())
         records = run_suite(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import filelock
 
 from ablations.errors import ConfigError, HeldElsewhere
 
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 1.0  # of waiting before it is logged
 REPORT_PATIENCE_SECONDS = 300.0  # for another process to write its plan or report, which takes seconds
 
 
@@ -28,13 +32,22 @@ class Locks:
             HeldElsewhere: if another process holds them for minutes.
             ConfigError: if the folder cannot be written.
         """
-        lock = self._lock(self._folder / "suite.lock")
+        path = self._folder / "suite.lock"
+        lock = self._lock(path)
         try:
-            lock.acquire(timeout=REPORT_PATIENCE_SECONDS)
+            try:
+                lock.acquire(timeout=QUIET_SECONDS)
+            except filelock.Timeout:
+                logger.warning(
+                    "waiting up to %.0f s for %s: another process writes the plan or report; if it hangs, stop it",
+                    REPORT_PATIENCE_SECONDS,
+                    path,
+                )
+                lock.acquire(timeout=REPORT_PATIENCE_SECONDS)
         except filelock.Timeout as error:
             raise HeldElsewhere(
-                f"another process holds the plan and report in {self._suite_dir}; wait for it, or pass another folder "
-                "with --results"
+                f"another process holds {path}, the lock of the suite's plan and report; wait for it or stop it, then "
+                "start again"
             ) from error
         except OSError as error:
             raise self._unwritable(error) from error
@@ -72,4 +85,7 @@ class Locks:
         return filelock.FileLock(path, thread_local=False)
 
     def _unwritable(self, error: OSError) -> ConfigError:
-        return ConfigError(f"{self._suite_dir} cannot be written ({error}); pass another folder with --results")
+        return ConfigError(
+            f"{self._suite_dir} cannot be written ({error}); make it writable or pass another folder with --results, "
+            "with a copy of the suite's folder in it to report or continue its runs"
+        )

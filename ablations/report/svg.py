@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,15 @@ STYLE: dict[Any, Any] = {
     # Without a fixed salt, element ids in an SVG differ from one process to the next.
     "svg.hashsalt": "googlenet-ablations",
 }
+_DEFAULTS: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw with matplotlib's defaults and STYLE, whatever the user's matplotlibrc says; restores the settings."""
+    with mpl.rc_context({**_DEFAULTS, **STYLE}):
+        yield
 
 
 class Drawing(NamedTuple):
@@ -45,7 +54,7 @@ class Drawing(NamedTuple):
 def to_svg(drawing: Drawing, *, prefix: str) -> str:
     """The drawing as SVG to embed in HTML: tooltips as titles, and the prefix before every id."""
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with own_style():
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         drawing.figure.savefig(buffer, format="svg", metadata=metadata)
     parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
@@ -73,7 +82,7 @@ def write_drawings(drawings: Mapping[str, Drawing], *, folder: Path) -> dict[str
     """Save each drawing as PNG and SVG, the same bytes for the same data; return the SVGs by name."""
     svgs = {}
     for name, drawing in drawings.items():
-        with mpl.rc_context(STYLE), atomic.replacing(folder / f"{name}.png") as temporary:
+        with own_style(), atomic.replacing(folder / f"{name}.png") as temporary:
             drawing.figure.savefig(temporary, format="png", metadata={"Software": None})
         svgs[name] = to_svg(drawing, prefix=f"{name}-")
         atomic.write_text(folder / f"{name}.svg", svgs[name] + "\n")

@@ -216,6 +216,10 @@ def _check_batches(suite: Suite, data: DataSummary) -> None:
     images = data.train_images if suite.limit_train is None else suite.limit_train
     if images > data.train_images:
         raise ValueError(f"--limit-train {images:,} is more than the {data.train_images:,} training images; use fewer")
+    if suite.limit_train is not None and images < data.num_classes:
+        raise ValueError(
+            f"--limit-train {images:,} is less than the {data.num_classes:,} classes; use at least one image a class"
+        )
     for recipe in dict.fromkeys(suite.recipe_of(arch.name) for arch in suite.architectures):
         _check_last_batch(images - held_out_count(images, recipe.validation_fraction), recipe.batch_size)
 

@@ -18,6 +18,7 @@ from googlenet.registry import ARCHITECTURES
 from googlenet.validation import MAX_NAME, check_choice, shown
 from googlenet.variants import REDUCED, rows
 
+SAVE_AS_UTF8 = "save it as UTF-8, which editors offer under Save As, Encoding"
 NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
 # Fields of a suite that its file gives as a list of names and a table of the file's own variants.
 _MADE = ("architectures", "recipe_changes")
@@ -48,11 +49,19 @@ def read_suite_file(path: Path) -> Suite:
     """
     where = f"suite file {path}"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows' editors begin UTF-8 with a byte order mark, which TOML does not allow.
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+        if "\0" in text[:2]:  # a letter in UTF-16 without a mark
+            raise ConfigError(f"{where}: its encoding seems to be UTF-16; {SAVE_AS_UTF8}")
+        data = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: it is not UTF-8 ({error}), perhaps UTF-16; {SAVE_AS_UTF8}") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{where}: it is nested too deeply") from error
+    except RuntimeError as error:  # of expanduser
+        raise ConfigError(f"{where}: this user has no home folder here; give the whole path") from error
     check_keys(data, known=FILE_KEYS, where=where)
     if data.get("name") in tuple(SUITES):
         raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from ablations.analysis.analyse import Analysis, analyse
 from ablations.cli.console import make_console, show_table
-from ablations.cli.listing import show_plan
+from ablations.cli.listing import show_architectures, show_plan
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
-from tests.support.synthetic_suites import make_plan
+from ablations.report.sections.comparisons import comparisons_table
+from ablations.report.sections.summary import summary_table
+from ablations.suites.plan import Plan
+from googlenet import VARIANTS
+from tests.support.synthetic_suites import make_plan, save_suite
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
 
@@ -51,3 +59,79 @@ def test_numbers_are_right_aligned_and_strong_text_is_bold_on_a_terminal() -> No
         "│ a       │   0.5 │ \x1b[1mworse  \x1b[0m │",
         "│ b       │ 10.25 │ \x1b[1mbetter \x1b[0m │",
     ]
+
+
+# Widths
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, SuiteFolder, Analysis]:
+    """A suite of three seeds, whose tables are as wide as they get."""
+    folder = SuiteFolder(tmp_path_factory.mktemp("cifar100"))
+    plan = make_plan("cifar100", seeds=3)
+    save_suite(folder.path, plan, wrong={name: [3000 + 90 * n, 3170, 3050 - n] for n, name in enumerate(VARIANTS)})
+    return plan, folder, analyse(folder.path)
+
+
+def shown_at(width: int, suite: tuple[Plan, SuiteFolder, Analysis]) -> dict[str, str]:
+    """What the command line shows of the suite on a terminal of that width, by what is shown."""
+    plan, folder, analysis = suite
+    comparisons = comparisons_table(analysis.comparisons)
+    assert comparisons is not None
+    shows: dict[str, Callable[[Console], None]] = {
+        "list": show_architectures,
+        "plan": lambda console: show_plan(plan, folder=folder, console=console),
+        "summary": lambda console: show_table(
+            summary_table(analysis.results, intervals=False), console=console, title="summary"
+        ),
+        "comparisons": lambda console: show_table(comparisons, console=console, title="comparisons"),
+    }
+    found = {}
+    for name, show in shows.items():
+        stream = io.StringIO()
+        show(Console(file=stream, width=width, highlight=False))
+        found[name] = stream.getvalue()
+    return found
+
+
+def numbers(text: str) -> Counter[str]:
+    return Counter(re.findall(r"[-+]?\d+(?:[.,]\d+)*", text))
+
+
+@pytest.mark.parametrize("width", [100, 80, 40, 20])
+def test_no_digit_is_lost_on_a_narrow_terminal(width: int, suite: tuple[Plan, SuiteFolder, Analysis]) -> None:
+    wide, narrow = shown_at(400, suite), shown_at(width, suite)
+    for name, text in narrow.items():
+        assert len(numbers(wide[name])) > 20
+        lost = numbers(wide[name]) - numbers(text)
+        assert not lost, f"{name}: {lost}"
+        longest = max(len(word) for word in text.split() if word[0] not in "┏┡└")
+        assert max(map(len, text.splitlines()[1:])) <= max(width, longest + 2), name
+
+
+def test_columns_that_do_not_fit_are_a_paragraph_a_row() -> None:
+    frame = pd.DataFrame(
+        {"variant": ["a b", "c"], "MACs": [11_160_357_696, 5], "verdict": ["no better than others", ""]}
+    )
+    stream = io.StringIO()
+    table = Table("t", frame, columns=[Column(name, (name,), format=str) for name in map(str, frame)])
+    show_table(table, console=Console(file=stream, width=24, highlight=False), title="of [red]")
+    assert stream.getvalue().splitlines() == [
+        *("of [red]", "a b", "  MACs: 11160357696;", "  verdict: no better", "  than others", "c", "  MACs: 5")
+    ]
+
+
+def test_titles_and_text_break_between_words_before_a_table_is_given_up() -> None:
+    frame = pd.DataFrame({"variant": ["a"], "top-1 error %": [12.5], "verdict": ["no better than others"]})
+    stream = io.StringIO()
+    show_table(Table.of("t", frame), console=Console(file=stream, width=36, highlight=False), title="t")
+    rows = [re.split(r" *[┃│] *", line)[1:-1] for line in stream.getvalue().splitlines() if line[0] in "┃│"]
+    titles = [["", "top-1", ""], ["", "error", ""], ["variant", "%", "verdict"]]
+    assert rows == [*titles, ["a", "12.5", "no better than"], ["", "", "others"]]
+
+
+def test_a_table_without_rows_is_its_titles() -> None:
+    stream = io.StringIO()
+    frame = pd.DataFrame({"variant": [], "n": []})
+    show_table(Table.of("t", frame), console=Console(file=stream, width=40, highlight=False), title="t")
+    assert stream.getvalue().splitlines()[2].split() == ["┃", "variant", "┃", "n", "┃"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from ablations import experiment
@@ -113,9 +115,9 @@ def test_help_list_plan_and_report_load_no_torch(copied: Path) -> None:
     code = (
         "import sys\n"
         "from ablations.cli.main import main\n"
-        "for flag in ('--help', '--list', '--plan', '--report'):\n"
+        "for flag, *others in (['--help'], ['--list'], ['--plan', *sys.argv[1:]], ['--report', *sys.argv[1:]]):\n"
         "    try:\n"
-        "        status = main([flag, '--results', sys.argv[1]])\n"
+        "        status = main([flag, *others])\n"
         "    except SystemExit as end:\n"
         "        status = end.code\n"
         "    assert not status, (flag, status)\n"
@@ -123,7 +125,8 @@ def test_help_list_plan_and_report_load_no_torch(copied: Path) -> None:
         "import ablations.observers.tensorboard\n"
         "assert not {'torch', 'tensorboard'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(copied)], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, "--results", str(copied)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -209,12 +212,62 @@ def test_a_path_that_is_neither_markup_nor_unicode_is_no_obstacle(
     assert "r[/x][red]\\udcff" in (folder / "digits" / "report.md").read_text(encoding="utf-8").replace("\\[", "[")
 
 
-@pytest.mark.parametrize("given", [("--report",), ()], ids=["report", "run"])
+@pytest.mark.parametrize("given", [("--report",), SMALL], ids=["report", "run"])
 def test_a_results_folder_that_is_a_file_is_named(main: Main, tmp_path: Path, given: tuple[str, ...]) -> None:
     (tmp_path / "digits").write_text("no folder")
-    status, _, err = main(*SMALL, *given)
+    status, _, err = main(*given)
     assert status == 2 and len(err.splitlines()) == 1
-    assert str(tmp_path / "digits") in err and "--results" in err
+    assert "digits" in err and str(tmp_path) in err and "--results" in err
+
+
+def test_a_report_needs_the_name_of_a_folder_only(copied: Path) -> None:
+    (copied / "digits").rename(copied / "My suite")  # its suite file may be gone, and it may have been renamed
+    status, out, err = run_main("--suite", "My suite", "--report", results=copied)
+    assert (status, err) == (0, "") and str(copied / "My suite" / "report.md") in out
+    status, out, err = run_main("--suite", "My suit", "--report", results=copied)
+    assert (status, out) == (2, "")
+    assert "suites that are there: My suite; did you mean 'My suite'?" in err and err.count("\n") == 1
+    (copied / "My suite").rename(copied / "mine-cifar10")
+    for given, status in ((("mine", "cifar10"), 0), (("mine", "digits"), 2), (("digits", "cifar10"), 2)):
+        found = run_main("--report", "--suite", given[0], "--dataset", given[1], results=copied)
+        assert found.status == status, found.err
+    (copied / "mine-cifar10").rename(copied / "digits")
+    assert run_main("--report", "--dataset", "digits", results=copied).status == 0, "the suite's own dataset"
+
+
+@pytest.mark.parametrize("place", ["locks", "results.csv"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_report_in_a_folder_that_is_only_read_has_a_remedy(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, place: str, number: int
+) -> None:
+    path = copied / "digits" / place
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(*((FileLock, "acquire") if place == "locks" else (Path, "write_bytes")), fail)
+    status, _, err = run_main("--report", results=copied)
+    assert status == 2 and err.count("\n") == 1 and str(path) in err
+    assert "make it" in err and "a copy of " in err and "--results" in err
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    for given, status in ((("--help",), 0), (("--list",), 0), (("--plan", "--results", str(tmp_path)), 0)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "run_all.py", *given]
+        done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (status, ""), given
+
+
+@pytest.mark.parametrize("given", [("--nosuch",), ("--suite", "nosuch")], ids=" ".join)
+def test_an_error_that_nobody_reads_keeps_its_exit_status(given: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "run_all.py", *given], cwd=ROOT, stdout=writing, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 2
 
 
 def test_a_suite_is_finished_although_nobody_reads_its_output(tmp_path: Path) -> None:
@@ -253,6 +306,10 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--runs-per-gpu", "2"), "--runs-per-gpu is 2; use 1 or more on a GPU and 1 elsewhere"),
         (("--runs-per-gpu", "0"), "--runs-per-gpu is 0; use 1 or more on a GPU and 1 elsewhere"),
         (("--limit-train", "99999"), "1,437 training images"),
+        (("--limit-train", "9"), "--limit-train 9 is less than the 10 classes; use at least one image a class"),
+        (("--report", "--seeds", "3"), "--seeds has no effect with --report; it goes with --compare-with, "),
+        (("--report", "--suite", "../x"), "suite '../x' has no plan.json in "),
+        (("--suite", "~nosuchuser/x.toml"), "suite file ~nosuchuser/x.toml: this user has no home folder here"),
         (("--image-size", "32"), "--image-size 32 goes with --suite folder only"),
         (("--resume", "--fresh"), "exclude each other"),
         (("--plan", "--report"), "exclude each other"),
@@ -268,7 +325,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--compare-with", "nosuch"), "nosuch/plan.json is not there"),
         (("--compare-with", "digits"), "the suite itself"),
         (("--compare-with", "../../elsewhere"), "--compare-with name '../../elsewhere' is not usable"),
-        (("--report", "--compare-with", "No Such"), "--compare-with name 'No Such' is not usable"),
+        (("--compare-with", "No Such"), "--compare-with name 'No Such' is not usable"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -337,6 +394,15 @@ def test_a_failed_run_is_reported_and_the_others_finish(
     text = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
     assert re.search(r"`digits-short3-s1-[0-9a-f]{8}` oom after 0 of 1 epochs: out of memory on purpose", text)
     assert "| short4 | 1 |" in text
+
+
+def test_a_report_that_cannot_be_written_ends_the_command_before_any_run(main: Main, tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "figures").write_text("in the way")
+    status, out, err = main(*SMALL)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: a report cannot be written in {tmp_path / 'digits'} (") and err.count("\n") == 1
+    assert not (tmp_path / "digits" / "runs").exists()
 
 
 # Stopping and resuming; tests/faults/test_concurrency.py stops with Ctrl-C, twice

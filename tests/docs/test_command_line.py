@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from ablations import errors
 from ablations.cli import main
-from ablations.cli.arguments import Arguments
+from ablations.cli.arguments import MODES, Arguments, flag_of
 from tests.support.markdown import page, plain, tables
 
 TABLES = tables(page("docs/command-line.md"))
@@ -39,6 +40,16 @@ def test_flags_with_their_choices_and_defaults() -> None:
         if get_origin(hints[field.name]) is Literal:
             assert value == ", ".join(get_args(hints[field.name])), flag
         assert (value == "") == (hints[field.name] is bool), flag
+
+
+def test_flags_that_go_with_each_mode() -> None:
+    rows = {plain(row["flag"]): row["goes with"] for table in TABLES for row in table if "goes with" in row}
+    assert set(rows) == {flag_of(mode) for mode in MODES}
+    running = {flag_of(field.name) for field in fields(Arguments)} - set(rows)
+    for mode, usable in MODES.items():
+        named = set(re.findall(r"--[a-z-]+", rows[flag_of(mode)]))
+        said = running - named if rows[flag_of(mode)].startswith("every flag but") else named
+        assert said == {flag_of(name) for name in usable}, mode
 
 
 def test_exit_statuses() -> None:

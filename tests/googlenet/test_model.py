@@ -192,6 +192,14 @@ def test_a_bad_number_of_classes_is_refused(num_classes: Any) -> None:
         build("short2", num_classes=num_classes)
 
 
+@pytest.mark.parametrize("arch", [None, 3, GoogLeNet, {"name": "short2"}], ids=repr)
+def test_what_is_no_architecture_is_refused(arch: Any) -> None:
+    with pytest.raises(
+        TypeError, match="^arch is .*; it must be an Architecture, or the name of one such as 'reduced'"
+    ):
+        build(arch, num_classes=10)
+
+
 @pytest.mark.parametrize(("stem", "negative"), [("imagenet-linear", True), ("imagenet", False)])
 def test_the_stem_of_plain_224_has_no_activation(stem: Stem, negative: bool) -> None:
     arch = replace(REFERENCES["plain-224"], stem=stem, image_size=64)

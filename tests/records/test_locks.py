@@ -24,7 +24,7 @@ with locks.suite(), locks.run("a"):
 
 @pytest.mark.process
 def test_locks_have_one_process_and_are_released_when_it_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     suite_dir = tmp_path / "results" / "suite"
     ours = Locks(suite_dir)
@@ -36,15 +36,19 @@ def test_locks_have_one_process_and_are_released_when_it_is_killed(
                 assert not mine
             assert ours.is_taken("a") and not ours.is_taken("b")
             assert not Locks(tmp_path / "results" / "other").is_taken("a")
+            monkeypatch.setattr(locks, "QUIET_SECONDS", 0.1)
             monkeypatch.setattr(locks, "REPORT_PATIENCE_SECONDS", 0.2)
             with pytest.raises(HeldElsewhere) as raised, ours.suite():
                 pass
             assert raised.value.exit_status == 5 and str(suite_dir) in str(raised.value)
+            (line,) = caplog.messages
+            assert line.startswith(f"waiting up to 0 s for {suite_dir / 'locks' / 'suite.lock'}: another process")
         finally:
             holder.kill()
     monkeypatch.setattr(locks, "REPORT_PATIENCE_SECONDS", 60.0)
     with ours.suite(), ours.run("a") as mine:
         assert mine
+    assert len(caplog.messages) == 1, "nothing waits for a free lock"
     assert not ours.is_taken("a")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import pandas as pd
 import pytest
 
 from ablations.analysis.analyse import Analysis, analyse
+from ablations.errors import ConfigError
 from ablations.report.contents import CSV_FILES, SECTIONS, compose
 from ablations.report.document import Picture, Table
 from ablations.report.sections import figures
-from ablations.report.write import write_report
+from ablations.report.write import check_report, write_report
 from googlenet import VARIANTS
 from tests.support.synthetic_suites import failed, make_plan, make_record, save, save_suite
 
@@ -68,6 +70,40 @@ def test_another_process_without_torch_writes_the_same_bytes(cifar100: Path, ana
     assert digests(cifar100) == before
 
 
+MATPLOTLIBRC = """
+text.usetex: True
+font.size: 30
+figure.facecolor: black
+savefig.transparent: True
+savefig.bbox: tight
+text.color: white
+axes.labelcolor: white
+svg.fonttype: none
+lines.linewidth: 9
+"""
+
+
+@pytest.mark.process
+def test_figures_do_not_depend_on_the_users_matplotlib(tmp_path: Path) -> None:
+    plan = make_plan("cifar100", seeds=2, variants=("reduced", "short4"))
+    save_suite(tmp_path / "cifar100", plan, wrong={"reduced": [3000, 3050], "short4": [3500, 3580]})
+    write_report(tmp_path / "cifar100")
+    before = digests(tmp_path / "cifar100")
+    for path in (tmp_path / "cifar100" / "figures").iterdir():
+        path.unlink()
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC, encoding="utf-8")
+    finished = subprocess.run(
+        [sys.executable, "run_all.py", "--suite", "cifar100", "--report", "--results", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "nosuch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert digests(tmp_path / "cifar100") == before
+
+
 def test_csv_files_hold_the_frames_of_the_analysis(cifar100: Path, analysis: Analysis) -> None:
     for name, frame_of in CSV_FILES.items():
         lines = (cifar100 / f"{name}.csv").read_text(encoding="utf-8").splitlines()
@@ -100,3 +136,53 @@ def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None
     assert "No headline: 1 of 1 planned runs are not done" in text
     shown = set(re.findall(r"\(figures/(\w+)\.png\)", text))
     assert shown == {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"learning_curves"}
+
+
+# Before training
+
+
+def test_a_report_is_tried_without_records_and_leaves_nothing(cifar100: Path, tmp_path: Path) -> None:
+    for suite_dir in (cifar100, tmp_path):
+        before = digests(suite_dir)
+        check_report(make_plan("cifar100", seeds=2), suite_dir)
+        assert digests(suite_dir) == before and not list((suite_dir / "figures").glob(".*"))
+
+
+@pytest.mark.parametrize("broken", ["matplotlib.figure.Figure.savefig", "jinja2.Template.render"])
+def test_a_report_that_cannot_be_written_is_one_line(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("latex could\nnot be found")
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(
+        ConfigError, match=r"RuntimeError: latex could not be found\), so nothing is trained; "
+    ) as raised:
+        check_report(make_plan("digits", seeds=1), tmp_path)
+    assert str(tmp_path) in str(raised.value) and "\n" not in str(raised.value)
+    assert not list((tmp_path / "figures").iterdir())
+
+
+def test_a_figures_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "figures").write_text("in the way")
+    with pytest.raises(ConfigError, match=f"FileExistsError: .*{tmp_path / 'figures'}.*make the folder writable"):
+        check_report(make_plan("digits", seeds=1), tmp_path)
+
+
+# After an earlier report
+
+
+def test_files_of_an_earlier_report_are_removed_and_others_are_kept(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced",))
+    save(tmp_path, plan, [failed(make_record(plan.runs[0], wrong=1), status="failed", message="OSError: no")])
+    (tmp_path / "figures").mkdir()
+    drawn_then = [f"figures/{name}.{suffix}" for name in ("error_bars", "ranks") for suffix in ("png", "svg")]
+    stale = [*drawn_then, "verdicts.csv", "fronts.csv", "ranks.csv"]
+    mine = ["figures/mine.png", "figures/error_bars.pdf", "notes.csv", "error_bars.png"]
+    for name in (*stale, *mine):
+        (tmp_path / name).write_text("written before")
+    write_report(tmp_path)
+    assert [name for name in stale if (tmp_path / name).exists()] == []
+    assert [(tmp_path / name).read_text(encoding="utf-8") for name in mine] == ["written before"] * len(mine)
+    assert (tmp_path / "figures" / "learning_curves.svg").stat().st_size > 1000

@@ -222,7 +222,7 @@ def test_a_subset_of_more_images_than_there_are_is_refused() -> None:
 
 
 def test_a_subset_of_fewer_images_than_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"limit_train is 9; it must be a whole number of at least 10"):
+    with pytest.raises(ValueError, match=r"--limit-train 9 is less than the 10 classes; use at least one"):
         make(dataclasses.replace(PAIR, limit_train=9))
 
 

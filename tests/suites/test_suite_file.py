@@ -275,6 +275,27 @@ def test_a_suite_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_suite_file(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes((HEAD + 'variants = ["naive"]\n').replace("\n", "\r\n").encode("utf-8-sig"))
+    assert find_suite(str(path)).name == "a"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin1"])
+def test_another_encoding_is_refused_with_how_to_save_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(f"# größe\n{HEAD}".encode(encoding))
+    with pytest.raises(ConfigError, match=r"suite file .*/mine\.toml: .*UTF-16.*; save it as UTF-8") as caught:
+        find_suite(str(path))
+    assert "\n" not in str(caught.value) and "\0" not in str(caught.value)
+
+
+def test_a_suite_file_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, HEAD + 'variants = ["naive"]\n')
+    assert find_suite("~/mine.toml").name == "a"
+
+
 def test_a_variant_cannot_be_renamed_by_its_table(tmp_path: Path) -> None:
     # The heading is the name; another one inside would be silently without effect.
     with pytest.raises(ConfigError, match="variant own: .*'name'"):

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,17 +38,25 @@ class Outcome(NamedTuple):
 
 
 def run_main(*given: str, results: Path, figures: bool = False) -> Outcome:
-    """Run the command line in this process on the CPU."""
+    """Run the command line in this process on the CPU, on these results."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         if not figures:
             patched.setattr(figures_of_the_report, "FIGURES", ())
         with signal_handlers_kept():
             try:
-                status = main([*given, "--results", str(results), "--device", "cpu"])
+                status = main([*given, *_usual(given, results=results)])
             except SystemExit as end:  # of an unknown flag
                 status = int(end.code or 0)
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def _usual(given: Sequence[str], *, results: Path) -> list[str]:
+    """The flags that every test would give, where they have an effect."""
+    if "--list" in given:
+        return []
+    device = [] if "--report" in given else ["--device", "cpu"]
+    return ["--results", str(results), *device]
 
 
 @contextlib.contextmanager

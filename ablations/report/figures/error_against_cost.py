@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,7 +12,7 @@ from ablations.analysis.costs import Cost
 from ablations.analysis.pareto import ParetoFronts
 from ablations.report.figures.figure import COLOURS, FigureKind, draw_point, error_tip, errors_in_percent
 from ablations.report.figures.labels import label
-from ablations.report.svg import STYLE, Drawing, lay_out
+from ablations.report.svg import Drawing, lay_out, own_style
 
 LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
 
@@ -29,7 +28,7 @@ def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: Pareto
     found = fronts.of(cost).reindex(shown["variant"])
     front, shares = found["on_front"].eq(True).to_numpy(), found["front_probability"].to_numpy(dtype=float)
     tips = {}
-    with mpl.rc_context(STYLE):
+    with own_style():
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.add_subplot()
         if front.any():

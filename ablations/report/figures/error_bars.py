@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ablations.report.figures.figure import COLOURS, FigureKind, error_tip, errors_in_percent
-from ablations.report.svg import STYLE, Drawing, lay_out
+from ablations.report.svg import Drawing, lay_out, own_style
 
 
 def draw_error_bars(summary: pd.DataFrame) -> Drawing:
@@ -19,7 +18,7 @@ def draw_error_bars(summary: pd.DataFrame) -> Drawing:
     kinds = ("top1", "top5") if shown["top5_error_mean"].notna().any() else ("top1",)
     width = 0.8 / len(kinds)
     tips = {}
-    with mpl.rc_context(STYLE):
+    with own_style():
         figure = Figure(figsize=(max(6.4, 1.1 * len(shown)), 4.2), layout="constrained")
         axes = figure.add_subplot()
         for index, kind in enumerate(kinds):

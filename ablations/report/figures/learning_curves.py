@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from itertools import cycle
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablations.report.figures.figure import COLOURS, LINE_STYLES, FigureKind
-from ablations.report.svg import STYLE, Drawing, lay_out
+from ablations.report.svg import Drawing, lay_out, own_style
 
 
 def draw_learning_curves(epochs: pd.DataFrame) -> Drawing:
     """Training loss and training error by epoch, one line per variant: mean over seeds, with their range shaded."""
     tips = {}
-    with mpl.rc_context(STYLE):
+    with own_style():
         figure = Figure(figsize=(9.0, 3.6), layout="constrained")
         for place, (column, label, unit, scale) in enumerate(
             (("train_loss", "training loss", "nats", 1), ("train_error", "training error", "%", 100)), start=1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablations.analysis.rankings import MEASURES, STABLE_TAU, Rankings, first_stable_epoch
 from ablations.report.figures.figure import COLOURS, FigureKind
-from ablations.report.svg import STYLE, Drawing, lay_out
+from ablations.report.svg import Drawing, lay_out, own_style
 
 
 def draw_rank_stability(rankings: Rankings) -> Drawing:
@@ -24,7 +23,7 @@ def draw_rank_stability(rankings: Rankings) -> Drawing:
     ]
     drawn = [(frame, column, label) for frame, column, label in panels if frame["tau"].notna().any()]
     tips = {}
-    with mpl.rc_context(STYLE):
+    with own_style():
         figure = Figure(figsize=(max(4.8 * len(drawn), 4.8), 3.6), layout="constrained")
         for index, (frame, column, label) in enumerate(drawn):
             axes = figure.add_subplot(1, len(drawn), index + 1)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablations.analysis.rankings import Rankings
 from ablations.report.figures.figure import FigureKind, draw_point
-from ablations.report.svg import STYLE, Drawing, lay_out
+from ablations.report.svg import Drawing, lay_out, own_style
 
 
 def draw_rankings(rankings: Rankings) -> Drawing:
     """Each variant's rank by mean top-1 error, 1 for the lowest, with its 95 % bootstrap interval."""
     shown = rankings.ranks.sort_values("rank", kind="stable")
     tips = {}
-    with mpl.rc_context(STYLE):
+    with own_style():
         figure = Figure(figsize=(6.4, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
         axes = figure.add_subplot()
         for place, (_, row) in enumerate(shown.iterrows()):
