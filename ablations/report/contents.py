@@ -40,6 +40,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
 
 CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without .csv
     "results": lambda analysis: analysis.results.runs,
+    "epochs": lambda analysis: analysis.results.epochs,
     "summary": lambda analysis: analysis.results.summary,
     "comparisons": lambda analysis: analysis.comparisons.frame(),
     "pareto": lambda analysis: analysis.pareto.table,
