@@ -12,12 +12,14 @@ from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
 from ablations.report.sections.figures import figures_section
 from ablations.report.sections.headline import headline_section
+from ablations.report.sections.kept_epochs import kept_epochs_section
 from ablations.report.sections.missing_runs import missing_runs_section
 from ablations.report.sections.pareto import pareto_section
 from ablations.report.sections.per_class import per_class_section
 from ablations.report.sections.provenance import provenance_section
 from ablations.report.sections.published import published_section
 from ablations.report.sections.rankings import rankings_section
+from ablations.report.sections.references import references_section
 from ablations.report.sections.selection_bias import selection_bias_section
 from ablations.report.sections.summary import summary_section
 
@@ -33,8 +35,10 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     rankings_section,
     figures_section,
     selection_bias_section,
+    kept_epochs_section,
     per_class_section,
     published_section,
+    references_section,
     missing_runs_section,
 )
 

@@ -63,7 +63,9 @@ def error_against_cost_figure(cost: Cost) -> FigureKind:
 
     def has_data(analysis: Analysis) -> bool:
         summary = analysis.results.summary
-        return bool((summary["top1_error_mean"].notna() & summary[cost.column].notna()).any())
+        known = summary["top1_error_mean"].notna() & summary[cost.column].notna()
+        # Points of different recipes in one plot would compare what the suite declares not to compare.
+        return bool(known.any()) and not analysis.results.different_recipes
 
     return FigureKind(
         name=cost.file_name,
