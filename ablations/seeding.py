@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-Purpose = Literal["init", "order", "flip", "crop", "cutout", "dropout", "validation-split"]
+Purpose = Literal["init", "order", "flip", "crop", "cutout", "dropout", "validation-split", "test-flip"]
 
 
 def derive_seed(seed: int, *, purpose: Purpose, epoch: int = 0, layer: str = "") -> int:

@@ -15,9 +15,12 @@ Stem = Literal["cifar", "imagenet", "imagenet-linear"]
 Branch5x5 = Literal["5x5", "3x3", "3x3+3x3"]
 Pool = Literal["padded", "ceil"]
 Head = Literal["gap", "flatten"]
-Init = Literal["torch", "truncated-normal"]
+BnEps5x5 = Literal["same", "channels"]
+Init = Literal["torch", "truncated-normal", "normal"]
 AuxPool = Literal["5x5/3", "adaptive-4x4"]
 
+# The published CIFAR input. An architecture that has it is built for whatever the data has.
+ANY_SIZE, ANY_CHANNELS = 32, 3
 STEM_NARROW = 64  # channels of the first two stem convolutions at 224x224, Table 1 of arXiv:1409.4842
 FIRST_STAGE = 3  # the paper numbers its Inception stages 3, 4 and 5
 MODULE_LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -89,6 +92,14 @@ class Architecture:
     no 1x1 reductions and their pool branch passes its input through. `pool` "padded" is 3x3/2 with padding 1;
     "ceil" is torchvision's: 3x3/2 without padding, rounded up, and 2x2/2 before stage 5.
 
+    `bn_eps_5x5` "channels" gives the batch norm after the first 3x3 of a "3x3+3x3" branch its number of channels as
+    eps, as a call ``BatchNorm2d(n, n)`` does; other layers have `bn_eps`. `init` is torch's own; or a normal
+    distribution with standard deviation 0.01, which "truncated-normal" cuts at two standard deviations and "normal" at
+    -2 and 2.
+
+    `image_size` and `in_channels` are the input that the architecture is for. The defaults, 32 and 3, fit any data (see
+    `needs_image_size`).
+
     Raises:
         ValueError: on construction, naming the value, what is allowed and the remedy.
     """
@@ -102,14 +113,15 @@ class Architecture:
     branch5x5: Branch5x5 = "3x3+3x3"
     batch_norm: bool = True
     bn_eps: float = 1e-5
+    bn_eps_5x5: BnEps5x5 = "same"
     conv_bias: bool = True
     pool: Pool = "padded"
     head: Head = "gap"
     dropout: float = 0.4
     aux: Auxiliary | None = None
     init: Init = "torch"
-    in_channels: int = 3
-    image_size: int = 32
+    in_channels: int = ANY_CHANNELS
+    image_size: int = ANY_SIZE
 
     def __post_init__(self) -> None:
         check_name("architecture", self.name)
@@ -134,6 +146,7 @@ class Architecture:
         for field, choices in (
             ("stem", Stem),
             ("branch5x5", Branch5x5),
+            ("bn_eps_5x5", BnEps5x5),
             ("pool", Pool),
             ("head", Head),
             ("init", Init),
@@ -146,6 +159,12 @@ class Architecture:
         check_range(f"{self.name}: width", self.width, low=0, high=16, open_low=True)
         # A BatchNorm2d call with two positional arguments sets eps by accident; no sane eps is near 1.
         check_range(f"{self.name}: bn_eps", self.bn_eps, low=0, high=0.1, open_low=True)
+        if self.bn_eps_5x5 == "channels" and not (self.batch_norm and self.branch5x5 == "3x3+3x3"):
+            raise ValueError(
+                f"{self.name}: bn_eps_5x5 is 'channels', which is about batch norm after the first 3x3 of a '3x3+3x3' "
+                f"branch; branch5x5 is {self.branch5x5!r} and batch_norm {str(self.batch_norm).lower()}, so set it to "
+                "'same'"
+            )
         check_range(f"{self.name}: dropout", self.dropout, low=0, high=0.99)
 
     def _check_input(self) -> None:
@@ -203,9 +222,19 @@ class Architecture:
         """`count` channels at this architecture's width: rounded, at least 1."""
         return max(1, round(count * self.width))
 
-    def at_size(self, image_size: int, *, width: float = 1.0) -> Architecture:
-        """This architecture for colour images of `image_size` pixels a side, with `width` times its channels."""
-        return replace(self, image_size=image_size, width=self.width * width, in_channels=3)
+    @property
+    def needs_image_size(self) -> int | None:
+        """The only side of images that this architecture is for; None if it is for any."""
+        return None if self.image_size == ANY_SIZE else self.image_size
+
+    @property
+    def needs_channels(self) -> int | None:
+        """The only number of input channels that this architecture is for; None if it is for any."""
+        return None if self.in_channels == ANY_CHANNELS else self.in_channels
+
+    def at_size(self, image_size: int, *, in_channels: int = ANY_CHANNELS, width: float = 1.0) -> Architecture:
+        """This architecture for images of `image_size` pixels a side, with `width` times its channels."""
+        return replace(self, image_size=image_size, width=self.width * width, in_channels=in_channels)
 
     def module_out_channels(self, row: InceptionRow, *, in_channels: int) -> int:
         """Output channels of a module with these (already scaled) channels."""
@@ -223,6 +252,18 @@ class Architecture:
                 modules.append(ModuleSpec(f"{number + FIRST_STAGE}{letter}", scaled, channels, out_channels, map_size))
                 channels = out_channels
         return tuple(modules)
+
+    def layers(self) -> tuple[object, ...]:
+        """All that the built network depends on, equal for architectures that build the same one under any name."""
+        modules = self.modules()
+        if not self.reduction:
+            unused = {"ch3x3_reduce": 1, "ch5x5_reduce": 1, "pool_proj": 1}
+            modules = tuple(spec._replace(row=replace(spec.row, **unused)) for spec in modules)
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        for name in ("name", "stages", "width", "stem_channels", *(() if self.batch_norm else ("bn_eps",))):
+            del values[name]
+        aux = self.aux and (self.channels(self.aux.conv_channels), self.channels(self.aux.hidden))
+        return modules, self.channels(self.stem_channels), self.channels(STEM_NARROW), aux, tuple(values.items())
 
     def feature_channels(self) -> int:
         """Channels of the last feature map."""

@@ -25,6 +25,7 @@ AXES: dict[str, tuple[Architecture, ...]] = {
     "batch-norm": (
         replace(REDUCED, name="no-batch-norm", batch_norm=False),
         replace(REDUCED, name="bn-eps-1e-3", bn_eps=1e-3),
+        replace(REDUCED, name="bn-eps-channels", bn_eps_5x5="channels"),
     ),
     "conv-bias": (replace(REDUCED, name="no-conv-bias", conv_bias=False),),
     "stem": (
@@ -37,5 +38,8 @@ AXES: dict[str, tuple[Architecture, ...]] = {
     ),
     "head": (replace(REDUCED, name="flatten-head", head="flatten"),),
     "dropout": (replace(REDUCED, name="no-dropout", dropout=0.0),),
-    "init": (replace(REDUCED, name="truncated-normal-init", init="truncated-normal"),),
+    "init": (
+        replace(REDUCED, name="truncated-normal-init", init="truncated-normal"),
+        replace(REDUCED, name="normal-init", init="normal"),
+    ),
 }

@@ -15,6 +15,8 @@ CHANNEL_DIM = -3  # from the right, so that blocks without batch norm take (C, H
 class ConvUnit(nn.Sequential):
     """Convolution, then batch norm (where the architecture has it), then ReLU (unless `activation` is off).
 
+    `bn_eps` is the batch norm's where it is not the architecture's.
+
     Takes (N, in_channels, H, W) and gives (N, out_channels, H', W') with "same" padding for stride 1.
     """
 
@@ -27,13 +29,14 @@ class ConvUnit(nn.Sequential):
         kernel: int,
         stride: int = 1,
         activation: bool = True,
+        bn_eps: float | None = None,
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["conv"] = nn.Conv2d(
             in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=arch.conv_bias
         )
         if arch.batch_norm:
-            layers["bn"] = nn.BatchNorm2d(out_channels, eps=arch.bn_eps)
+            layers["bn"] = nn.BatchNorm2d(out_channels, eps=arch.bn_eps if bn_eps is None else bn_eps)
         if activation:
             layers["relu"] = nn.ReLU(inplace=True)
         super().__init__(layers)
@@ -41,8 +44,9 @@ class ConvUnit(nn.Sequential):
 
 def _branch5x5(arch: Architecture, in_channels: int, out_channels: int) -> nn.Module:
     if arch.branch5x5 == "3x3+3x3":
+        eps = float(out_channels) if arch.bn_eps_5x5 == "channels" else None
         return nn.Sequential(
-            ConvUnit(arch, in_channels, out_channels, kernel=3),
+            ConvUnit(arch, in_channels, out_channels, kernel=3, bn_eps=eps),
             ConvUnit(arch, out_channels, out_channels, kernel=3),
         )
     return ConvUnit(arch, in_channels, out_channels, kernel=5 if arch.branch5x5 == "5x5" else 3)

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture
+from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture, Init
 from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
 from googlenet.registry import architecture
 from googlenet.validation import check_count
 
-INIT_STD = 0.01  # of the truncated-normal initialisation, cut at two standard deviations
+INIT_STD = 0.01
+# Where normal initialisations are cut; torchvision's GoogLeNet writes -2 and 2, which are no standard deviations.
+INIT_BOUND: dict[Init, float] = {"truncated-normal": 2 * INIT_STD, "normal": 2.0}
 _TRUNK_SECTION = re.compile(r"trunk\.\d+\.")  # part of a layer's name, which auxiliary heads move
 
 
@@ -44,8 +46,9 @@ class GoogLeNet(nn.Module):
         self.trunk = nn.ModuleList(_trunk_sections(arch))
         self.aux_heads = nn.ModuleList(_aux_heads(arch, num_classes=num_classes))
         self.head = _head(arch, num_classes=num_classes)
-        if arch.init == "truncated-normal":
-            self.apply(_init_truncated_normal)
+        if arch.init in INIT_BOUND:
+            for module in self.modules():
+                _init_normal(module, bound=INIT_BOUND[arch.init])
 
     def forward(self, x: Tensor) -> Output:
         taps = []
@@ -80,8 +83,8 @@ def initialise(model: GoogLeNet, *, seed_at: Callable[[str], int]) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):
             torch.manual_seed(seed_at(_TRUNK_SECTION.sub("", name)))
             module.reset_parameters()
-            if model.arch.init == "truncated-normal":
-                _init_truncated_normal(module)
+            if model.arch.init in INIT_BOUND:
+                _init_normal(module, bound=INIT_BOUND[model.arch.init])
 
 
 def _stem(arch: Architecture) -> nn.Sequential:
@@ -145,7 +148,7 @@ def _head(arch: Architecture, *, num_classes: int) -> nn.Sequential:
     )
 
 
-def _init_truncated_normal(module: nn.Module) -> None:
+def _init_normal(module: nn.Module, *, bound: float) -> None:
     """Weights of convolutions and linear layers; biases and batch norm keep torch's initialisation."""
     if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)
+        nn.init.trunc_normal_(module.weight, std=INIT_STD, a=-bound, b=bound)

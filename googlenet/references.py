@@ -20,7 +20,7 @@ REFERENCES: dict[str, Architecture] = {
     "bn-aux-224": _BN_AUX,
     "plain-224": _PLAIN,
     "plain-cifar": replace(_PLAIN, name="plain-cifar", stages=(STAGE3, STAGE4, ()), head="flatten", image_size=32),
-    "inception-v1": replace(_PAPER, name="inception-v1", bn_eps=1e-3, conv_bias=False, aux=Auxiliary()),
+    "inception-v1": replace(_PAPER, name="inception-v1", bn_eps=1e-3, conv_bias=False, aux=Auxiliary(), init="normal"),
     "plain-gray": replace(_PAPER, name="plain-gray", batch_norm=False, in_channels=1),
     "torchvision": replace(
         _BN_AUX,
@@ -28,7 +28,7 @@ REFERENCES: dict[str, Architecture] = {
         bn_eps=1e-3,
         pool="ceil",
         aux=Auxiliary(pool="adaptive-4x4"),
-        init="truncated-normal",
+        init="normal",
     ),
 }
 REFERENCE_CLASSES: dict[str, int] = {

@@ -14,19 +14,22 @@ from ablations.storage import atomic
 
 FILE_NAME = "predictions.npz"  # in a run's folder
 TOP_K = 5  # most likely classes of an image that are kept
+OPTIONAL = {"loss"}  # arrays that version 0.4 did not write
 
 
 class Predictions(NamedTuple):
     """For N images: the K most likely classes (N, K) and their logits (N, K), the probability of the most likely class
-    (N,), and the label (N,).
+    (N,), the label (N,) and the cross-entropy (N,).
 
-    K is `TOP_K`, or the number of classes where that is less. An array that was not read is empty.
+    K is `TOP_K`, or the number of classes where that is less. An array that was not read is empty, as are losses that
+    version 0.4 did not write.
     """
 
     classes: NDArray[Any]
     logits: NDArray[Any]
     confidence: NDArray[Any]
     labels: NDArray[Any]
+    loss: NDArray[Any] = np.empty(0)
 
     @property
     def wrong(self) -> NDArray[np.bool_]:
@@ -53,7 +56,7 @@ def write(path: Path, predictions: Predictions, *, num_classes: int) -> None:
     needed_bytes = sum(array.nbytes for array in stored)
     with atomic.replacing(path, needed_bytes=needed_bytes) as temporary, temporary.open("wb") as file:
         # Not compressed: floats hardly shrink, and a report reads these files by the thousand.
-        np.savez(file, **stored._asdict())
+        np.savez(file, **{name: array for name, array in stored._asdict().items() if len(array)})
 
 
 def read(path: Path, *, fields: Collection[str] = Predictions._fields) -> Predictions:
@@ -67,8 +70,9 @@ def read(path: Path, *, fields: Collection[str] = Predictions._fields) -> Predic
     try:
         # Opened here, as np.load leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            read = Predictions(*(stored[name] if name in fields else np.empty(0) for name in Predictions._fields))
-        _check_shapes({name: getattr(read, name).shape for name in fields})
+            wanted = {*fields} - (OPTIONAL - {*stored})
+            read = Predictions(*(stored[name] if name in wanted else np.empty(0) for name in Predictions._fields))
+        _check_shapes({name: getattr(read, name).shape for name in fields if name in wanted})
         return read
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; --fresh trains the run again") from error

@@ -40,7 +40,7 @@ class RunFolder:
         """
         path, own = self.path / "config.json", to_plain(self.config)
         there = _read_json(path) if path.is_file() else own
-        if isinstance(there, dict) and there != own:
+        if isinstance(there, dict) and _completed(there) != own:
             raise ConfigError(
                 f"{self.path} belongs to another configuration: {_listed(changes(there, own))}. --fresh moves "
                 "it aside and starts afresh"
@@ -134,6 +134,14 @@ def _read_json(path: Path) -> Any:
         return parse_json(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
+
+
+def _completed(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the defaults of settings that the version which wrote it did not have."""
+    try:
+        return to_plain(from_plain(RunConfig, config, where="configuration"))
+    except ConfigError:
+        return config
 
 
 def _json(value: object) -> str:

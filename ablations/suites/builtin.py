@@ -1,13 +1,41 @@
-"""The built-in suites: digits, cifar10, cifar100 and folder, each with the seven variants."""
+"""The built-in suites: seven variants on four datasets, the published networks, and the slips of one of them."""
 
 from __future__ import annotations
 
-from ablations.suites.recipe import DIGITS, PUBLISHED
-from ablations.suites.suite import Suite
-from googlenet.variants import VARIANTS
+from dataclasses import fields, replace
+from typing import Any
+
+from ablations.suites.recipe import BN_AUX_ADAM, DIGITS, GRAY_ADAM, PLAIN_ADAM, PUBLISHED, Recipe
+from ablations.suites.suite import ARCHITECTURE, Suite
+from googlenet.axes import AXES
+from googlenet.references import REFERENCES
+from googlenet.variants import REDUCED, VARIANTS
 
 # The fields in which the seven variants differ: naive in its modules' design, the others in their modules.
 DESIGN_AND_DEPTH = ("stages", "stem_channels", "reduction", "branch5x5")
+
+
+def _instead_of(base: Recipe, own: Recipe) -> dict[str, Any]:
+    """The values that make `own` of `base`."""
+    values = {field.name: getattr(own, field.name) for field in fields(Recipe)}
+    return {name: value for name, value in values.items() if value != getattr(base, name)}
+
+
+# The recipe that each network was published with. Of inception-v1 no training is described: it gets that of bn-aux-224,
+# which it resembles most.
+REFERENCE_RECIPES = {
+    "bn-aux-224": BN_AUX_ADAM,
+    "plain-cifar": PLAIN_ADAM,
+    "inception-v1": BN_AUX_ADAM,
+    "plain-gray": GRAY_ADAM,
+}
+
+_AS_PUBLISHED = replace(PUBLISHED, precision="fp32")
+_CHANNELS_EPS = next(arch for arch in AXES["batch-norm"] if arch.bn_eps_5x5 == "channels")
+# The public code of the 2020 ablation flips its test images at random, and gives nine batch norms their number of
+# channels as eps.
+_FLIPPED = ("test-flip", "bn-eps-channels-test-flip")
+
 SUITES: dict[str, Suite] = {
     "digits": Suite(
         name="digits",
@@ -29,4 +57,29 @@ SUITES: dict[str, Suite] = {
         )
         for name in ("cifar10", "cifar100", "folder")
     },
+    "references": Suite(
+        name="references",
+        axis="published networks, each with the recipe of its publication",
+        varies=(ARCHITECTURE,),
+        declared=("recipe",),
+        dataset="cifar10",
+        recipe=_AS_PUBLISHED,
+        architectures=(REDUCED, *(REFERENCES[name] for name in REFERENCE_RECIPES)),
+        recipe_changes={name: _instead_of(_AS_PUBLISHED, recipe) for name, recipe in REFERENCE_RECIPES.items()},
+    ),
+    "quirks": Suite(
+        name="quirks",
+        axis="two slips in the public code of the 2020 ablation",
+        varies=("bn_eps_5x5",),
+        declared=("recipe.flip_test",),
+        dataset="cifar10",
+        recipe=PUBLISHED,
+        architectures=(
+            REDUCED,
+            _CHANNELS_EPS,
+            replace(REDUCED, name=_FLIPPED[0]),
+            replace(_CHANNELS_EPS, name=_FLIPPED[1]),
+        ),
+        recipe_changes={name: {"flip_test": True} for name in _FLIPPED},
+    ),
 }

@@ -83,9 +83,11 @@ def _covered(path: str, names: Iterable[str]) -> bool:
 
 def _words(value: Any) -> str:
     """A value as a person writes it; stages by the rows of Table 1."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         stages = enumerate(value, start=FIRST_STAGE)
         return " / ".join(" ".join(_row_name(row, number) for row in stage) or "none" for number, stage in stages)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.data.subsets import held_out_count
 from ablations.data.summary import DataSummary
 from ablations.storage.changes import changes
-from ablations.suites.recipe import Recipe
+from ablations.suites.recipe import RECIPES, Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import Suite
+from googlenet.architecture import Architecture
 from googlenet.counts import count_macs, count_params
 from googlenet.validation import check_count, check_range, shown
 
@@ -125,9 +126,13 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
     """Every run of the suite on this data, seed by seed, so that an early stop leaves whole comparisons.
 
     Raises:
-        ValueError: if an architecture does not fit the images, or the last batch would have a single one.
+        ValueError: if an architecture does not fit the images, the last batch would have a single one, or two variants
+            are the same.
     """
     _check_batches(suite, data)
+    recipes = {arch.name: suite.recipe_of(arch.name) for arch in suite.architectures}
+    trained = {arch.name: _fitted(arch, recipes[arch.name], suite, data) for arch in suite.architectures}
+    _check_distinct(trained, recipes)
     return Plan(
         schema=SCHEMA,
         suite=suite.name,
@@ -143,15 +148,15 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         data=data,
         runs=tuple(
             RunConfig(
-                architecture=arch.at_size(data.image_size, width=suite.width),
+                architecture=trained[arch.name],
                 dataset=data.name,
                 fingerprint=data.fingerprint,
                 num_classes=data.num_classes,
-                recipe=suite.recipe_of(arch.name),
+                recipe=recipes[arch.name],
                 seed=seed,
                 limit_train=suite.limit_train,
             )
-            for seed in range(1, suite.seeds + 1)
+            for seed in suite.run_seeds
             for arch in suite.architectures
         ),
         full_size=tuple(
@@ -164,6 +169,46 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
             for arch in suite.architectures
         ),
     )
+
+
+def _fitted(arch: Architecture, recipe: Recipe, suite: Suite, data: DataSummary) -> Architecture:
+    """The architecture for the images that the recipe makes of the data's, at the suite's width.
+
+    Raises:
+        ValueError: if it is for images of another size or with another number of channels.
+    """
+    side = recipe.resize or data.image_size
+    channels = 1 if recipe.grayscale else data.channels
+    if arch.needs_image_size not in (None, side):
+        fitting = [known.name for known in RECIPES.values() if known.resize == arch.image_size]
+        raise ValueError(
+            f"variant {arch.name} is for images of {arch.image_size}x{arch.image_size}, and these are {side}x{side}; "
+            f"set resize = {arch.image_size} in the recipe"
+            + (f" or train it with --recipe {' or '.join(fitting)}" if fitting else "")
+        )
+    if arch.needs_channels not in (None, channels):
+        fitting = [known.name for known in RECIPES.values() if known.grayscale]
+        raise ValueError(
+            f"variant {arch.name} has in_channels {arch.in_channels}, and these images have {channels}; "
+            + (
+                f"set grayscale = true in the recipe or train it with --recipe {' or '.join(fitting)}"
+                if arch.in_channels == 1
+                else "no dataset has that many, so leave it out"
+            )
+        )
+    return arch.at_size(side, in_channels=channels, width=suite.width)
+
+
+def _check_distinct(trained: Mapping[str, Architecture], recipes: Mapping[str, Recipe]) -> None:
+    """Refuse variants that are the same network, trained in the same way, under two names."""
+    names: dict[tuple[object, Recipe], str] = {}
+    for name, arch in trained.items():
+        same = names.setdefault((arch.layers(), replace(recipes[name], name="any")), name)
+        if same != name:
+            raise ValueError(
+                f"variants {same} and {name} are the same network, trained in the same way; remove one of them or let "
+                "them differ"
+            )
 
 
 def _check_batches(suite: Suite, data: DataSummary) -> None:

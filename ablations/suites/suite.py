@@ -9,6 +9,7 @@ from typing import Any
 from ablations.data.registry import DATASETS
 from ablations.storage.serialization import from_plain, to_plain
 from ablations.suites.recipe import RECIPES, Precision, Recipe
+from ablations.suites.run_config import MAX_SEED
 from googlenet.architecture import Architecture
 from googlenet.registry import architecture
 from googlenet.validation import check_choice, check_count, check_name, check_range
@@ -31,8 +32,8 @@ class Suite:
     `declared`, as "recipe.learning_rate" or "versions", and is then a footnote of the report. `recipe_changes` are a
     variant's own values of the recipe, by variant and field.
 
-    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are 1 to `seeds`. A difference
-    in top-1 error of less than `margin`, a fraction, counts as none.
+    `width` multiplies the width of all of them, for a suite that has to be small. Seeds are those of `seed_list` or,
+    where it is empty, 1 to `seeds`. A difference in top-1 error of less than `margin`, a fraction, counts as none.
 
     Raises:
         ValueError: on construction, naming the value, what is allowed and the remedy.
@@ -46,6 +47,7 @@ class Suite:
     architectures: tuple[Architecture, ...]
     baseline: str = REDUCED.name
     seeds: int = 1
+    seed_list: tuple[int, ...] = ()
     margin: float = MARGIN
     width: float = 1.0
     limit_train: int | None = None
@@ -60,6 +62,10 @@ class Suite:
             check_choice(f"suite {self.name}: declared", name, DECLARABLE)
         check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
         check_count(f"suite {self.name}: seeds", self.seeds, high=MAX_SEEDS)
+        for seed in self.seed_list:
+            check_count(f"suite {self.name}: seed_list", seed, low=0, high=MAX_SEED)
+        if len(set(self.seed_list)) < len(self.seed_list):
+            raise ValueError(f"suite {self.name}: seed_list is {list(self.seed_list)}; name each seed once")
         check_range(f"suite {self.name}: margin", self.margin, low=0, high=0.5, open_low=True)
         check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
@@ -70,6 +76,11 @@ class Suite:
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise ValueError(f"suite {self.name}: variant {', '.join(sorted(doubled))} is named twice; name it once")
+
+    @property
+    def run_seeds(self) -> tuple[int, ...]:
+        """The seeds that every variant is trained with."""
+        return self.seed_list or tuple(range(1, self.seeds + 1))
 
     def recipe_of(self, variant: str) -> Recipe:
         """The recipe that a variant is trained with: the suite's, or a copy with the variant's own values.
@@ -87,8 +98,11 @@ def select(
     suite: Suite,
     *,
     variants: tuple[str, ...] | None = None,
+    dataset: str | None = None,
     seeds: int | None = None,
+    seed_list: tuple[int, ...] | None = None,
     epochs: int | None = None,
+    keep_epochs: tuple[int, ...] | None = None,
     limit_train: int | None = None,
     recipe: str | None = None,
     precision: Precision = "auto",
@@ -96,7 +110,9 @@ def select(
 ) -> Suite:
     """The suite with what the user chose in place of its own settings.
 
-    Variants may come from outside of it: naming one declares that it may differ in all of its architecture.
+    Variants may come from outside of it: naming one declares that it may differ in all of its architecture. With
+    another dataset than its own the suite is named after both, and its results have a folder of their own. A recipe, a
+    number of epochs and epochs to keep apply to all variants, also to those that have their own.
 
     A precision that neither the user nor the recipe settles becomes `native_precision`, the device's.
 
@@ -109,16 +125,46 @@ def select(
         chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
         if set(variants) - set(own):
             chosen = replace(chosen, varies=(ARCHITECTURE,))
+    if dataset is not None and dataset != suite.dataset:
+        check_choice("dataset", dataset, DATASETS)
+        chosen = replace(chosen, name=f"{suite.name}-{dataset}", dataset=dataset)
+    if seeds is not None and seed_list is not None:
+        raise ValueError("--seeds and --seed-list exclude each other; give one of them")
     if seeds is not None:
-        chosen = replace(chosen, seeds=seeds)
+        chosen = replace(chosen, seeds=seeds, seed_list=())
+    if seed_list is not None:
+        chosen = replace(chosen, seed_list=seed_list)
     if recipe is not None:
         check_choice("recipe", recipe, RECIPES)
-        chosen = replace(chosen, recipe=RECIPES[recipe])
+        single = {name: changes for name, changes in chosen.recipe_changes.items() if "name" not in changes}
+        chosen = replace(chosen, recipe=RECIPES[recipe], recipe_changes=single)
     if precision != "auto":
         chosen = replace(chosen, recipe=replace(chosen.recipe, precision=precision))
     chosen = replace(chosen, recipe=chosen.recipe.at_precision(native_precision))
     if epochs is not None:
-        chosen = replace(chosen, recipe=replace(chosen.recipe, epochs=epochs))
+        check_count("--epochs", epochs)
+        chosen = _with_recipe_values(chosen, epochs=epochs)
+    if keep_epochs is not None:
+        chosen = _with_recipe_values(chosen, keep_epochs=keep_epochs)
     if limit_train is not None:
         chosen = replace(chosen, limit_train=limit_train)
     return chosen
+
+
+def _with_recipe_values(
+    suite: Suite, *, epochs: int | None = None, keep_epochs: tuple[int, ...] | None = None
+) -> Suite:
+    """The suite with these values in all of its recipes; epochs that are to be kept end where the training does."""
+
+    def changed(values: Mapping[str, Any]) -> dict[str, Any]:
+        kept = values.get("keep_epochs", ()) if keep_epochs is None else keep_epochs
+        if epochs is not None and keep_epochs is None:
+            kept = [epoch for epoch in kept if epoch <= epochs]
+        new = {"epochs": epochs, "keep_epochs": tuple(kept)}
+        return {name: new[name] if new.get(name) is not None else value for name, value in values.items()}
+
+    return replace(
+        suite,
+        recipe=Recipe(**changed({field.name: getattr(suite.recipe, field.name) for field in fields(Recipe)})),
+        recipe_changes={name: changed(own) for name, own in suite.recipe_changes.items()},
+    )

@@ -13,7 +13,7 @@ from ablations.storage.serialization import check_keys, from_plain, to_plain
 from ablations.suites.builtin import SUITES
 from ablations.suites.recipe import PUBLISHED, RECIPES, Recipe
 from ablations.suites.suite import Suite
-from googlenet.architecture import Architecture
+from googlenet.architecture import ANY_CHANNELS, ANY_SIZE, Architecture
 from googlenet.registry import ARCHITECTURES
 from googlenet.validation import MAX_NAME, check_choice, shown
 from googlenet.variants import REDUCED, rows
@@ -117,6 +117,12 @@ def _read_variant(name: str, changes: object, *, where: str) -> Architecture:
     base_name = table.pop("base", name if name in ARCHITECTURES else REDUCED.name)
     base = ARCHITECTURES[_choose("base", base_name, ARCHITECTURES, where=where)]
     check_keys(table, known=tuple(key for key in to_plain(base) if key != "name"), where=where)
+    for key, any_value, setting in (("image_size", ANY_SIZE, "resize"), ("in_channels", ANY_CHANNELS, "grayscale")):
+        if table.get(key) == any_value == getattr(base, key):
+            raise ConfigError(
+                f"{where}: {key} is {any_value}, the default, which takes what the data has; leave it out (the "
+                f"recipe's {setting} changes the data's)"
+            )
     if table.get("aux") == NO_AUX:
         table["aux"] = None
     elif isinstance(table.get("aux"), dict) and base.aux:

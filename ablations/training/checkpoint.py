@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 _NAME = re.compile(r"epoch-([0-9]{6,})-([0-9a-f]{64})\.pt")
-_WEIGHTS = "weights"
+_WEIGHTS, _KEPT = "weights", "kept-epoch"
 
 
 def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
@@ -62,9 +62,13 @@ def load_newest(folder: Path, *, at_most: int, keys: Collection[str] = ()) -> tu
     return None
 
 
-def save_weights(folder: Path, model: torch.nn.Module) -> None:
-    """Save the trained weights alone."""
-    _write(folder, model.state_dict(), stem=_WEIGHTS)
+def save_weights(folder: Path, model: torch.nn.Module, *, epoch: int | None = None) -> None:
+    """Save the trained weights alone, or those after an epoch that is kept."""
+    _write(folder, model.state_dict(), stem=_weights_stem(epoch))
+
+
+def _weights_stem(epoch: int | None) -> str:
+    return _WEIGHTS if epoch is None else f"{_KEPT}-{epoch:06d}"
 
 
 def discard_states(folder: Path) -> None:
@@ -73,18 +77,23 @@ def discard_states(folder: Path) -> None:
         path.unlink(missing_ok=True)  # a process that finds the run finished deletes them too
 
 
-def load_weights(folder: Path) -> dict[str, Any]:
-    """The trained weights of a finished run, for ``build(...).load_state_dict(...)``, on the CPU.
+def load_weights(folder: Path, *, epoch: int | None = None) -> dict[str, Any]:
+    """The trained weights of a finished run, or those after a kept epoch, on the CPU.
+
+    They are for ``build(...).load_state_dict(...)``.
 
     Raises:
-        FileNotFoundError: if the run has not finished.
+        FileNotFoundError: if the run has not finished, or has not kept the weights after that epoch.
         ValueError: if the file's checksum is wrong.
     """
-    found = sorted(folder.glob(f"{_WEIGHTS}-*.pt"))
+    stem = _weights_stem(epoch)
+    found = sorted(folder.glob(f"{stem}-*.pt"))
     if not found:
-        raise FileNotFoundError(f"{folder} has no {_WEIGHTS}-*.pt; the run has not finished")
+        kept = ", ".join(str(int(path.name.split("-")[2])) for path in sorted(folder.glob(f"{_KEPT}-*.pt"))) or "none"
+        why = "the run has not finished" if epoch is None else f"kept epochs are {kept}; the recipe's keep_epochs says"
+        raise FileNotFoundError(f"{folder} has no {stem}-*.pt; {why}")
     path = found[-1]
-    if path.stem != f"{_WEIGHTS}-{_sha256(path)}":
+    if path.stem != f"{stem}-{_sha256(path)}":
         raise ValueError(f"{path} is damaged: its SHA-256 is {_sha256(path)}, its name says another; train it again")
     return torch.load(path, map_location="cpu", weights_only=True)
 

@@ -28,12 +28,13 @@ def train_epoch(
     *,
     seed: int,
     epoch: int,
+    log_every: int = 0,
     on_step: Callable[[int, float | None], None],
 ) -> EpochResult:
     """Train on every image of the loader once; `epoch` counts from 1. Reseeds torch's global generators.
 
-    After each step `on_step` gets its number of images and, where reading it costs no device sync, the epoch's mean
-    loss so far.
+    After each step `on_step` gets its number of images and the epoch's mean loss so far: on a CPU always and on a GPU,
+    where reading it costs a device sync, after every `log_every` steps (0: never).
 
     Raises:
         Diverged: if the loss of a step is not finite; on a GPU at the epoch's end, as reading it costs a device sync.
@@ -57,7 +58,8 @@ def train_epoch(
             loss_sum += result.loss * len(labels)
             wrong += result.wrong
             seen += len(labels)
-            on_step(len(labels), float(loss_sum) / seen if device.type == "cpu" else None)
+            readable = device.type == "cpu" or (log_every and (number + 1) % log_every == 0)
+            on_step(len(labels), float(loss_sum) / seen if readable else None)
     seconds = clock(device) - began
     if not torch.isfinite(loss_sum):
         raise Diverged(f"the training loss stopped being finite in epoch {epoch} of {recipe.epochs}")

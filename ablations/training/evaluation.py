@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ablations.data.dataset import SealedTest, Split
 from ablations.errors import Diverged
@@ -19,6 +21,7 @@ from ablations.suites.recipe import Precision
 from ablations.training.loader import Loader
 from ablations.training.loss import autocast
 from ablations.training.step import TrainStep
+from ablations.training.transforms import draw_test_flips
 from googlenet.model import GoogLeNet
 
 
@@ -27,7 +30,7 @@ from googlenet.model import GoogLeNet
 def predict(
     model: GoogLeNet, batches: Iterable[tuple[Tensor, Tensor]], *, precision: Precision = "fp32"
 ) -> Predictions:
-    """The most likely classes of every image, by the model in evaluation mode, which it is left in.
+    """The most likely classes and the loss of every image, by the model in evaluation mode, which it is left in.
 
     `batches` are images (B, C, H, W) and labels (B,) on the model's device.
     """
@@ -38,7 +41,8 @@ def predict(
             logits = model(images).logits.float()
         top = logits.topk(min(TOP_K, logits.shape[1]), dim=1)
         confidence = logits.softmax(dim=1).amax(dim=1)
-        parts.append((top.indices, top.values, confidence, labels))
+        loss = functional.cross_entropy(logits, labels, reduction="none")
+        parts.append((top.indices, top.values, confidence, labels, loss))
     return Predictions(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
 
 
@@ -60,26 +64,43 @@ def better_epoch(best: BestEpoch | None, model: GoogLeNet, epoch: Epoch) -> Best
 
 
 class Validated(NamedTuple):
-    """The error on the validation images and the seconds that it took; None and 0 where none are held out."""
+    """Errors and mean loss on the validation images and the seconds that they took; None and 0 where none are held out.
 
-    error: float | None
-    seconds: float
+    The top-5 error is also None with fewer than five classes.
+    """
+
+    error: float | None = None
+    top5_error: float | None = None
+    loss: float | None = None
+    seconds: float = 0.0
 
 
 def validate(train_step: TrainStep, loader: Loader | None) -> Validated:
     """Count the errors on the validation images, if there are any."""
     if loader is None:
-        return Validated(None, 0.0)
+        return Validated()
     began = clock(train_step.device)
-    wrong = predict(train_step.model, loader.eval_batches(), precision=train_step.recipe.precision).wrong.sum()
+    found = predict(train_step.model, loader.eval_batches(), precision=train_step.recipe.precision)
     seconds = clock(train_step.device) - began
     reset_peak_memory(train_step.device)  # the peak of training is what is reported
-    return Validated(int(wrong) / len(loader), seconds)
+    in_top5 = found.top5_wrong
+    return Validated(
+        error=int(found.wrong.sum()) / len(loader),
+        top5_error=None if in_top5 is None else int(in_top5.sum()) / len(loader),
+        loss=_mean_loss(found),
+        seconds=seconds,
+    )
+
+
+def _mean_loss(found: Predictions) -> float | None:
+    """The mean loss over images, in double precision; None if it is not known or not finite."""
+    mean = float(found.loss.mean(dtype=np.float64)) if len(found.loss) else math.nan
+    return mean if math.isfinite(mean) else None
 
 
 def diagnose(train_step: TrainStep, sealed: SealedTest, folder: RunFolder, *, epoch: int) -> None:
     """Write the test error after an epoch into the run's diagnostic file, which no choice reads."""
-    predictions = _predict(train_step, sealed.peek())
+    predictions = _predict(train_step, sealed.peek(), folder)
     reset_peak_memory(train_step.device)  # the peak of training is what is reported
     entry = DiagnosedEpoch(epoch=epoch, images=len(predictions.labels), top1_wrong=int(predictions.wrong.sum()))
     folder.diagnosed.append(entry)
@@ -100,7 +121,7 @@ def test_once(train_step: TrainStep, sealed: SealedTest, folder: RunFolder, *, e
     if folder.has_predictions:
         predictions = folder.read_predictions()
     else:
-        predictions = _predict(train_step, split)
+        predictions = _predict(train_step, split, folder)
         if not np.isfinite(predictions.logits).all():
             # The last step can ruin the weights without a loss to show it.
             raise Diverged(f"the network's outputs are not finite after epoch {epoch} of {train_step.recipe.epochs}")
@@ -111,10 +132,14 @@ def test_once(train_step: TrainStep, sealed: SealedTest, folder: RunFolder, *, e
         images=len(predictions.labels),
         top1_wrong=int(predictions.wrong.sum()),
         top5_wrong=None if in_top5 is None else int(in_top5.sum()),
+        loss=_mean_loss(predictions),
     )
     return result, clock(train_step.device) - began
 
 
-def _predict(train_step: TrainStep, split: Split) -> Predictions:
-    loader = Loader(split, recipe=train_step.recipe, device=train_step.device)
-    return predict(train_step.model, loader.eval_batches(), precision=train_step.recipe.precision)
+def _predict(train_step: TrainStep, test: Split, folder: RunFolder) -> Predictions:
+    """The predictions for test images, which with the recipe's `flip_test` are flipped as the run's seed says."""
+    recipe = train_step.recipe
+    loader = Loader(test, recipe=recipe, device=train_step.device)
+    flipped = draw_test_flips(recipe, count=len(test), seed=folder.config.seed) if recipe.flip_test else None
+    return predict(train_step.model, loader.eval_batches(flipped=flipped), precision=recipe.precision)

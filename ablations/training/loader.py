@@ -12,17 +12,17 @@ from ablations.data.dataset import Split
 from ablations.hardware.device import free_memory_bytes
 from ablations.seeding import derive_seed
 from ablations.suites.recipe import Recipe
-from ablations.training.transforms import Choices, augment, draw, normalise
+from ablations.training.transforms import Choices, augment, draw, flip, normalise, to_input
 
 EVAL_BATCH = 128  # of validation and testing; no recorded figure depends on it
 RESIDENT_SHARE = 0.5  # of the device's free memory that a split's images may take
 
 
 class Loader:
-    """Batches of a split: float images (B, 3, H, W) in channels-last memory and int64 labels (B,), on the device.
+    """Batches of a split: float images (B, C, H, W) in channels-last memory and int64 labels (B,), on the device.
 
-    The images stay on the device as uint8. If they would take more than half of its free memory, they stay in the
-    host's and are copied batch by batch through pinned memory, with the same results.
+    The images stay on the device as uint8, at their own size. If they would take more than half of its free memory,
+    they stay in the host's and are copied batch by batch through pinned memory, with the same results.
     """
 
     def __init__(self, split: Split, *, recipe: Recipe, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Loader:
         with warnings.catch_warnings():
             # The arrays are read-only and every run of a suite shares them; nothing here writes to them.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-            self._images = torch.from_numpy(split.images).to(storage)  # (N, H, W, 3): whole pixels are gathered
+            self._images = torch.from_numpy(split.images).to(storage)  # (N, H, W, C): whole pixels are gathered
             self._labels = torch.from_numpy(split.labels).to(storage)
 
     def __len__(self) -> int:
@@ -60,16 +60,21 @@ class Loader:
         rng = torch.Generator().manual_seed(derive_seed(seed, purpose="order", epoch=epoch))
         order = _upload(torch.randperm(len(self), generator=rng), self._images.device)
         _, height, width, _ = self._images.shape
-        drawn = draw(self.recipe, count=len(self), image_size=(height, width), seed=seed, epoch=epoch)
+        side = self.recipe.resize
+        image_size = (side, side) if side else (height, width)
+        drawn = draw(self.recipe, count=len(self), image_size=image_size, seed=seed, epoch=epoch)
         batches = [_upload(column, self._device).split(self.recipe.batch_size) for column in drawn]
         for indices, *choices in zip(order.split(self.recipe.batch_size), *batches, strict=True):
             images, labels = self._move(self._images[indices]), self._move(self._labels[indices])
-            yield augment(images.permute(0, 3, 1, 2), Choices(*choices), self.recipe), labels
+            yield augment(to_input(images, self.recipe), Choices(*choices), self.recipe), labels
 
-    def eval_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in order, without augmentation."""
-        for images, labels in zip(self._images.split(EVAL_BATCH), self._labels.split(EVAL_BATCH), strict=True):
-            yield normalise(self._move(images).permute(0, 3, 1, 2), self.recipe), self._move(labels)
+    def eval_batches(self, *, flipped: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in order, without augmentation but for those that `flipped` (N,) says are mirrored."""
+        mirrored = torch.zeros(len(self), dtype=torch.bool) if flipped is None else flipped
+        columns = [column.split(EVAL_BATCH) for column in (self._images, self._labels, _upload(mirrored, self._device))]
+        for images, labels, flips in zip(*columns, strict=True):
+            inputs = to_input(self._move(images), self.recipe)
+            yield normalise(inputs if flipped is None else flip(inputs, flips), self.recipe), self._move(labels)
 
     def _move(self, batch: Tensor) -> Tensor:
         return batch if self.resident else _upload(batch, self._device)

@@ -24,15 +24,17 @@ def make_model(arch: Architecture, *, num_classes: int, seed: int, device: torch
     return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def load_trained(run: Path) -> GoogLeNet:
+def load_trained(run: Path, *, epoch: int | None = None) -> GoogLeNet:
     """The network that a finished run trained, from the run's folder, on the CPU and in evaluation mode.
 
+    With `epoch` it is that after one of the recipe's `keep_epochs`, also of a run that has not finished.
+
     Raises:
-        FileNotFoundError: if the run has not finished.
+        FileNotFoundError: if the run has not finished, or has not kept that epoch.
         ValueError: if the file of weights is damaged.
         ConfigError: if the run's configuration is damaged.
     """
-    weights = checkpoint.load_weights(run / "checkpoint")
+    weights = checkpoint.load_weights(run / "checkpoint", epoch=epoch)
     where = run / "config.json"
     config = from_plain(RunConfig, parse_json(where.read_text(encoding="utf-8")), where=str(where))
     model = build(config.architecture, num_classes=config.num_classes)

@@ -18,7 +18,8 @@ class ExecutionOptions:
 
     `deterministic` uses only kernels that repeat bit for bit (see `hardware.device.exact_kernels`).
     `measure_selection_bias` also records the test error after every epoch, in a file that no choice reads.
-    `runs_per_device` runs train side by side on the device; their times are then not valid.
+    `runs_per_device` runs train side by side on the device; their times are then not valid. After every `log_every`
+    steps the loss is read, also on a GPU; 0 leaves that out.
     """
 
     device: torch.device = torch.device("cpu")
@@ -26,6 +27,7 @@ class ExecutionOptions:
     deterministic: bool = False
     measure_selection_bias: bool = False
     runs_per_device: int = 1
+    log_every: int = 0
 
     @classmethod
     def resolve(
@@ -36,6 +38,7 @@ class ExecutionOptions:
         deterministic: bool = False,
         measure_selection_bias: bool = False,
         runs_per_device: int = 1,
+        log_every: int = 0,
     ) -> ExecutionOptions:
         """The options on this machine, where "auto" takes a GPU if there is one and the fastest engine for it.
 
@@ -54,6 +57,7 @@ class ExecutionOptions:
             deterministic=deterministic,
             measure_selection_bias=measure_selection_bias,
             runs_per_device=runs_per_device,
+            log_every=log_every,
         )
 
     @property

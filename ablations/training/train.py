@@ -41,9 +41,10 @@ def train(
     sealed here), which counts how often they are read.
 
     Reseeds torch's global generators. Writes into the run's folder only: a line of metrics and a checkpoint an epoch,
-    the weights and the predictions. With `options.measure_selection_bias` the test error after every epoch goes into a
-    file of its own, which no choice reads. With `options.deterministic` a run on the same machine gives the same bits
-    (see `hardware.device.exact_kernels`).
+    the weights at the end and after the recipe's `keep_epochs`, and the predictions. With
+    `options.measure_selection_bias` the test error after every epoch goes into a file of its own, which no choice
+    reads. With `options.deterministic` a run on the same machine gives the same bits (see
+    `hardware.device.exact_kernels`).
 
     Raises:
         DataError: if the dataset is not the configured one.
@@ -70,13 +71,17 @@ def train(
         warm = clock(device)
         on_event(TrainingStarted(run_id=run_id, finished_epochs=finished, train_images=len(train_loader)))
         for number in range(finished + 1, last_epoch + 1):
-            trained = train_epoch(train_step, train_loader, seed=config.seed, epoch=number, on_step=on_step)
+            trained = train_epoch(
+                train_step, train_loader, seed=config.seed, epoch=number, log_every=options.log_every, on_step=on_step
+            )
             peak_memory = max(peak_memory or 0, peak_memory_bytes(device))
             validated = validate(train_step, setup.validation_loader)
             epochs.append(_epoch(number, trained, validated))
             best = better_epoch(best, train_step.model, epochs[-1])
             if options.measure_selection_bias:
                 diagnose(train_step, setup.sealed, folder, epoch=number)
+            if number in config.recipe.keep_epochs:
+                checkpoint.save_weights(folder.checkpoints, train_step.model, epoch=number)
             folder.epochs.append(epochs[-1])
             save_state(folder, train_step, best, epoch=number)
             on_event(EpochDone(run_id=run_id, epoch=epochs[-1]))
@@ -102,6 +107,8 @@ def _epoch(number: int, trained: EpochResult, validated: Validated) -> Epoch:
         validation_error=validated.error,
         train_seconds=trained.seconds,
         eval_seconds=validated.seconds,
+        validation_loss=validated.loss,
+        validation_top5_error=validated.top5_error,
     )
 
 

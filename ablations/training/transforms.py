@@ -1,4 +1,7 @@
-"""Data augmentation: random crop, horizontal flip and cutout, drawn for an epoch and applied to whole batches."""
+"""What images go through on their way to the network, in whole batches on the device.
+
+Grey, resized, then augmented by a random crop, a horizontal flip and cutout, which are drawn for an epoch.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from torch.nn import functional
 
 from ablations.seeding import Purpose, derive_seed
 from ablations.suites.recipe import Recipe
+
+# Weights of red, green and blue by ITU-R 601, of 2^16; so Pillow converts to mode "L".
+GRAY_WEIGHTS = (19595, 38470, 7471)
 
 
 class Choices(NamedTuple):
@@ -41,8 +47,31 @@ def draw(recipe: Recipe, *, count: int, image_size: tuple[int, int], seed: int, 
     )
 
 
+def draw_test_flips(recipe: Recipe, *, count: int, seed: int) -> Tensor:
+    """Which of the test images (N,) are flipped: none, or with `flip_test` each with the recipe's probability."""
+    rng = torch.Generator().manual_seed(derive_seed(seed, purpose="test-flip"))
+    return torch.rand(count, generator=rng) < (recipe.flip if recipe.flip_test else 0)
+
+
+def to_input(images: Tensor, recipe: Recipe) -> Tensor:
+    """uint8 images (B, H, W, C) as uint8 (B, 1 or C, S, S): grey and resized to S pixels a side where the recipe says.
+
+    Both are Pillow's conversions, to within one grey level (see torchvision's Grayscale and Resize on its images).
+    """
+    images = images.permute(0, 3, 1, 2)
+    if recipe.grayscale and images.shape[1] == 3:
+        weights = torch.tensor(GRAY_WEIGHTS, dtype=torch.int32, device=images.device)[:, None, None]
+        images = ((images.to(torch.int32) * weights).sum(dim=1, keepdim=True) + 2**15 >> 16).to(torch.uint8)
+    if recipe.resize is None or images.shape[2:] == (recipe.resize, recipe.resize):
+        return images
+    side = (recipe.resize, recipe.resize)
+    # In single precision on every device, as kernels for bytes round otherwise.
+    floats = functional.interpolate(images.float(), side, mode="bilinear", antialias=True, align_corners=False)
+    return floats.round_().clamp_(0, 255).to(torch.uint8)
+
+
 def augment(images: Tensor, choices: Choices, recipe: Recipe) -> Tensor:
-    """uint8 images (B, 3, H, W) as the network sees them in training: float32, of the same shape."""
+    """uint8 images (B, C, H, W) as the network sees them in training: float32, of the same shape."""
     if recipe.crop_padding:
         images = crop(images, choices.corner, padding=recipe.crop_padding)
     if recipe.flip:
@@ -52,7 +81,7 @@ def augment(images: Tensor, choices: Choices, recipe: Recipe) -> Tensor:
 
 
 def normalise(images: Tensor, recipe: Recipe) -> Tensor:
-    """uint8 images (B, 3, H, W) as float32 (x / 255 - mean) / std, in channels-last memory."""
+    """uint8 images (B, C, H, W) as float32 (x / 255 - mean) / std, in channels-last memory."""
     floats = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
     return floats.sub_(recipe.mean).div_(recipe.std)
 
