@@ -21,18 +21,16 @@ from tests.support.synthetic_suites import (
     save,
     tables_of,
     texts_of,
-    with_recipes,
 )
 
-WRONG = {"reduced": 800, "plain-cifar": 2400}
-RECIPES = {"plain-cifar": {"name": "plain-adam", "epochs": 20, "optimizer": "adam", "schedule": "constant"}}
+WRONG = {"reduced": 800, "bn-aux-224": 1000, "plain-cifar": 2400, "inception-v1": 900, "plain-gray": 2000}
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
-    """A complete suite of two seeds."""
+    """The suite of the published networks with two seeds, complete."""
     suite_dir: Path = tmp_path_factory.mktemp("references")
-    plan = with_recipes(make_plan("cifar10", seeds=2, variants=tuple(WRONG)), RECIPES)
+    plan = make_plan("references", seeds=2)
     records = []
     for run in plan.runs:
         record = make_record(run, wrong=WRONG[run.architecture.name])
@@ -43,12 +41,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
 
 def test_published_figures_stand_beside_measured_ones(found: Analysis) -> None:
-    (row,) = [row for row in tables_of(references_section(found))["references"] if row["variant"] == "plain-cifar"]
+    rows = {row["variant"]: row for row in tables_of(references_section(found))["references"]}
+    assert list(rows) == list(WRONG)
+    row = rows["plain-cifar"]
     # Its write-up: 3,494,346 parameters, 29.8 million multiply-adds, 0.997 of training images right after 1,000 epochs.
     assert row["published for"] == "CIFAR-10: 10 classes, 32x32 pixels"
     assert (row["params published"], row["MACs published"], row["epochs published"]) == ("3,494,346", "29.8 M", "1,000")
     assert row["results published"] == "training accuracy 0.997; never tested"
-    assert (row["epochs measured"], row["top-1 error %"], row["test loss"]) == ("20", "24.00 ± 0.00", "0.5 ± 0")
+    assert (row["epochs measured"], row["top-1 error %"], row["test loss"]) == ("1,000", "24.00 ± 0.00", "0.5 ± 0")
 
 
 def test_the_report_compares_nothing(found: Analysis) -> None:
@@ -66,7 +66,8 @@ def test_the_report_compares_nothing(found: Analysis) -> None:
 def test_the_head_describes_the_recipe_of_each_variant(found: Analysis) -> None:
     (recipe,) = [item for item in items_of(provenance_section(found)) if item.startswith("**Recipe:**")]
     assert recipe.startswith("**Recipe:** reduced: `published`, 14 epochs, ")
-    assert "; plain-cifar: `plain-adam`, 20 epochs, " in recipe
+    assert "; plain-cifar: `plain-adam`, 1000 epochs, batch 2048, adam, " in recipe
+    assert "; plain-gray: `gray-adam`, 3 epochs, " in recipe
 
 
 def test_with_one_recipe_there_is_no_such_section(complete: Analysis) -> None:
