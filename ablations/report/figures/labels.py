@@ -6,6 +6,7 @@ adjustText, compared on the same figures, lays labels over error bars and takes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,7 +77,7 @@ def _write(
     to_pixels = axes.transData.transform
     pixel = axes.figure.dpi / 72
     centres = to_pixels(points[:, :2]) / pixel  # in points from here on
-    taken = [Bbox([centre, centre]).padded(5).extents for centre in centres]
+    taken: list[Any] = [Bbox([centre, centre]).padded(5).extents for centre in centres]
     costs = [LABEL] * len(taken)
     for x, _, low, high in points[~np.isnan(points).any(axis=1)]:
         taken.append(Bbox(to_pixels([(x, low), (x, high)]) / pixel).padded(3).extents)
@@ -88,17 +89,17 @@ def _write(
         costs += [FRONT] * len(spots)
     legend = axes.get_legend()
     if legend is not None:
-        taken.append(legend.get_window_extent().extents / pixel)
+        taken.append(np.asarray(legend.get_window_extent().extents) / pixel)
         costs.append(LABEL)
     written = []
     for name, point, centre in zip(names, points[:, :2], centres, strict=True):
         text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=9)
         written.append(text)
-        box = text.get_window_extent().extents / pixel
+        box = np.asarray(text.get_window_extent().extents) / pixel
         offsets, lengths = _offsets(box[2] - box[0], box[3] - box[1], gaps=gaps)
         boxes = np.tile(offsets, 2) + box
         cost = _overlaps(boxes, np.array(taken)) @ np.array(costs)
-        cost += LABEL * ~_inside(boxes, axes.bbox.extents / pixel)
+        cost += LABEL * ~_inside(boxes, np.asarray(axes.bbox.extents) / pixel)
         best = int(cost.argmin())
         if cost[best] >= LABEL and not always:
             for other in written:
@@ -132,9 +133,9 @@ def _offsets(width: float, height: float, *, gaps: Sequence[int]) -> tuple[np.nd
 def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Whether boxes (K, 4) overlap others (T, 4), each (left, bottom, right, top), as (K, T)."""
     a, b = boxes[:, None], others[None]
-    return ((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:])).all(axis=2)
+    return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
 
 
 def _inside(boxes: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Whether boxes (K, 4) lie within the frame (4,), as (K,)."""
-    return (boxes[:, :2] >= frame[:2]).all(axis=1) & (boxes[:, 2:] <= frame[2:]).all(axis=1)
+    return np.all((boxes[:, :2] >= frame[:2]) & (boxes[:, 2:] <= frame[2:]), axis=1)
