@@ -123,7 +123,9 @@ def test_layers_have_the_bias_and_norm_of_the_architecture(name: str) -> None:
     norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
     assert {module.bias is not None for module in convolutions} == {arch.conv_bias}
     assert len(norms) == (len(convolutions) if arch.batch_norm else 0)
-    assert {module.eps for module in norms} == ({arch.bn_eps} if arch.batch_norm else set())
+    # The first 3x3 of a "5x5" branch may have its number of channels as eps, which Table 1 gives.
+    of_channels = {32.0, 96.0, 48.0, 64.0, 128.0} if arch.bn_eps_5x5 == "channels" else set()
+    assert {module.eps for module in norms} == ({arch.bn_eps} | of_channels if arch.batch_norm else set())
 
 
 def test_a_name_builds_the_same_network_as_its_architecture() -> None:
@@ -148,6 +150,20 @@ def test_every_parameter_gets_a_finite_gradient(arch: Architecture) -> None:
         assert parameter.grad.any() or parameter.dim() == 1, name
 
 
+@pytest.mark.parametrize("name", ["torchvision", "inception-v1", "normal-init"])
+def test_a_normal_initialisation_is_drawn_as_torchvisions(name: str) -> None:
+    arch = replace(ARCHITECTURES[name], width=0.125)
+    torch.manual_seed(5)
+    model = build(arch, num_classes=10)
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    # torchvision's call, with bounds that are no multiples of std, right after torch's own initialisation.
+    torch.manual_seed(5)
+    build(replace(arch, init="torch"), num_classes=10)
+    for layer in layers:
+        expected = nn.init.trunc_normal_(torch.empty_like(layer.weight), mean=0.0, std=0.01, a=-2, b=2)
+        assert torch.equal(layer.weight, expected)
+
+
 @pytest.mark.parametrize("name", TRUNCATED)
 def test_truncated_normal_weights_are_cut_at_two_standard_deviations(name: str) -> None:
     model = build(name, num_classes=10)
@@ -165,7 +181,7 @@ def test_truncated_normal_weights_are_cut_at_two_standard_deviations(name: str) 
 
 
 def test_truncated_normal_is_known_to_the_registry_and_not_the_default() -> None:
-    assert "torchvision" in TRUNCATED and "reduced" not in TRUNCATED
+    assert "truncated-normal-init" in TRUNCATED and "reduced" not in TRUNCATED
     model = build(SMALL["reduced"], num_classes=10)
     assert any((m.weight.abs() > 0.02).any() for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear))
 
@@ -210,7 +226,7 @@ def test_training_draws_random_numbers_only_for_dropout(dropout: float, aux: Aux
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", ["torch", "truncated-normal"])
+@pytest.mark.parametrize("name", ["torch", "truncated-normal", "normal"])
 def test_the_seed_determines_the_weights(name: Any) -> None:
     arch = replace(SMALL_WITH_HEADS, init=name)
 

@@ -48,7 +48,7 @@ AXIS_FIELDS = {
     "reduction": {"reduction"},
     "width": {"width"},
     "branch5x5": {"branch5x5"},
-    "batch-norm": {"batch_norm", "bn_eps"},
+    "batch-norm": {"batch_norm", "bn_eps", "bn_eps_5x5"},
     "conv-bias": {"conv_bias"},
     "stem": {"stem"},
     "auxiliary": {"aux"},

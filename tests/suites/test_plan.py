@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan, make_plan
 from ablations.suites.recipe import PUBLISHED
 from ablations.suites.suite import Suite, select
-from googlenet import REFERENCES, VARIANTS
+from googlenet import REFERENCES, VARIANTS, Architecture
+from googlenet.variants import REDUCED
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = DataSummary(
@@ -29,6 +31,10 @@ DATA = DataSummary(
     test_images=200,
 )
 RECIPE = PUBLISHED.at_precision("fp32")
+OTHER_REDUCTIONS = tuple(
+    tuple(dataclasses.replace(row, ch3x3_reduce=7, ch5x5_reduce=7, pool_proj=7) for row in stage)
+    for stage in REDUCED.stages
+)
 PAIR = select(SUITES["folder"], variants=("reduced", "short"))
 
 
@@ -92,11 +98,12 @@ def test_full_size_macs_are_the_published_ones(digits_plan: Plan) -> None:
 
 def test_full_size_is_that_of_the_variant_itself() -> None:
     # torchvision's own count for 1000 classes; with 10 its three linear layers are smaller.
-    planned = make(select(SUITES["folder"], variants=("torchvision",)), data=dataclasses.replace(DATA, image_size=64))
+    suite = dataclasses.replace(select(SUITES["folder"], variants=("torchvision",)), width=0.5)
+    planned = make(suite, data=dataclasses.replace(DATA, image_size=224))
     (size,) = planned.full_size
     assert size.image_size == 224
     assert size.params == 13_004_888 - 990 * (2 * (1024 + 1) + 1024 + 1)
-    assert planned.runs[0].architecture == dataclasses.replace(REFERENCES["torchvision"], image_size=64)
+    assert planned.runs[0].architecture == dataclasses.replace(REFERENCES["torchvision"], width=0.5)
 
 
 def test_widths_multiply() -> None:
@@ -104,9 +111,60 @@ def test_widths_multiply() -> None:
     assert [run.architecture.width for run in make(suite).runs] == [0.5, 0.25]
 
 
-def test_gray_references_are_planned_for_colour() -> None:
-    planned = make(select(SUITES["folder"], variants=("plain-gray",)), data=dataclasses.replace(DATA, image_size=64))
-    assert planned.runs[0].architecture.in_channels == 3
+def trained(variant: str, *, image_size: int = 32, channels: int = 3, **recipe: Any) -> Architecture:
+    suite = select(SUITES["folder"], variants=(variant,))
+    suite = dataclasses.replace(suite, recipe=dataclasses.replace(suite.recipe, **recipe))
+    return make(suite, data=dataclasses.replace(DATA, image_size=image_size, channels=channels)).runs[0].architecture
+
+
+def test_architectures_take_the_images_that_data_and_recipe_give() -> None:
+    assert trained("reduced", image_size=28, channels=1) == dataclasses.replace(REDUCED, image_size=28, in_channels=1)
+    assert trained("reduced", resize=48) == dataclasses.replace(REDUCED, image_size=48)
+    assert trained("reduced", grayscale=True) == dataclasses.replace(REDUCED, in_channels=1)
+    assert trained("bn-aux-224", resize=224) == REFERENCES["bn-aux-224"]
+    for image_size, channels in ((32, 1), (224, 1), (32, 3)):
+        given = trained("plain-gray", image_size=image_size, channels=channels, resize=224, grayscale=True)
+        assert given == REFERENCES["plain-gray"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "images", "message"),
+    [
+        (
+            "bn-aux-224",
+            {},
+            "variant bn-aux-224 is for images of 224x224, and these are 32x32; set resize = 224 in the recipe or train "
+            "it with --recipe bn-aux-adam or gray-adam",
+        ),
+        ("bn-aux-224", {"resize": 225}, "and these are 225x225"),
+        (
+            "plain-gray",
+            {"resize": 224},
+            "variant plain-gray has in_channels 1, and these images have 3; set grayscale = true in the recipe or "
+            "train it with --recipe gray-adam",
+        ),
+    ],
+)
+def test_an_input_that_the_data_cannot_give_is_refused(variant: str, images: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        trained(variant, **images)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {}),
+        ({"width": 0.001}, {"width": 0.002}),  # one channel everywhere
+        ({"reduction": False}, {"reduction": False, "stages": OTHER_REDUCTIONS}),
+        ({"batch_norm": False}, {"batch_norm": False, "bn_eps": 1e-3}),
+    ],
+)
+def test_variants_that_are_the_same_network_are_refused(first: dict[str, Any], second: dict[str, Any]) -> None:
+    pair = (dataclasses.replace(REDUCED, name="one", **first), dataclasses.replace(REDUCED, name="two", **second))
+    suite = dataclasses.replace(SUITES["folder"], architectures=pair, recipe=RECIPE)
+    with pytest.raises(ValueError, match="variants one and two are the same network, trained in the same way"):
+        make(suite)
+    make(dataclasses.replace(suite, recipe_changes={"two": {"flip": 0.0}}))
 
 
 def test_an_archive_that_is_not_there_has_the_official_numbers() -> None:
@@ -119,8 +177,9 @@ def test_an_archive_that_is_not_there_has_the_official_numbers() -> None:
 
 
 def test_an_architecture_that_does_not_fit_the_images_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"torchvision: .*too small"):
-        make(select(SUITES["folder"], variants=("reduced", "torchvision")))
+    suite = select(SUITES["folder"], variants=("reduced", "imagenet-stem"))
+    with pytest.raises(ValueError, match=r"imagenet-stem: .*too small"):
+        make(suite, data=dataclasses.replace(DATA, image_size=8))
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def test_the_fast_recipe_keeps_to_what_is_known_of_such_images() -> None:
 
 
 def test_recipes_have_their_names_and_leave_the_precision_to_the_device() -> None:
-    assert RECIPES == {"published": PUBLISHED, "fast": FAST, "digits": DIGITS}
-    assert all(recipe.name == name and recipe.precision == "auto" for name, recipe in RECIPES.items())
+    assert all(recipe.name == name for name, recipe in RECIPES.items())
+    open_ones = [name for name, recipe in RECIPES.items() if recipe.precision == "auto"]
+    assert open_ones == ["published", "fast", "digits"]
 
 
 @pytest.mark.parametrize("native", ["fp32", "bf16"])

@@ -54,7 +54,12 @@ def test_a_run_id_is_the_pinned_one() -> None:
 
 
 def test_a_run_id_hashes_the_sorted_json_of_all_fields() -> None:
-    canonical = json.dumps(dataclasses.asdict(CONFIG), sort_keys=True, separators=(",", ":"))
+    values = dataclasses.asdict(CONFIG)
+    # Settings that version 0.4 did not have, at their defaults, which change nothing.
+    del values["architecture"]["bn_eps_5x5"]
+    for name in ("resize", "grayscale", "flip_test", "keep_epochs"):
+        del values["recipe"][name]
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     assert CONFIG.run_id.rpartition("-")[2] == hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
@@ -68,6 +73,7 @@ ARCHITECTURE_CHANGES: dict[str, Any] = {
     "branch5x5": "5x5",
     "batch_norm": False,
     "bn_eps": 1e-3,
+    "bn_eps_5x5": "channels",
     "conv_bias": False,
     "pool": "ceil",
     "head": "flatten",
@@ -95,6 +101,10 @@ RECIPE_CHANGES: dict[str, Any] = {
     "mean": 0.4,
     "std": 0.4,
     "validation_fraction": 0.1,
+    "resize": 64,
+    "grayscale": True,
+    "flip_test": True,
+    "keep_epochs": (7,),
 }
 RUN_CHANGES: dict[str, Any] = {
     "dataset": "cifar10",
@@ -123,7 +133,7 @@ def test_every_field_changes_the_run_id() -> None:
     for field, value in RUN_CHANGES.items():
         runs.append(dataclasses.replace(base, **{field: value}))
     hashes = [run.run_id.rpartition("-")[2] for run in runs]
-    assert len(set(hashes)) == len(hashes) == 1 + 17 + 17 + 5
+    assert len(set(hashes)) == len(hashes) == 1 + 18 + 21 + 5
 
 
 def test_equal_runs_have_equal_ids() -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from ablations.data.summary import DataSummary
 from ablations.suites.builtin import SUITES
+from ablations.suites.confounds import check_confounds
+from ablations.suites.plan import make_plan
 from ablations.suites.recipe import DIGITS, FAST, PUBLISHED, Precision, Recipe
 from ablations.suites.suite import Suite, select
 from ablations.suites.suite_file import find_suite
@@ -29,7 +32,7 @@ def test_a_built_in_suite_compares_the_seven_variants(name: str) -> None:
     assert suite.architectures == tuple(VARIANTS.values())
     assert set(PUBLISHED_VARIANTS) <= set(VARIANTS)
     assert suite.limit_train is None
-    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder"}
+    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "references", "quirks"}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "folder"])
@@ -100,9 +103,66 @@ def test_the_precision_is_the_users_or_else_the_recipes_or_else_the_devices(
 def test_a_known_recipe_takes_the_place_of_the_suites_own(recipe: Recipe) -> None:
     for suite in SUITES.values():
         chosen = select(suite, recipe=recipe.name)
-        assert chosen == dataclasses.replace(suite, recipe=recipe.at_precision("fp32"))
+        # A whole recipe of a variant's own gives way, a single value of it stays.
+        changes = {} if suite.name == "references" else suite.recipe_changes
+        assert chosen == dataclasses.replace(suite, recipe=recipe.at_precision("fp32"), recipe_changes=changes)
     changed = select(SUITES["cifar10"], recipe=recipe.name, epochs=2, precision="bf16")
     assert changed.recipe == dataclasses.replace(recipe, epochs=2, precision="bf16")
+
+
+def test_seeds_are_one_to_n_or_those_that_are_named() -> None:
+    assert select(SUITES["cifar10"], seeds=3).run_seeds == (1, 2, 3)
+    named = select(SUITES["cifar10"], seed_list=(80, 81))
+    assert named.run_seeds == (80, 81)
+    assert select(named, seeds=2).run_seeds == (1, 2)
+
+
+def test_another_dataset_has_a_folder_of_its_own() -> None:
+    chosen = select(SUITES["references"], dataset="cifar100")
+    assert (chosen.name, chosen.dataset) == ("references-cifar100", "cifar100")
+    assert select(SUITES["references"], dataset="cifar10") == select(SUITES["references"])
+
+
+def test_epochs_apply_to_every_recipe_and_cut_those_that_are_kept() -> None:
+    chosen = select(SUITES["references"], epochs=400)
+    recipes = [chosen.recipe_of(arch.name) for arch in chosen.architectures]
+    assert [recipe.epochs for recipe in recipes] == [400] * 5
+    assert [recipe.keep_epochs for recipe in recipes] == [(), (), (300,), (), ()]
+    kept = select(SUITES["references"], epochs=400, keep_epochs=(7, 400))
+    assert [kept.recipe_of(name).keep_epochs for name in ("reduced", "plain-cifar")] == [(7, 400)] * 2
+
+
+# The recipes of the write-ups, as they state them: batch, epochs, side and channels of the images, learning rate.
+PUBLISHED_TRAININGS = {
+    "reduced": (64, 14, 32, 3, "adadelta", 1.0),
+    "bn-aux-224": (128, 100, 224, 3, "adam", 1e-3),
+    "plain-cifar": (2048, 1000, 32, 3, "adam", 1e-4),
+    "plain-gray": (16, 3, 224, 1, "adam", 1e-3),
+}
+
+
+def test_the_published_networks_are_trained_as_published() -> None:
+    suite = select(SUITES["references"], native_precision="bf16")
+    planned = make_plan(suite, data=DataSummary.of_archive("cifar10"), command="")
+    check_confounds(planned)
+    found = {
+        run.architecture.name: (
+            run.recipe.batch_size,
+            run.recipe.epochs,
+            run.architecture.image_size,
+            run.architecture.in_channels,
+            run.recipe.optimizer,
+            run.recipe.learning_rate,
+        )
+        for run in planned.runs
+    }
+    inception = found.pop("inception-v1")
+    assert found == PUBLISHED_TRAININGS
+    assert inception == PUBLISHED_TRAININGS["bn-aux-224"], "no training of it is published"
+    assert {run.recipe.precision for run in planned.runs} == {"fp32"}
+    for run in planned.runs:
+        if run.architecture.name != "reduced":
+            assert (run.recipe.mean, run.recipe.std, run.recipe.flip, run.recipe.schedule) == (0, 1, 0, "constant")
 
 
 def test_variants_may_come_from_outside_of_the_suite() -> None:
@@ -130,8 +190,14 @@ def test_a_suites_own_variant_comes_before_a_known_one_of_that_name() -> None:
         ({"epochs": -3}, r"epochs is -3; it must be a whole number of at least 1"),
         ({"limit_train": 0}, r"limit_train is 0; it must be a whole number of at least 1"),
         ({"limit_train": -10}, r"limit_train is -10; it must be a whole number of at least 1"),
-        ({"recipe": "fsat"}, r"recipe 'fsat' is unknown; allowed: published, fast, digits; did you mean 'fast'\?"),
+        ({"recipe": "fsat"}, r"recipe 'fsat' is unknown; allowed: published, fast, .*; did you mean 'fast'\?"),
         ({"recipe": ""}, r"recipe '' is unknown; allowed: published, fast, digits"),
+        ({"seeds": 2, "seed_list": (80, 81)}, r"--seeds and --seed-list exclude each other; give one of them"),
+        ({"seed_list": (80, 80)}, r"seed_list is \[80, 80\]; name each seed once"),
+        ({"seed_list": (80, -1)}, r"seed_list is -1; it must be a whole number of at least 0"),
+        ({"keep_epochs": (1, 20)}, r"keep_epochs is 20; it must be a whole number of at most 5"),
+        ({"keep_epochs": (2, 1)}, r"keep_epochs is \[2, 1\]; give each epoch once, in rising order"),
+        ({"dataset": "cifar"}, r"dataset 'cifar' is unknown; allowed: digits, .*did you mean 'cifar10'"),
         ({"precision": "fp16"}, r"precision 'fp16' is unknown; allowed: auto, fp32, bf16"),
     ],
 )

@@ -41,7 +41,7 @@ def make_plan(
     recipe: str | None = None,
 ) -> Plan:
     """The plan of a built-in suite on data that does not exist."""
-    classes = 100 if suite == "cifar100" else 10
+    classes = 100 if SUITES[suite].dataset == "cifar100" else 10
     data = make_data(
         SUITES[suite].dataset,
         title=f"made {suite}",

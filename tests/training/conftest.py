@@ -34,7 +34,7 @@ def validation_errors(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     errors: list[float] = []
 
     def validate(train_step: TrainStep, loader: Loader | None) -> Validated:
-        return Validated(errors.pop(0) if loader else None, 0.0)
+        return Validated(error=errors.pop(0) if loader else None)
 
     monkeypatch.setattr("ablations.training.train.validate", validate)
     return errors

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ablations.data.dataset import Dataset
@@ -50,7 +51,7 @@ def assert_learned(run: Run, digits: Dataset) -> None:
     losses = [epoch.train_loss for epoch in run.record.epochs]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0] / 2
-    classes, logits, confidence, labels = run.folder.read_predictions()
+    classes, logits, confidence, labels, loss = run.folder.read_predictions()
     assert labels.tolist() == digits.test.labels.tolist()
     assert classes.shape == logits.shape == (360, 5)
     assert test.top1_wrong == sum(int(row[0] != label) for row, label in zip(classes, labels, strict=True))
@@ -63,6 +64,8 @@ def assert_learned(run: Run, digits: Dataset) -> None:
     # In another order of summation than in the run, and on another device after a run on a GPU.
     np.testing.assert_allclose(logits, top.values.numpy(), rtol=1e-2, atol=1e-2)
     np.testing.assert_allclose(confidence, output.softmax(1).amax(1).numpy(), atol=1e-2)
+    np.testing.assert_allclose(loss, F.cross_entropy(output, torch.tensor(labels).long(), reduction="none"), atol=2e-2)
+    assert test.loss == pytest.approx(float(loss.mean()), rel=1e-5)
     clear = (top.values[:, 0] - top.values[:, 1] > 0.1).numpy()
     assert clear.sum() > 300
     assert (classes[clear, 0] == top.indices[clear, 0].numpy()).all()
