@@ -29,6 +29,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     provenance_section,
     headline_section,
     summary_section,
+    references_section,
     comparisons_section,
     differences_section,
     pareto_section,
@@ -38,7 +39,6 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     kept_epochs_section,
     per_class_section,
     published_section,
-    references_section,
     missing_runs_section,
 )
 

@@ -23,7 +23,8 @@ def provenance_section(analysis: Analysis) -> Section:
     planned = plan.runs[0].limit_train or data.train_images
     trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{planned:,}"
     diagnosed = ", and also after every epoch for the selection bias diagnostic" if _diagnosed(results) else ""
-    against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
+    compared = plan.baseline in results.variants and not results.different_recipes
+    against = f", against `{plan.baseline}`" if compared else ""
     rows = {
         "Command": commands(plan.commands),
         "Axis": f"{escape(plan.axis)} ({', '.join(map(escape, plan.varies))}){against}",

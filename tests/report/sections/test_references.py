@@ -65,6 +65,8 @@ def test_the_report_compares_nothing(found: Analysis) -> None:
 
 def test_the_head_describes_the_recipe_of_each_variant(found: Analysis) -> None:
     (recipe,) = [item for item in items_of(provenance_section(found)) if item.startswith("**Recipe:**")]
+    (axis,) = [item for item in items_of(provenance_section(found)) if item.startswith("**Axis:**")]
+    assert "against" not in axis
     assert recipe.startswith("**Recipe:** reduced: `published`, 14 epochs, ")
     assert "; plain-cifar: `plain-adam`, 1000 epochs, batch 2048, adam, " in recipe
     assert "; plain-gray: `gray-adam`, 3 epochs, " in recipe
