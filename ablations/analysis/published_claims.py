@@ -54,11 +54,13 @@ def load_published(dataset: str) -> pd.DataFrame:
 
 
 def differences_from_published(plan: Plan) -> list[str]:
-    """What keeps the plan's runs of the seven variants from comparing with the published ones, in words; often nothing.
+    """What keeps the plan's runs of the seven variants from comparing with the published ones, in words, if anything.
 
     Runs compare if they train the same architectures on the whole official archive with the published recipe in
-    single precision. Nothing was published for other data than "cifar10" and "cifar100", so a plan on it raises a
-    KeyError.
+    single precision.
+
+    Raises:
+        KeyError: if the data are not "cifar10" or "cifar100", for which alone there are published results.
     """
     archive, data = ARCHIVES[plan.data.name], plan.data
     runs = [run for run in plan.runs if run.architecture.name in VARIANTS]
