@@ -34,16 +34,17 @@ def saved(suite_dir: Path, plan: Plan, *, errors: dict[str, list[float]]) -> pd.
 def test_a_row_a_variant_and_kept_epoch_over_the_runs_that_are_done(tmp_path: Path) -> None:
     changes: dict[str, dict[str, Any]] = {
         "short": {"name": "kept", "keep_epochs": (2, 4)},
-        "long": {"name": "held-out", "keep_epochs": (2,), "validation_fraction": 0.1},
+        "long": {"name": "held-out", "keep_epochs": (1, 2), "validation_fraction": 0.1},
     }
     plan = with_recipes(make_plan("cifar10", seeds=2, variants=("short", "reduced", "long")), changes)
     found = saved(tmp_path, plan, errors={"short": [0.25, 0.35], "reduced": [0.0, 0.0], "long": [0.5, 0.0]})
     assert found[["variant", "epoch", "n", "held_out"]].to_numpy().tolist() == [
         ["short", 2, 2, False],
         ["short", 4, 2, False],
+        ["long", 1, 1, True],  # the other run failed after this epoch
         ["long", 2, 1, True],
     ]
-    short, later, long = found.to_dict("records")
+    short, later, _, long = found.to_dict("records")
     assert (short["train_error_mean"], short["train_loss_mean"]) == pytest.approx((0.3, 0.3))
     assert short["train_error_std"] == pytest.approx(0.1 / 2**0.5)
     assert pd.isna(short["validation_error_mean"])
