@@ -55,7 +55,7 @@ def compare_with_baseline(
         ConfigError: if predictions cannot be read and `unread` is empty.
     """
     plan, runs, variants = results.plan, results.runs, results.variants
-    if plan.baseline not in variants:
+    if plan.baseline not in variants and not results.different_recipes:
         return Comparisons(reason=f"the baseline {plan.baseline} is not among these runs; add it to --variants")
     if results.why_no_comparison:
         return Comparisons(reason=results.why_no_comparison)

@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ablations.analysis.per_image import RunErrors
+from ablations.analysis.results import WHOLE_RECIPE
 from ablations.suites.plan import Plan
 
 COLUMNS = [
@@ -34,12 +35,13 @@ def per_class_errors(runs: Sequence[RunErrors], plan: Plan) -> pd.DataFrame:
     Errors and differences are fractions, `error_std` is the sample standard deviation over runs, `images` the number
     of test images of the class. `difference` is the variant's error on the class less the baseline's, a mean over the
     seeds that both have; `p` is from the paired t test, and `p_holm` has Holm's adjustment for every class and variant
-    of the suite. The baseline has no difference. There is no p for fewer than two seeds or without any spread.
+    of the suite. The baseline has no difference, and where whole recipes differ no variant has one. There is no p for
+    fewer than two seeds or without any spread.
     """
     by_variant: dict[str, dict[int, NDArray[np.int32]]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         by_variant.setdefault(run.variant, {})[run.seed] = run.wrong
-    baseline = by_variant.get(plan.baseline, {})
+    baseline = {} if WHOLE_RECIPE in plan.declared else by_variant.get(plan.baseline, {})
     variants = dict.fromkeys(run.variant for run in runs)
     frames = [
         _class_rows(by_variant[variant], {} if variant == plan.baseline else baseline, images=runs[0].images).assign(

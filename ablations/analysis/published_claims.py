@@ -13,6 +13,11 @@ from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.intervals import ALPHA
 from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.results import Results
+from ablations.data.archives import ARCHIVES
+from ablations.storage.changes import changes
+from ablations.suites.plan import Plan
+from ablations.suites.recipe import PUBLISHED, Recipe
+from googlenet.variants import VARIANTS
 
 TABLE = Path(__file__).with_name("published.csv")
 BASELINE = "reduced"
@@ -28,7 +33,8 @@ class Claim:
 
     That is either `params`, the numbers of parameters of the variant and of the baseline at full size, or the
     `comparisons` over seeds. Without either the answer is "cannot say"; `reason` then says why there are no
-    comparisons, and is empty where a single seed is the reason.
+    comparisons, or why these runs do not compare with the published ones, and is empty where a single seed is the
+    reason.
     """
 
     claim: str
@@ -47,14 +53,54 @@ def load_published(dataset: str) -> pd.DataFrame:
     return table[table["dataset"] == dataset].drop(columns="dataset").set_index("variant")
 
 
-def check_claims(results: Results, comparisons: Comparisons) -> list[Claim]:
-    """Check those of the four claims whose variants are all in the suite; none against another baseline.
+def differences_from_published(plan: Plan) -> list[str]:
+    """What keeps the plan's runs of the seven variants from comparing with the published ones, in words, if anything.
 
-    The first is about exact counts at full size. The others need comparisons over seeds, so one seed or an incomplete
-    suite cannot say.
+    Runs compare if they train the same architectures on the whole official archive with the published recipe in
+    single precision.
+
+    Raises:
+        KeyError: if the data are not "cifar10" or "cifar100", for which alone there are published results.
     """
-    if results.plan.baseline != BASELINE:
+    archive, data = ARCHIVES[plan.data.name], plan.data
+    runs = [run for run in plan.runs if run.architecture.name in VARIANTS]
+    found = [change for recipe in dict.fromkeys(run.recipe for run in runs) for change in _recipe_differences(recipe)]
+    counts = {
+        "training images": (plan.limit_train or data.train_images, archive.train_images),
+        "test images": (data.test_images, archive.test_images),
+    }
+    found += [f"{here:,} {name} instead of {there:,}" for name, (here, there) in counts.items() if here != there]
+    if plan.width != 1:
+        found.append(f"width {plan.width:g} instead of 1")
+    else:
+        changed = [run.architecture.name for run in runs if run.architecture != VARIANTS[run.architecture.name]]
+        found += [f"another architecture of {name}" for name in changed]
+    return list(dict.fromkeys(found))
+
+
+def _recipe_differences(recipe: Recipe) -> list[str]:
+    changed = [each for each in changes(PUBLISHED.at_precision("fp32"), recipe) if each.path != "name"]
+    if changed and recipe.name != PUBLISHED.name:
+        return [f"recipe {recipe.name} instead of {PUBLISHED.name}"]
+    return [
+        f"{change.now} epochs instead of {change.then}"
+        if change.path == "epochs"
+        else f"{change.path} {change.now} instead of {change.then}"
+        for change in changed
+    ]
+
+
+def check_claims(results: Results, comparisons: Comparisons) -> list[Claim]:
+    """Check those of the four claims whose variants are all in the suite; none for another baseline or other data.
+
+    The first is about exact counts at full size. The others need comparisons over seeds of runs that compare with the
+    published ones; one seed, an incomplete suite or another recipe cannot say.
+    """
+    if results.plan.baseline != BASELINE or load_published(results.plan.data.name).empty:
         return []
+    differing = differences_from_published(results.plan)
+    if differing:
+        comparisons = Comparisons(reason=f"these runs do not compare with the published ones: {', '.join(differing)}")
     planned = set(results.variants)
     margin = f"{100 * results.plan.margin:g} points"
     claims = []

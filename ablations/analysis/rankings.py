@@ -16,7 +16,7 @@ from scipy.stats import kendalltau, rankdata
 
 from ablations.analysis.bootstrap import resample_seeds, weighted_means
 from ablations.analysis.intervals import FloatArray, Interval
-from ablations.analysis.results import Results, by_seed_and_variant
+from ablations.analysis.results import DIFFERENT_RECIPES, Results, by_seed_and_variant
 
 # Columns of epochs that variants can be ranked by, in order of preference, and their names.
 MEASURES = {"validation_error": "validation error", "test_error": "test error", "train_error": "training error"}
@@ -99,8 +99,9 @@ def correlate_rankings(first: Results, second: Results, *, rng: np.random.Genera
     """Correlate two suites' rankings of the variants that both have; seeds are resampled independently."""
     names = first.plan.suite, second.plan.suite
     for name, results in zip(names, (first, second), strict=True):
-        if results.why_incomplete:
-            return RankCorrelation(other=names[1], reason=f"suite {name}: {results.why_incomplete}")
+        why = DIFFERENT_RECIPES if results.different_recipes else results.why_incomplete
+        if why:
+            return RankCorrelation(other=names[1], reason=f"suite {name}: {why}")
     others = set(second.variants)
     variants = [name for name in first.variants if name in others]
     if len(variants) < MIN_SHARED:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,36 @@ import pandas as pd
 from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
 from ablations.analysis.intervals import FloatArray, mean_interval
 from ablations.errors import ConfigError
-from ablations.records.record import MISSING, UNFINISHED, Costs, RunRecord, Times
+from ablations.records.record import MISSING, UNFINISHED, Costs, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
 from ablations.suites.plan import FullSize, Plan
 
 TEST_ERRORS = ("top1_error", "top5_error")  # with a 95 % interval
-ERRORS = (*TEST_ERRORS, "train_error")
+MEASURES = (*TEST_ERRORS, "train_error", "test_loss")
 OTHER_SECONDS = ("startup_seconds", "compile_seconds", "eval_seconds")
 OTHER_COUNTS = ("flops", "activations")  # which follow from the architecture, as do parameters and MACs
+WHOLE_RECIPE = "recipe"  # as a suite declares it
+DIFFERENT_RECIPES = (
+    "the suite declares that its variants differ in their whole recipe, so no difference is due to the architecture "
+    "alone"
+)
+EPOCH_FIELDS = (
+    "epoch",
+    "train_loss",
+    "train_error",
+    "train_accuracy",
+    "validation_error",
+    "validation_top5_error",
+    "validation_loss",
+    "test_error",
+    "train_seconds",
+    "eval_seconds",
+)
+EPOCH_COLUMNS = ("run_id", "variant", "seed", *EPOCH_FIELDS)
+RECORDED = tuple(name for name in EPOCH_FIELDS if name not in ("train_accuracy", "test_error"))  # of an `Epoch`
+_recorded = attrgetter(*RECORDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +52,7 @@ class Results:
     Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the number
     of runs that are done, `_std` the sample standard deviation over them, and `_low` and `_high` are the 95 % interval
     of their mean (missing for n = 1). Measured costs are means over the runs whose values compare, `n_timed` and
-    `n_memory` of them (see `costs`).
+    `n_memory` of them (see `costs`). `epochs` has those of every run, also of one that is not done.
 
     All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`; the plan
     has them, `runs` does not. `other_runs` is the number of further runs in the folder.
@@ -67,8 +88,15 @@ class Results:
         return f"{missing} of {len(self.runs)} planned runs are not done; {remedy}" if missing else ""
 
     @property
+    def different_recipes(self) -> bool:
+        """Whether the suite declares that its variants differ in their whole recipe."""
+        return WHOLE_RECIPE in self.plan.declared
+
+    @property
     def why_no_comparison(self) -> str:
-        """Why the variants cannot be compared with each other, and the remedy; empty if they can."""
+        """Why the variants cannot be compared with each other, and the remedy if there is one; empty if they can."""
+        if self.different_recipes:
+            return DIFFERENT_RECIPES
         if len(self.variants) < 2:
             return f"there is no variant beside {self.variants[0]}; add one to --variants"
         return self.why_incomplete
@@ -87,16 +115,21 @@ def load_results(suite_dir: Path) -> Results:
     folders = [suite.run(config) for config in plan.runs]
     shared = _shared_seeds(plan)
     kept = [folder for folder in folders if folder.config.seed in shared]
-    found = [(folder, folder.read_result()) for folder in kept]
-    runs = pd.DataFrame([_run_row(folder, record) for folder, record in found])
-    epochs = pd.DataFrame([row for folder, record in found if record for row in _epoch_rows(folder, record)])
+    rows: list[dict[str, Any]] = []
+    epoch_rows: list[tuple[Any, ...]] = []
+    for folder in kept:
+        record = folder.read_result()
+        epochs = record.epochs if record else folder.epochs.read()
+        rows.append(_run_row(folder, record, epochs=epochs))
+        epoch_rows += _epoch_rows(folder, epochs)
+    runs = pd.DataFrame(rows)
     left_out = tuple(folder.path.name for folder in folders if folder.config.seed not in shared)
     planned = {folder.path.name for folder in folders}
     other_runs = sum(run_id not in planned for run_id in suite.run_ids())
     return Results(
         plan=plan,
         runs=runs,
-        epochs=epochs,
+        epochs=_epoch_frame(epoch_rows),
         summary=summarise(runs, plan),
         left_out=left_out,
         other_runs=other_runs,
@@ -135,9 +168,8 @@ def _shared_seeds(plan: Plan) -> set[int]:
     return shared
 
 
-def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
+def _run_row(folder: RunFolder, record: RunRecord | None, *, epochs: Sequence[Epoch]) -> dict[str, Any]:
     config = folder.config
-    epochs = record.epochs if record else folder.epochs.read()
     row: dict[str, Any] = {
         "run_id": folder.path.name,
         "variant": config.architecture.name,
@@ -163,9 +195,12 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
         "top5_wrong": test.top5_wrong if test else None,
         "top1_error": test.top1_error if test else None,
         "top5_error": test.top5_error if test else None,
+        "test_loss": test.loss if test else None,
         "train_loss": last.train_loss if last else None,
         "train_error": last.train_error if last else None,
         "validation_error": last.validation_error if last else None,
+        "validation_top5_error": last.validation_top5_error if last else None,
+        "validation_loss": last.validation_loss if last else None,
     }
     row |= asdict(costs) if costs else dict.fromkeys(field.name for field in fields(Costs))
     row |= asdict(times) if times else dict.fromkeys(field.name for field in fields(Times))
@@ -176,11 +211,17 @@ def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
     return row
 
 
-def _epoch_rows(folder: RunFolder, record: RunRecord) -> list[dict[str, Any]]:
-    """A row an epoch; `test_error` is known where the diagnostic of selection bias measured it."""
-    keys = {"run_id": folder.path.name, "variant": folder.config.architecture.name, "seed": folder.config.seed}
+def _epoch_rows(folder: RunFolder, epochs: Sequence[Epoch]) -> Iterator[tuple[Any, ...]]:
+    """The keys of the run, the `RECORDED` fields and, where the diagnostic of selection bias has it, the test error."""
+    keys = (folder.path.name, folder.config.architecture.name, folder.config.seed)
     diagnosed = {entry.epoch: entry.top1_wrong / entry.images for entry in folder.diagnosed.read()}
-    return [keys | asdict(epoch) | {"test_error": diagnosed.get(epoch.epoch)} for epoch in record.epochs]
+    for epoch in epochs:
+        yield (*keys, *_recorded(epoch), diagnosed.get(epoch.epoch))
+
+
+def _epoch_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["run_id", "variant", "seed", *RECORDED, "test_error"])
+    return frame.assign(train_accuracy=1 - frame["train_error"])[list(EPOCH_COLUMNS)]
 
 
 def _summary_row(
@@ -193,9 +234,9 @@ def _summary_row(
     }
     row: dict[str, Any] = {"variant": variant, "n": len(done), "n_planned": len(group)}
     row |= {str(cost.count_column): int(values.notna().sum()) for cost, values in measured.items()}
-    for name in ERRORS:
-        errors = pd.to_numeric(done[name])
-        row |= {f"{name}_mean": errors.mean(), f"{name}_std": errors.std(ddof=1)}
+    for name in MEASURES:
+        values = pd.to_numeric(done[name])
+        row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
     for cost, values in measured.items():
         row |= dict(zip(cost.columns, (values.mean(), values.std(ddof=1)), strict=True))
     for name in TEST_ERRORS:

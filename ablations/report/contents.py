@@ -12,12 +12,14 @@ from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
 from ablations.report.sections.figures import figures_section
 from ablations.report.sections.headline import headline_section
+from ablations.report.sections.kept_epochs import kept_epochs_section
 from ablations.report.sections.missing_runs import missing_runs_section
 from ablations.report.sections.pareto import pareto_section
 from ablations.report.sections.per_class import per_class_section
 from ablations.report.sections.provenance import provenance_section
 from ablations.report.sections.published import published_section
 from ablations.report.sections.rankings import rankings_section
+from ablations.report.sections.references import references_section
 from ablations.report.sections.selection_bias import selection_bias_section
 from ablations.report.sections.summary import summary_section
 
@@ -27,12 +29,14 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     provenance_section,
     headline_section,
     summary_section,
+    references_section,
     comparisons_section,
     differences_section,
     pareto_section,
     rankings_section,
     figures_section,
     selection_bias_section,
+    kept_epochs_section,
     per_class_section,
     published_section,
     missing_runs_section,
@@ -40,6 +44,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
 
 CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without .csv
     "results": lambda analysis: analysis.results.runs,
+    "epochs": lambda analysis: analysis.results.epochs,
     "summary": lambda analysis: analysis.results.summary,
     "comparisons": lambda analysis: analysis.comparisons.frame(),
     "pareto": lambda analysis: analysis.pareto.table,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
-from ablations.analysis.published_claims import Claim, check_claims, load_published
+from ablations.analysis.published_claims import Claim, check_claims, differences_from_published, load_published
 from ablations.analysis.results import Results
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.plan import Plan
+from ablations.suites.recipe import FAST, Recipe
 from googlenet import VARIANTS
 from googlenet.counts import count_params
 from tests.support.synthetic_suites import make_plan, make_results
@@ -153,6 +155,65 @@ def test_only_claims_about_the_suites_own_variants_are_checked(variants: tuple[s
 
 def test_against_another_baseline_no_claim_is_checked() -> None:
     assert checked(COMPLETE, plan=replace(make_plan("cifar100", seeds=5), baseline="short")) == []
+
+
+def trained_with(plan: Plan, recipe: Recipe) -> Plan:
+    return replace(plan, recipe=recipe, runs=tuple(replace(run, recipe=recipe) for run in plan.runs))
+
+
+@pytest.mark.parametrize("suite", ["cifar10", "cifar100"])
+def test_full_runs_of_the_published_recipe_compare_with_the_published_ones(suite: str) -> None:
+    plan = make_plan(suite, seeds=2)
+    assert differences_from_published(plan) == []
+    assert differences_from_published(trained_with(plan, replace(plan.recipe, name="own"))) == [], "a name is no change"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"epochs": 2}, "2 epochs instead of 14"),
+        ({"precision": "bf16"}, "precision bf16 instead of fp32"),
+        ({"batch_size": 128}, "batch_size 128 instead of 64"),
+        ({"validation_fraction": 0.1}, "validation_fraction 0.1 instead of 0.0"),
+        ({"flip_test": True}, "flip_test True instead of False"),
+    ],
+)
+def test_a_changed_recipe_does_not_compare(changed: dict[str, Any], said: str) -> None:
+    plan = make_plan("cifar10", seeds=1)
+    assert differences_from_published(trained_with(plan, replace(plan.recipe, **changed))) == [said]
+
+
+def test_another_recipe_subset_width_or_architecture_does_not_compare() -> None:
+    plan = make_plan("cifar10", seeds=1)
+    fast = trained_with(plan, FAST.at_precision("fp32"))
+    assert differences_from_published(fast) == ["recipe fast instead of published"]
+    cut = replace(plan, limit_train=64, data=replace(plan.data, test_images=100))
+    assert differences_from_published(cut) == [
+        "64 training images instead of 50,000",
+        "100 test images instead of 10,000",
+    ]
+    assert differences_from_published(replace(plan, width=0.5)) == ["width 0.5 instead of 1"]
+    other = replace(plan.runs[0], architecture=replace(plan.runs[0].architecture, dropout=0.0))
+    assert differences_from_published(replace(plan, runs=(other, *plan.runs[1:]))) == ["another architecture of naive"]
+
+
+def test_a_variant_of_another_name_may_have_its_own_recipe() -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced", "half-width"))
+    runs = (plan.runs[0], replace(plan.runs[1], recipe=replace(plan.recipe, epochs=2)))
+    assert differences_from_published(replace(plan, runs=runs)) == []
+
+
+def test_claims_on_errors_need_runs_that_compare_with_the_published_ones() -> None:
+    plan = trained_with(make_plan("cifar100", seeds=5), replace(make_plan("cifar100", seeds=1).recipe, epochs=2))
+    found = checked(COMPLETE, plan=plan)
+    assert answers(found) == ["agree", *["cannot say"] * 3]
+    assert {claim.reason for claim in found[1:]} == {
+        "these runs do not compare with the published ones: 2 epochs instead of 14"
+    }
+
+
+def test_on_other_data_no_claim_is_checked() -> None:
+    assert checked(COMPLETE, plan=make_plan("folder", seeds=5)) == []
 
 
 @pytest.mark.parametrize(("dataset", "classes"), [("cifar10", 10), ("cifar100", 100)])

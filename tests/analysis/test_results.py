@@ -14,6 +14,7 @@ from ablations.analysis.results import load_results
 from ablations.errors import ConfigError
 from ablations.records import suite_folder
 from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
 from benchmarks.synthetic_records import ENVIRONMENT
 from googlenet import VARIANTS
 from tests.support.synthetic_suites import failed, make_plan, make_record, save, save_suite
@@ -70,6 +71,48 @@ def test_missing_and_failed_runs_have_a_row_without_values(tmp_path: Path) -> No
     assert list(summary["n"]) == [1, 0]
     assert list(summary["top1_error_mean"].isna()) == [False, True]
     assert summary.loc["reduced", "top1_error_mean"] == pytest.approx(0.1)
+
+
+def test_epochs_are_those_of_every_run_also_of_one_that_is_not_done(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced", "short3"))
+    good = make_record(plan.runs[0], wrong=1000)
+    measured = replace(good.epochs[0], validation_error=0.5, validation_top5_error=0.25, validation_loss=1.5)
+    bad = failed(make_record(plan.runs[1], wrong=10), status="diverged", message="the loss was not finite")
+    save(tmp_path, plan, [replace(good, epochs=(measured, *good.epochs[1:])), bad])
+    unfinished = SuiteFolder(tmp_path).run(plan.runs[2])
+    unfinished.claim()
+    for epoch in good.epochs[:2]:
+        unfinished.epochs.append(epoch)
+    results = load_results(tmp_path)
+    assert list(results.runs["status"]) == ["done", "diverged", "unfinished", "missing"]
+    assert results.epochs.groupby("run_id", sort=False).size().to_dict() == {
+        good.run_id: 14,
+        bad.run_id: 1,
+        plan.runs[2].run_id: 2,
+    }
+    first, second = results.epochs.iloc[0], results.epochs.iloc[1]
+    assert (first["variant"], first["seed"], first["epoch"], first["train_error"]) == ("reduced", 1, 1, 0.8)
+    assert first["train_accuracy"] == pytest.approx(0.2) and second["train_accuracy"] == pytest.approx(0.6)
+    assert (first["validation_error"], first["validation_top5_error"], first["validation_loss"]) == (0.5, 0.25, 1.5)
+    assert pd.isna(second["validation_loss"]) and pd.isna(first["test_error"])
+
+
+def test_losses_of_a_run_are_those_of_its_test_and_last_epoch(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=2, variants=("reduced",))
+    records = []
+    for run in plan.runs:
+        record = make_record(run, wrong=1000)
+        last = replace(record.epochs[-1], validation_error=0.5, validation_top5_error=0.25, validation_loss=1.5)
+        assert record.test is not None
+        test = replace(record.test, loss=0.25 * run.seed)
+        records.append(replace(record, epochs=(*record.epochs[:-1], last), test=test))
+    save(tmp_path, plan, records)
+    results = load_results(tmp_path)
+    assert list(results.runs["test_loss"]) == [0.25, 0.5]
+    assert set(results.runs["validation_loss"]) == {1.5} and set(results.runs["validation_top5_error"]) == {0.25}
+    row = results.summary.iloc[0]
+    assert row["test_loss_mean"] == 0.375
+    assert row["test_loss_std"] == pytest.approx(statistics.stdev([0.25, 0.5]))
 
 
 def test_times_come_from_runs_whose_timing_compares(tmp_path: Path) -> None:

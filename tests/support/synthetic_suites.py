@@ -52,6 +52,14 @@ def make_plan(
     return plans.make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
 
+def with_recipes(plan: Plan, changes: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """The plan of a suite that declares whole recipes, with these changes of the recipe by variant."""
+    runs = tuple(
+        replace(run, recipe=replace(run.recipe, **changes.get(run.architecture.name, {}))) for run in plan.runs
+    )
+    return replace(plan, declared=("recipe",), runs=runs)
+
+
 def failed(record: RunRecord, *, status: Status, message: str) -> RunRecord:
     """The record of a run that ended with this status after its first epoch."""
     return replace(

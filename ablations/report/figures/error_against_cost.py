@@ -12,7 +12,7 @@ from ablations.analysis.costs import Cost
 from ablations.analysis.pareto import ParetoFronts
 from ablations.report.figures.figure import COLOURS, FigureKind, draw_point, error_tip, errors_in_percent
 from ablations.report.figures.labels import label
-from ablations.report.svg import Drawing, lay_out, own_style
+from ablations.report.svg import Drawing, own_style
 
 LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
 
@@ -20,7 +20,8 @@ LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have t
 def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: ParetoFronts) -> Drawing:
     """Mean top-1 error against a cost, with 95 % intervals, labels and the Pareto front; a log axis for a wide range.
 
-    Without a front for this cost no point is filled and no line drawn.
+    Without a front for this cost no point is filled and no line drawn. Where names have no room, points have numbers,
+    in the order of their cost, and a key.
     """
     shown = summary.dropna(subset=["top1_error_mean", cost.column]).sort_values(cost.column)
     costs = cost.scale * shown[cost.column].to_numpy(dtype=float)
@@ -52,7 +53,6 @@ def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: Pareto
         axes.set_ylabel("top-1 error (%)")
         if front.any():
             axes.legend(loc="best", frameon=False)
-        lay_out(figure)
         label(axes, [str(name) for name in shown["variant"]], np.column_stack([costs, errors, low, high]), front=front)
         return Drawing(figure, tips)
 
@@ -62,7 +62,9 @@ def error_against_cost_figure(cost: Cost) -> FigureKind:
 
     def has_data(analysis: Analysis) -> bool:
         summary = analysis.results.summary
-        return bool((summary["top1_error_mean"].notna() & summary[cost.column].notna()).any())
+        known = summary["top1_error_mean"].notna() & summary[cost.column].notna()
+        # Points of different recipes in one plot would compare what the suite declares not to compare.
+        return bool(known.any()) and not analysis.results.different_recipes
 
     return FigureKind(
         name=cost.file_name,

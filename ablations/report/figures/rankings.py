@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ablations.analysis.rankings import Rankings
 from ablations.report.figures.figure import FigureKind, draw_point
+from ablations.report.figures.labels import names_beside
 from ablations.report.svg import Drawing, lay_out, own_style
 
 
@@ -16,7 +17,7 @@ def draw_rankings(rankings: Rankings) -> Drawing:
     shown = rankings.ranks.sort_values("rank", kind="stable")
     tips = {}
     with own_style():
-        figure = Figure(figsize=(6.4, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
+        figure = Figure(figsize=(5.6, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
         axes = figure.add_subplot()
         for place, (_, row) in enumerate(shown.iterrows()):
             gid = f"rankings-{place}"
@@ -27,10 +28,10 @@ def draw_rankings(rankings: Rankings) -> Drawing:
                 if pd.isna(low)
                 else f", 95 % interval [{low:g}, {high:g}], best in {100 * row['best_probability']:.0f} % of resamples"
             )
-        axes.set_yticks(range(len(shown)), shown["variant"].astype(str).tolist())
+        names_beside(axes, shown["variant"].astype(str).tolist())
         axes.invert_yaxis()
         axes.set_xlim(0.5, max(len(shown), 1) + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("rank by mean top-1 error (1 = lowest), with 95 % interval")
         lay_out(figure)
         return Drawing(figure, tips)

@@ -33,7 +33,10 @@ def differences_section(analysis: Analysis) -> Section:
     if plan.baseline not in results.variants:
         blocks.append(Text(f"{plan.baseline} is not among these runs; differences are from {results.variants[0]}."))
     if declared:
-        listed = "; ".join(escape(str(each)) for each in declared)
-        caveat = "A verdict on such a variant is about both this difference and the axis."
-        blocks.append(Text(f"**Declared difference.** {listed}. {caveat}", kind="note"))
+        if results.different_recipes:
+            said = "The whole recipe. No difference in error is due to the architecture alone."
+        else:
+            listed = "; ".join(escape(str(each)) for each in declared)
+            said = f"{listed}. A verdict on such a variant is about both this difference and the axis."
+        blocks.append(Text(f"**Declared difference.** {said}", kind="note"))
     return Section("Differences", blocks)

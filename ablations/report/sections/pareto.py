@@ -13,8 +13,10 @@ from ablations.report import formatting
 from ablations.report.document import Column, Section, Table, Text
 
 
-def pareto_section(analysis: Analysis) -> Section:
-    """Which variants are on the Pareto fronts of error and cost, with bootstrap shares."""
+def pareto_section(analysis: Analysis) -> Section | None:
+    """Which variants are on the Pareto fronts of error and cost, with bootstrap shares; None if recipes differ."""
+    if analysis.results.different_recipes:
+        return None
     fronts = analysis.pareto
     if fronts.reason:
         return Section("Pareto fronts", [Text(f"No front: {fronts.reason}.")])

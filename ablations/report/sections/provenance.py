@@ -23,7 +23,8 @@ def provenance_section(analysis: Analysis) -> Section:
     planned = plan.runs[0].limit_train or data.train_images
     trained_on = " or ".join(f"{count:,}" for count in train_images) or f"{planned:,}"
     diagnosed = ", and also after every epoch for the selection bias diagnostic" if _diagnosed(results) else ""
-    against = f", against `{plan.baseline}`" if plan.baseline in results.variants else ""
+    compared = plan.baseline in results.variants and not results.different_recipes
+    against = f", against `{plan.baseline}`" if compared else ""
     rows = {
         "Command": commands(plan.commands),
         "Axis": f"{escape(plan.axis)} ({', '.join(map(escape, plan.varies))}){against}",
@@ -33,12 +34,19 @@ def provenance_section(analysis: Analysis) -> Section:
             f"{trained_on} of {data.train_images:,} images, tested {_accesses(done)} on {data.test_images:,}{diagnosed}"
         ),
         "Data fingerprint (SHA-256)": f"`{data.fingerprint}`",
-        "Recipe": describe_recipe(plan.recipe),
+        "Recipe": _recipes(results),
         "Hardware": _hardware(done),
         "Versions": "; ".join(escape(text) for text in unique("Python " + done["python"] + "; " + done["versions"])),
         "Commit": ", ".join(code(commit) for commit in unique(done["commit"])),
     }
     return Section("", [Items([f"**{name}:** {value or NONE}" for name, value in rows.items()]), *_notes(results)])
+
+
+def _recipes(results: Results) -> str:
+    if not results.different_recipes:
+        return describe_recipe(results.plan.recipe)
+    recipes = {run.architecture.name: run.recipe for run in results.plan.runs}
+    return "; ".join(f"{escape(variant)}: {describe_recipe(recipe)}" for variant, recipe in recipes.items())
 
 
 def describe_recipe(recipe: Recipe) -> str:
@@ -63,7 +71,11 @@ def describe_recipe(recipe: Recipe) -> str:
     }
     parts += [f"{label} {value:g}" for label, value in optional.items() if value]
     parts.append(recipe.precision)
+    parts += ["converted to grey"] if recipe.grayscale else []
+    parts += [f"resized to {recipe.resize}x{recipe.resize}"] if recipe.resize else []
     parts.append(f"normalised by mean {recipe.mean:g} and std {recipe.std:g}")
+    parts += ["test images flipped at random"] if recipe.flip_test else []
+    parts += [f"weights kept after epochs {', '.join(map(str, recipe.keep_epochs))}"] if recipe.keep_epochs else []
     if recipe.validation_fraction:
         share = f"{100 * recipe.validation_fraction:g} %"
         parts.append(

@@ -45,8 +45,8 @@ def summary_section(analysis: Analysis) -> Section:
     blocks.append(
         Text(
             "Params include auxiliary heads; MACs are multiply-adds of convolutions and linear layers for one image "
-            "(FLOPs are 2 x MACs). Seconds are training time alone; start-up and evaluation are in `summary.csv`. "
-            f"{_memory_text(results.done)}"
+            "(FLOPs are 2 x MACs). Seconds are training time alone; start-up, evaluation and test loss are in "
+            f"`summary.csv`. {_memory_text(results.done)}"
         )
     )
     return Section("Summary", blocks)

@@ -20,13 +20,13 @@ def test_bars_have_the_intervals_of_both_errors(five: Analysis, drawings: Mappin
     drawing = drawings["error_bars"]
     summary = five.results.summary.set_index("variant")
     bars: dict[str, Any] = {str(bar.get_gid()): bar for bar in drawing.figure.axes[0].patches}
-    drawn = {round(float(bar[0, 0]), 6): bar[:, 1] for bar in segments(drawing.figure)}
+    drawn = {round(float(bar[0, 1]), 6): bar[:, 0] for bar in segments(drawing.figure)}
     assert len(drawn) == len(bars) == 2 * len(summary)
     for gid, tip in drawing.tips.items():
         variant, kind = str(re.split(":", tip)[0]), re.split("-", gid)[1]
         mean, low, high = (100 * summary[f"{kind}_error_{name}"][variant] for name in ("mean", "low", "high"))
-        assert bars[gid].get_height() == pytest.approx(mean)
-        middle = bars[gid].get_x() + bars[gid].get_width() / 2
+        assert bars[gid].get_width() == pytest.approx(mean)
+        middle = bars[gid].get_y() + bars[gid].get_height() / 2
         assert drawn[round(middle, 6)] == pytest.approx((low, high))
         assert tip == f"{variant}: top-{kind[3:]} error {mean:.2f} % [{low:.2f}, {high:.2f}], n = 5"
 

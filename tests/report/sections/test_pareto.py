@@ -19,7 +19,9 @@ NAMES = ["cheap", "dear", "worst"]
 
 
 def section_of(results: Results) -> Section:
-    return pareto_section(make_analysis(results, pareto=find_fronts(results, rng=np.random.default_rng(7))))
+    section = pareto_section(make_analysis(results, pareto=find_fronts(results, rng=np.random.default_rng(7))))
+    assert section is not None
+    return section
 
 
 def test_a_variant_has_a_column_a_cost_with_the_share_of_resamples() -> None:

@@ -30,6 +30,11 @@ def test_recipes_are_described_with_what_was_changed() -> None:
         "normalised by mean 0.5 and std 0.5, last epoch reported"
     )
     assert "`fast` with crop\\_padding, cutout changed" in describe_recipe(replace(FAST, crop_padding=2, cutout=0))
+    changed = replace(PUBLISHED, name="own", resize=224, grayscale=True, flip_test=True, keep_epochs=(3, 7))
+    assert describe_recipe(changed.at_precision("fp32")).endswith(
+        "flip 0.5, fp32, converted to grey, resized to 224x224, normalised by mean 0.5 and std 0.5, "
+        "test images flipped at random, weights kept after epochs 3, 7, last epoch reported"
+    )
     held_out = replace(PUBLISHED, name="own", validation_fraction=0.1)
     assert describe_recipe(held_out).endswith(
         "10 % of the training images held out for validation, epoch with the lowest validation error reported"
