@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.data.archives import ARCHIVES
+from ablations.data.image_folder import check_results_apart
 from ablations.data.registry import load_dataset
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError, DataMissing
@@ -110,7 +111,10 @@ def run_suite(
     observe = on_event or ignore
     # A recipe whose precision is open takes the device's best.
     suite = select(suite, native_precision=native_precision(options.device.type))
-    dataset = (data or DataSource()).load(suite.dataset)
+    data = data or DataSource()
+    if suite.dataset == "folder":
+        check_results_apart(data.directory, results)
+    dataset = data.load(suite.dataset)
     plan = plan_suite(suite, DataSummary.of(dataset), command=command)
     folder = SuiteFolder(results / suite.name)
     with folder.locks.suite():
