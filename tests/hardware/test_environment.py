@@ -74,7 +74,8 @@ def test_the_commit_is_that_of_the_first_call(git: Git, monkeypatch: pytest.Monk
     monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
     first = make_repository(git, tmp_path)
     assert commit() == first
-    (tmp_path / "pyproject.toml").write_text("edited while it trains")
+    with (tmp_path / "pyproject.toml").open("a") as file:
+        file.write("edited while it trains")
     assert commit() == first
     commit.cache_clear()  # as in a new process
     assert commit() == f"{first}-dirty"
