@@ -17,6 +17,7 @@ from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
 from ablations.suites.plan import Plan, make_plan
+from ablations.suites.plan_checks import check_against_runs
 from ablations.suites.suite import Suite, select
 from ablations.suites.suite_file import find_suite
 
@@ -64,9 +65,10 @@ def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
     """
     try:
         plan = make_plan(suite, data=data, command=command)
+        check_confounds(plan)
+        check_against_runs(plan)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    check_confounds(plan)
     return plan
 
 

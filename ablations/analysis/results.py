@@ -11,6 +11,7 @@ import pandas as pd
 
 from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
 from ablations.analysis.intervals import FloatArray, mean_interval
+from ablations.data.subsets import held_out_count
 from ablations.errors import ConfigError
 from ablations.records.record import MISSING, UNFINISHED, Costs, RunRecord, Times
 from ablations.records.run_folder import RunFolder
@@ -88,6 +89,8 @@ def load_results(suite_dir: Path) -> Results:
     shared = _shared_seeds(plan)
     kept = [folder for folder in folders if folder.config.seed in shared]
     found = [(folder, folder.read_result()) for folder in kept]
+    for _, record in found:
+        _check_images(plan, record)
     runs = pd.DataFrame([_run_row(folder, record) for folder, record in found])
     epochs = pd.DataFrame([row for folder, record in found if record for row in _epoch_rows(folder, record)])
     left_out = tuple(folder.path.name for folder in folders if folder.config.seed not in shared)
@@ -133,6 +136,23 @@ def _shared_seeds(plan: Plan) -> set[int]:
             f"the variants of suite {plan.suite} have no seed in common ({listed}); run all with the same --seeds"
         )
     return shared
+
+
+def _check_images(plan: Plan, record: RunRecord | None) -> None:
+    """Refuse a plan that states other numbers of images than a run was trained and tested on."""
+    if record is None or record.test is None or record.train_images is None:
+        return
+    trained = plan.data.train_images if plan.limit_train is None else plan.limit_train
+    trained -= held_out_count(trained, record.config.recipe.validation_fraction)
+    for what, stated, of_run in (
+        ("training", trained, record.train_images),
+        ("test", plan.data.test_images, record.test.images),
+    ):
+        if stated != of_run:
+            raise ConfigError(
+                f"suite {plan.suite}: the plan has {stated:,} {what} images, and run {record.run_id} had {of_run:,}; "
+                "run the suite again to replace the plan, or with --fresh to train its runs anew"
+            )
 
 
 def _run_row(folder: RunFolder, record: RunRecord | None) -> dict[str, Any]:
