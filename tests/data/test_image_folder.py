@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -328,8 +327,8 @@ def test_a_class_of_other_files_only_is_refused_by_their_names(tree: Path) -> No
 
 
 def test_class_names_that_look_the_same_are_told_apart(tree: Path) -> None:
-    for split, form in (("train", "NFC"), ("test", "NFD")):
-        (tree / split / "ant").rename(tree / split / unicodedata.normalize(form, "caf\u00e9"))
+    (tree / "train" / "ant").rename(tree / "train" / "caf\u00e9")  # NFC
+    (tree / "test" / "ant").rename(tree / "test" / "cafe\u0301")  # NFD
     with pytest.raises(DataError, match="different classes") as caught:
         load_dataset("folder", tree)
     assert r"only one of them has 'cafe\u0301', 'caf\xe9' (the same characters" in str(caught.value)
