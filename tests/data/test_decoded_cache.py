@@ -94,10 +94,11 @@ def test_a_cache_with_other_arrays_is_replaced(
     first = load_dataset("folder", tree)
     (cache,) = tree.glob(".decoded-*.npz")
     with np.load(cache, allow_pickle=False) as stored:
-        arrays: dict[str, Any] = dict(stored)
+        arrays = dict(stored)
     before = arrays[name]
     with cache.open("wb") as file:
-        np.savez(file, **(arrays | {name: alter(before)}))
+        changed: dict[str, Any] = arrays | {name: alter(before)}
+        np.savez(file, **changed)
     assert load_dataset("folder", tree).fingerprint == first.fingerprint
     after = np.load(cache, allow_pickle=False)[name]
     assert after.dtype == before.dtype and np.array_equal(after, before)
