@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablations.data.archives import ARCHIVES
+from ablations.data.image_folder import check_results_apart
 from ablations.data.registry import load_dataset
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError, DataMissing
@@ -16,6 +17,7 @@ from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
 from ablations.suites.plan import Plan, make_plan
+from ablations.suites.plan_checks import check_against_runs
 from ablations.suites.suite import Suite, select
 from ablations.suites.suite_file import find_suite
 
@@ -65,9 +67,10 @@ def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
     """
     try:
         plan = make_plan(suite, data=data, command=command)
+        check_confounds(plan)
+        check_against_runs(plan)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    check_confounds(plan)
     return plan
 
 
@@ -152,8 +155,12 @@ def run_suite(
 
     options = options or ExecutionOptions.resolve()
     observe = on_event or ignore
+    data = data or DataSource()
+    suite = find_suite(suite) if isinstance(suite, str) else suite
+    if suite.dataset == "folder":
+        check_results_apart(data.directory, results)
     dataset, plan = _planned(suite, data=data, options=options, command=command)
-    folder = SuiteFolder(results / plan.suite)
+    folder = SuiteFolder(results / suite.name)
     with folder.locks.suite():
         archived = prepare(plan, suite=folder, environment=options.environment(), resume=resume, fresh=fresh)
     observe(SuiteStarted(runs=plan.runs, archived=tuple(archived)))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
 from ablations.analysis.intervals import FloatArray, mean_interval
+from ablations.data.subsets import held_out_count
 from ablations.errors import ConfigError
 from ablations.records.record import MISSING, UNFINISHED, Costs, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder
@@ -119,6 +120,7 @@ def load_results(suite_dir: Path) -> Results:
     epoch_rows: list[tuple[Any, ...]] = []
     for folder in kept:
         record = folder.read_result()
+        _check_images(plan, record)
         epochs = record.epochs if record else folder.epochs.read()
         rows.append(_run_row(folder, record, epochs=epochs))
         epoch_rows += _epoch_rows(folder, epochs)
@@ -166,6 +168,23 @@ def _shared_seeds(plan: Plan) -> set[int]:
             f"the variants of suite {plan.suite} have no seed in common ({listed}); run all with the same --seeds"
         )
     return shared
+
+
+def _check_images(plan: Plan, record: RunRecord | None) -> None:
+    """Refuse a plan that states other numbers of images than a run was trained and tested on."""
+    if record is None or record.test is None or record.train_images is None:
+        return
+    trained = plan.data.train_images if plan.limit_train is None else plan.limit_train
+    trained -= held_out_count(trained, record.config.recipe.validation_fraction)
+    for what, stated, of_run in (
+        ("training", trained, record.train_images),
+        ("test", plan.data.test_images, record.test.images),
+    ):
+        if stated != of_run:
+            raise ConfigError(
+                f"suite {plan.suite}: the plan has {stated:,} {what} images, and run {record.run_id} had {of_run:,}; "
+                "run the suite again to replace the plan, or with --fresh to train its runs anew"
+            )
 
 
 def _run_row(folder: RunFolder, record: RunRecord | None, *, epochs: Sequence[Epoch]) -> dict[str, Any]:

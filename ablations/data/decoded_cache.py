@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ablations.data.dataset import Labels, Split
 from ablations.data.image_decoding import printable
@@ -41,12 +40,12 @@ def read_cache(path: Path, *, listing: str, labels: dict[str, Labels], side: int
 
 def write_cache(path: Path, splits: dict[str, Split], *, listing: str) -> None:
     """Write the decoded splits; warn if that fails, as the images can be decoded again."""
-    arrays: dict[str, NDArray[Any]] = {"listing": np.array(listing)}
+    arrays: dict[str, Any] = {"listing": np.array(listing)}
     for split, decoded in splits.items():
         arrays |= {f"{split}_images": decoded.images, f"{split}_labels": decoded.labels}
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
     except (OSError, DiskFull) as error:
         what = f"{printable(path)} cannot be written ({printable(error)})"
         warnings.warn(f"{what}; the images will be decoded at every start", stacklevel=2)

@@ -26,7 +26,7 @@ def decode_images(paths: Sequence[str], *, image_size: int | None) -> Images:
     """Decode files in parallel to (N, S, S, 3), resized to S = `image_size`; None requires 32x32 pixels.
 
     Grey, palette and CMYK images become RGB; 16 bits per channel are scaled to 8; transparency is dropped without
-    blending; of an animation the first frame is taken.
+    blending; of an animation the first frame is taken. An orientation in the EXIF data is ignored, as torchvision does.
 
     Raises:
         DataError: naming a file that is no image, has 32 bits per channel (whose range is unknown), has more pixels

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablations.data.archives import ARCHIVES
-from ablations.data.cifar import load_archive
+from ablations.data.cifar import LAYOUTS, load_cifar
 from ablations.data.dataset import Dataset
 from ablations.data.digits import load_digits
+from ablations.data.idx import load_idx
 from ablations.data.image_folder import MAX_IMAGE_SIZE, load_folder
 from ablations.errors import ConfigError
 from googlenet.validation import check_choice, check_count
@@ -20,7 +21,7 @@ def load_dataset(name: str, data_dir: Path, *, image_size: int | None = None, do
 
     Args:
         name: one of `DATASETS`.
-        data_dir: folder of the archives (cifar10, cifar100), or of train/ and test/ (folder); unused for digits.
+        data_dir: folder of the official archives, or of train/ and test/ (folder); unused for digits.
         image_size: height and width to resize a folder's images to, 1 to 1024; None requires 32x32 images.
         download: download a missing archive; False raises DataMissing instead.
 
@@ -40,4 +41,7 @@ def load_dataset(name: str, data_dir: Path, *, image_size: int | None = None, do
         return load_folder(data_dir, image_size=image_size)
     if image_size is not None:
         raise ConfigError(f"--image-size {image_size} goes with --suite folder only; {name} has a fixed size")
-    return load_digits() if name == "digits" else load_archive(name, data_dir, download=download)
+    if name == "digits":
+        return load_digits()
+    load = load_cifar if name in LAYOUTS else load_idx
+    return load(name, data_dir, download=download)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.data.archives import ARCHIVES, SIDE
+from ablations.data.archives import ARCHIVES
 from ablations.data.dataset import Dataset
 from googlenet.validation import check_count
 
@@ -62,7 +62,8 @@ class DataSummary:
             fingerprint="",
             num_classes=archive.num_classes,
             class_names=(),
-            image_size=SIDE,
+            image_size=archive.image_size,
             train_images=archive.train_images,
             test_images=archive.test_images,
+            channels=archive.channels,
         )

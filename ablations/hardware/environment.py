@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
-REPOSITORY = Path(__file__).resolve().parents[2]
+PROJECT = 'name = "googlenet-ablations"'  # in its pyproject.toml
+REPOSITORY = Path(__file__).resolve().parents[2]  # that of this package, where it is a checkout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +43,23 @@ def package_versions() -> tuple[str, ...]:
 def commit() -> str:
     """Git commit of this checkout, with "-dirty" if tracked files differ from it; "unknown" outside a checkout.
 
+    A repository that this package is only installed in, such as one with a virtual environment, is no checkout of it.
     Read once per process: call it before training, as files may be edited while a run takes hours.
     """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        top = _git("rev-parse", "--show-toplevel")
+        project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+        if not os.path.samefile(top, REPOSITORY) or PROJECT not in project:
+            return "unknown"
+        return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, UnicodeError, subprocess.SubprocessError):
         return "unknown"
-    return described.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    """What git prints about the repository around `REPOSITORY`; GIT_DIR and the like would name another one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.rstrip("\n")

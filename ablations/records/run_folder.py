@@ -19,6 +19,7 @@ from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.run_config import RunConfig
 
 SHOWN_CHANGES = 3  # in a message
+CONFIG_FILE, RESULT_FILE = "config.json", "result.json"
 
 
 class RunFolder:
@@ -38,7 +39,7 @@ class RunFolder:
         Raises:
             ConfigError: if the folder belongs to another configuration already.
         """
-        path, own = self.path / "config.json", to_plain(self.config)
+        path, own = self.path / CONFIG_FILE, to_plain(self.config)
         there = _read_json(path) if path.is_file() else own
         if isinstance(there, dict) and _completed(there) != own:
             raise ConfigError(
@@ -77,12 +78,17 @@ class RunFolder:
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""
-        atomic.write_text(self.path / "result.json", _json(record))
+        atomic.write_text(self.path / RESULT_FILE, _json(record))
 
     def read_result(self) -> RunRecord | None:
         """The run's record; None if it has not ended."""
-        path = self.path / "result.json"
+        path = self.path / RESULT_FILE
         return read_record(path, expected=self.config) if path.is_file() else None
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a folder is that of a run, which has begun or ended, and not one that a file server left."""
+    return (path / CONFIG_FILE).is_file() or (path / RESULT_FILE).is_file()
 
 
 def read_record(path: Path, *, expected: RunConfig | None = None) -> RunRecord:

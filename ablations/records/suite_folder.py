@@ -13,10 +13,11 @@ from typing import Any
 from ablations.errors import ConfigError, HeldElsewhere
 from ablations.records.locks import Locks
 from ablations.records.record import RunRecord
-from ablations.records.run_folder import RunFolder
+from ablations.records.run_folder import RunFolder, holds_run
 from ablations.storage import atomic
 from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.plan import SCHEMA, Plan
+from ablations.suites.plan_checks import check_against_runs
 from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
 from googlenet.architecture import Architecture
@@ -47,7 +48,7 @@ class SuiteFolder:
 
     def run_ids(self) -> list[str]:
         """The ids of all runs that have a folder, planned or not, sorted."""
-        return sorted(path.name for path in self.runs.glob("*/"))
+        return sorted(path.name for path in self.runs.glob("[!.]*/") if holds_run(path))
 
     def records(self, configs: Iterable[RunConfig]) -> list[RunRecord]:
         """The records of those of these runs that have ended.
@@ -66,7 +67,7 @@ class SuiteFolder:
         """The suite's saved plan.
 
         Raises:
-            ConfigError: if there is none, or this version cannot read it.
+            ConfigError: if there is none, this version cannot read it, or it says something else than its runs.
         """
         path = self.path / PLAN_FILE
         try:
@@ -80,7 +81,12 @@ class SuiteFolder:
         seen: dict[str, Any] = {}
         for run in data["runs"] if isinstance(data.get("runs"), list) else ():
             _read_shared(run, seen=seen, where=str(path))
-        return from_plain(Plan, data, where=str(path))
+        plan = from_plain(Plan, data, where=str(path))
+        try:
+            check_against_runs(plan)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        return plan
 
     def earlier_plan(self, *, resume: bool = False) -> Plan | None:
         """The saved plan; None without one, or if this version cannot read it, which is logged.

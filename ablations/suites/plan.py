@@ -17,8 +17,8 @@ from googlenet.counts import count_macs, count_params
 from googlenet.validation import check_count, check_range, shown
 
 SCHEMA = 3
-# What runs in one table have in common.
-COMPARABLE = ("suite", "axis", "declared", "baseline", "recipe", "limit_train", "margin", "width", "data")
+# What runs in one table have in common: settings, but not the sentence that describes the axis.
+COMPARABLE = ("suite", "declared", "baseline", "recipe", "limit_train", "margin", "width", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,11 @@ class FullSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The runs of a suite on its dataset, with the settings that its report states."""
+    """The runs of a suite on its dataset, with the settings that its report states.
+
+    Raises:
+        ValueError: on construction, if a value is impossible.
+    """
 
     schema: int
     suite: str
@@ -72,7 +76,11 @@ class Plan:
 
     def changes_since(self, earlier: Plan) -> list[str]:
         """What keeps the two plans' runs out of one table, one line per value that differs."""
-        then, now = ({name: getattr(plan, name) for name in COMPARABLE} for plan in (earlier, self))
+        then, now = (
+            # The title of a folder of images is its name: the same images may be in another one.
+            {name: getattr(plan, name) for name in COMPARABLE} | {"data": replace(plan.data, title="")}
+            for plan in (earlier, self)
+        )
         return [str(change) for change in changes(then, now)]
 
     def variant_changes_since(self, earlier: Plan) -> list[str]:

@@ -374,7 +374,7 @@ def test_a_damaged_archive_ends_with_4(main: Main, tmp_path: Path) -> None:
     status, _, err = main("--suite", "cifar10", "--data-dir", str(tmp_path))
     assert status == 4
     assert hashlib.md5(b"not an archive").hexdigest() in err
-    assert ARCHIVES["cifar10"].md5 in err
+    assert ARCHIVES["cifar10"].files[0].md5 in err
 
 
 def test_a_failed_run_is_reported_and_the_others_finish(

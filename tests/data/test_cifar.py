@@ -3,6 +3,7 @@
 import pickle
 import struct
 import tarfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ import numpy as np
 import pytest
 import torchvision
 
-from ablations.data.archives import ARCHIVES
 from ablations.data.registry import load_dataset
-from tests.support.archives import pack, pin, small_members
+from tests.support.archives import pack, pin_cifar, small_members
 
 CIFAR: dict[str, Any] = {"cifar10": torchvision.datasets.CIFAR10, "cifar100": torchvision.datasets.CIFAR100}
 
@@ -49,8 +49,7 @@ def test_an_archive_is_read_as_torchvision_reads_it(name: str, tmp_path: Path, m
     members = small_members(name, images=6)
     # Members in another order than the batches.
     content = pack({member: python2_pickle(members[member]) for member in sorted(members, reverse=True)})
-    pin(monkeypatch, name, content)
-    path = tmp_path / ARCHIVES[name].file_name
+    path = tmp_path / pin_cifar(monkeypatch, name, content).name
     path.write_bytes(content)
     dataset = load_dataset(name, tmp_path)
     assert list(tmp_path.iterdir()) == [path], "nothing is extracted"
@@ -66,3 +65,38 @@ def test_an_archive_is_read_as_torchvision_reads_it(name: str, tmp_path: Path, m
         assert split.labels.tolist() == reference.targets
         assert list(dataset.class_names) == reference.classes
     assert (dataset.name, dataset.num_classes, dataset.image_size) == (name, len(dataset.class_names), 32)
+
+
+class OldArray:
+    """Warns when it is unpickled, as the batches do under numpy 2.4.0 to 2.4.4."""
+
+    def __init__(self, category: type[Warning], message: str) -> None:
+        self.arguments = (category, message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _warn, self.arguments
+
+
+def _warn(category: type[Warning], message: str) -> Any:
+    warnings.warn(message, category, stacklevel=1)
+    return np.zeros((2, 3072), np.uint8)
+
+
+def test_numpys_warning_of_old_pickles_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = small_members("cifar10")
+    said = "dtype(): align should be passed as Python or NumPy boolean but got `align=0`."
+    members["cifar-10-batches-py/test_batch"]["data"] = OldArray(np.exceptions.VisibleDeprecationWarning, said)
+    content = pack(members)
+    (tmp_path / pin_cifar(monkeypatch, "cifar10", content).name).write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_dataset("cifar10", tmp_path).test) == 2
+
+
+def test_another_warning_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = small_members("cifar10")
+    members["cifar-10-batches-py/test_batch"]["data"] = OldArray(UserWarning, "another")
+    content = pack(members)
+    (tmp_path / pin_cifar(monkeypatch, "cifar10", content).name).write_bytes(content)
+    with pytest.warns(UserWarning, match="another"):
+        load_dataset("cifar10", tmp_path)

@@ -97,7 +97,8 @@ def test_a_cache_with_other_arrays_is_replaced(
         arrays = dict(stored)
     before = arrays[name]
     with cache.open("wb") as file:
-        np.savez(file, allow_pickle=False, **(arrays | {name: alter(before)}))
+        changed: dict[str, Any] = arrays | {name: alter(before)}
+        np.savez(file, **changed)
     assert load_dataset("folder", tree).fingerprint == first.fingerprint
     after = np.load(cache, allow_pickle=False)[name]
     assert after.dtype == before.dtype and np.array_equal(after, before)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torchvision
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
+from ablations.data.image_folder import SPLITS, check_results_apart
 from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError, DataError, DataMissing
-from tests.support.image_trees import CLASSES, PER_CLASS, assert_same_as_torchvision, random_image
+from ablations.experiment import DataSource, run_suite
+from tests.support.image_trees import CLASSES, PER_CLASS, assert_same_as_torchvision, make_tree, random_image
 
 
 def test_a_folder_is_read_as_torchvision_reads_it(tree: Path) -> None:
@@ -55,6 +57,19 @@ def test_a_file_name_need_not_be_utf8(tree: Path) -> None:
     random_image(np.random.default_rng(1)).save(tree / "train" / "bee" / "new.png")
     os.rename(tree / "train" / "bee" / "new.png", path)
     assert_same_as_torchvision(load_dataset("folder", tree), tree)
+
+
+def test_the_orientation_in_exif_data_is_ignored_as_torchvision_does(tree: Path) -> None:
+    path = tree / "train" / "ant" / "0.jpg"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned by 90 degrees
+    random_image(np.random.default_rng(1)).save(path, exif=exif)
+    with Image.open(path) as image:
+        turned, stored = np.asarray(ImageOps.exif_transpose(image)), np.asarray(image)
+    assert not np.array_equal(turned, stored)
+    dataset = load_dataset("folder", tree)
+    assert_same_as_torchvision(dataset, tree)
+    assert any(np.array_equal(image, stored) for image in dataset.train.images)
 
 
 def test_all_images_are_resized(tree: Path) -> None:
@@ -106,7 +121,7 @@ def remove_from_test(root: Path) -> None:
 
 def add_empty_class(root: Path) -> None:
     (root / "train" / "dog").mkdir()
-    (root / "train" / "dog" / "readme.txt").write_text("no image")
+    (root / "train" / "dog" / ".DS_Store").write_text("no image")
 
 
 def leave_one_class(root: Path) -> None:
@@ -240,3 +255,105 @@ def test_the_title_escapes_a_folder_name_that_is_not_utf8(tree: Path) -> None:
     root = Path(os.fsdecode(os.fsencode(tree.parent) + b"/caf\xe9"))
     tree.rename(root)
     assert load_dataset("folder", root).title.encode("utf-8") == rb"image folder 'caf\udce9'"
+
+
+SKIPPED_FOLDERS = [".git", ".hidden", "@eaDir", "__MACOSX"]
+SKIPPED_FILES = [".DS_Store", "._0.png", ".hidden", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"]
+
+
+@pytest.mark.parametrize("place", ["train", "test", "train/ant", "test/cat"])
+@pytest.mark.parametrize("name", SKIPPED_FOLDERS)
+def test_hidden_and_system_folders_are_skipped(
+    place: str, name: str, tree: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = load_dataset("folder", tree).fingerprint
+    folder = tree / place / name
+    folder.mkdir()
+    random_image(np.random.default_rng(1)).save(folder / "0.png")
+    caplog.clear()
+    assert load_dataset("folder", tree).fingerprint == expected
+    (message,) = caplog.messages
+    assert f"1 {'hidden' if name.startswith('.') else name}" in message
+
+
+@pytest.mark.parametrize("place", ["train", "test", "train/ant", "test/cat"])
+@pytest.mark.parametrize("name", SKIPPED_FILES)
+def test_hidden_and_system_files_are_skipped(place: str, name: str, tree: Path) -> None:
+    expected = load_dataset("folder", tree).fingerprint
+    (tree / place / name).write_bytes(b"no image")
+    assert load_dataset("folder", tree).fingerprint == expected
+
+
+def test_one_warning_counts_what_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_tree(tmp_path / "photos")
+    load_dataset("folder", root)
+    assert caplog.messages == []
+    for split in SPLITS:
+        (root / split / "labels.csv").write_text("no image")
+        (root / split / "@eaDir").mkdir()
+        for name in (".DS_Store", "._0.png", ".thumbnails"):
+            (root / split / "ant" / name).write_text("no image")
+    load_dataset("folder", root)
+    counted = "2 .DS_Store, 2 @eaDir, 2 beside the class folders, 4 hidden"
+    assert caplog.messages == [f"{root}: skipped files and folders that are no data: {counted}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.gif", "x.jfif", "x.avif", "x.heic", "X.GIF", "x.txt", "x.csv", "x", "png", "x.png.part", "x.npz", "deep/x.gif"],
+)
+def test_a_file_that_is_no_image_by_its_suffix_is_refused(tree: Path, name: str) -> None:
+    path = tree / "test" / "bee" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes((tree / "test" / "bee" / "0.png").read_bytes())
+    with pytest.raises(DataError, match=r"is no image by its suffix .*; convert .* to \.jpg, .*, or move") as caught:
+        load_dataset("folder", tree)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_refused_files_of_all_classes_are_counted(tree: Path) -> None:
+    for name in ("train/bee/b.gif", "train/bee/c.GIF", "train/cat/readme", "test/ant/a.gif"):
+        (tree / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"\(3 \.gif, 1 without suffix in all classes\)") as caught:
+        load_dataset("folder", tree)
+    assert str(caught.value).startswith(str(tree / "test" / "ant" / "a.gif"))
+
+
+def test_a_class_of_other_files_only_is_refused_by_their_names(tree: Path) -> None:
+    (tree / "train" / "dog").mkdir()
+    (tree / "train" / "dog" / "0.gif").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train/dog/0\.gif is no image by its suffix"):
+        load_dataset("folder", tree)
+
+
+def test_class_names_that_look_the_same_are_told_apart(tree: Path) -> None:
+    (tree / "train" / "ant").rename(tree / "train" / "caf\u00e9")  # NFC
+    (tree / "test" / "ant").rename(tree / "test" / "cafe\u0301")  # NFD
+    with pytest.raises(DataError, match="different classes") as caught:
+        load_dataset("folder", tree)
+    assert r"only one of them has 'cafe\u0301', 'caf\xe9' (the same characters" in str(caught.value)
+
+
+def test_other_class_names_are_shown_as_they_are(tree: Path) -> None:
+    (tree / "train" / "ant").rename(tree / "train" / "caf\u00e9")
+    with pytest.raises(DataError, match="only one of them has ant, caf\u00e9; give both"):
+        load_dataset("folder", tree)
+
+
+@pytest.mark.parametrize("results", ["train", "test", "train/results", "test/a/b", "link/results"])
+def test_results_among_the_classes_are_refused(results: str, tree: Path) -> None:
+    (tree / "link").symlink_to("test")
+    with pytest.raises(ConfigError, match="whose folders are classes of images; choose a folder outside") as caught:
+        check_results_apart(tree, tree / results)
+    assert str(tree / results) in str(caught.value) and caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("results", [".", "results", "trained", "train/../results", "../results"])
+def test_results_elsewhere_are_fine(results: str, tree: Path) -> None:
+    check_results_apart(tree, tree / results)
+
+
+def test_a_suite_does_not_write_its_results_among_the_classes(tree: Path) -> None:
+    with pytest.raises(ConfigError, match="whose folders are classes"):
+        run_suite("folder", results=tree / "train" / "results", data=DataSource(directory=tree))
+    assert not (tree / "train" / "results").exists()

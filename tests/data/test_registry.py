@@ -18,15 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.process
 def test_no_dataset_loads_torch(tmp_path: Path) -> None:
     make_tree(tmp_path)
-    (tmp_path / ARCHIVES["cifar10"].file_name).write_bytes(pack(small_members("cifar10")))
+    (tmp_path / ARCHIVES["cifar10"].files[0].name).write_bytes(pack(small_members("cifar10")))
     code = (
         "import hashlib, sys\n"
         "from pathlib import Path\n"
         "from ablations.data.archives import ARCHIVES\n"
         "from ablations.data.registry import load_dataset\n"
         "folder, archive = Path(sys.argv[1]), ARCHIVES['cifar10']\n"
-        "md5 = hashlib.md5((folder / archive.file_name).read_bytes()).hexdigest()\n"
-        "ARCHIVES['cifar10'] = archive._replace(md5=md5)\n"
+        "md5 = hashlib.md5((folder / archive.files[0].name).read_bytes()).hexdigest()\n"
+        "ARCHIVES['cifar10'] = archive._replace(files=(archive.files[0]._replace(md5=md5),))\n"
         "print(*(len(load_dataset(name, folder).train) for name in ('digits', 'cifar10', 'folder')))\n"
         "print('torch' in sys.modules)\n"
     )
@@ -34,7 +34,7 @@ def test_no_dataset_loads_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == ["1437", "10", "2", "False"], done.stderr
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100"])
+@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100", "fashion-mnist", "mnist"])
 def test_an_image_size_is_for_folders_only(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--image-size 16 .*--suite folder") as caught:
         load_dataset(name, tmp_path, image_size=16)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablations.data.archives import ARCHIVES
+from ablations.data.cifar import LAYOUTS
 from ablations.data.registry import load_dataset
 from ablations.errors import DataError
-from tests.support.archives import Members, add_file, pack, pin, small_members
+from tests.support.archives import Members, add_file, pack, pin_cifar, small_members
 
 NAME = "cifar10"
-ARCHIVE = ARCHIVES[NAME]
-BATCH = ARCHIVE.train_members[2]
+LAYOUT = LAYOUTS[NAME]
+BATCH = LAYOUT.train_members[2]
 GOOD = pack(small_members(NAME))
 
 
@@ -42,7 +42,7 @@ def trusted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
     """Writes an archive and pins its checksum, so that it is read."""
 
     def write(content: bytes) -> Path:
-        path = data_dir / pin(monkeypatch, NAME, content).file_name
+        path = data_dir / pin_cifar(monkeypatch, NAME, content).name
         path.write_bytes(content)
         return path
 
@@ -89,7 +89,7 @@ def test_nothing_is_unpickled_from_a_damaged_archive_and_the_error_names_both_ch
 
 HOSTILE: list[Any] = [
     pytest.param(lambda tar: add_file(tar, "../escaped", b"x"), id="parent"),
-    pytest.param(lambda tar: add_file(tar, f"{ARCHIVE.test_member}/../../../escaped", b"x"), id="parent-inside"),
+    pytest.param(lambda tar: add_file(tar, f"{LAYOUT.test_member}/../../../escaped", b"x"), id="parent-inside"),
     pytest.param(lambda tar: add_file(tar, "/tmp/escaped-from-an-archive", b"x"), id="absolute"),
     pytest.param(lambda tar: add_special(tar, "link", tarfile.SYMTYPE, target="/etc/passwd"), id="symlink"),
     pytest.param(lambda tar: add_special(tar, "hard", tarfile.LNKTYPE, target="/etc/passwd"), id="hard-link"),
@@ -111,8 +111,8 @@ def test_hostile_members_beside_the_data_write_nothing(
 @pytest.mark.parametrize(
     ("kind", "target"),
     [
-        (tarfile.SYMTYPE, ARCHIVE.train_members[0].rpartition("/")[2]),
-        (tarfile.LNKTYPE, ARCHIVE.train_members[0]),
+        (tarfile.SYMTYPE, LAYOUT.train_members[0].rpartition("/")[2]),
+        (tarfile.LNKTYPE, LAYOUT.train_members[0]),
         *((tarfile.SYMTYPE, "/etc/passwd"), (tarfile.FIFOTYPE, ""), (tarfile.CHRTYPE, ""), (tarfile.DIRTYPE, "")),
     ],
     ids=["link-inside", "hard-link-inside", "link-outside", "pipe", "device", "folder"],
@@ -151,10 +151,10 @@ WRONG: list[Any] = [
     (BATCH, b"", "cannot be unpickled"),
     (BATCH, b"no pickle", "cannot be unpickled"),
     (BATCH, b"cno_such_module\nname\n.", "cannot be unpickled"),
-    (ARCHIVE.meta_member, {}, "has no key 'label_names'"),
-    (ARCHIVE.meta_member, {"label_names": ["cat"] * 9}, "are not 10 names"),
-    (ARCHIVE.meta_member, {"label_names": [1] * 10}, "are not 10 names"),
-    *((name, None, f"there is no member {name}") for name in (BATCH, ARCHIVE.test_member, ARCHIVE.meta_member)),
+    (LAYOUT.meta_member, {}, "has no key 'label_names'"),
+    (LAYOUT.meta_member, {"label_names": ["cat"] * 9}, "are not 10 names"),
+    (LAYOUT.meta_member, {"label_names": [1] * 10}, "are not 10 names"),
+    *((name, None, f"there is no member {name}") for name in (BATCH, LAYOUT.test_member, LAYOUT.meta_member)),
 ]
 
 

@@ -196,6 +196,16 @@ def test_states_without_one_of_their_parts_are_moved_aside_and_the_run_starts_af
         ("margin", -0.5, "margin is -0.5"),
         ("width", 1e308, "width is 1e+308"),
         ("limit_train", 10**400, "limit_train is"),
+        ("recipe.epochs", 20, "recipe.epochs is 20, and that of reduced's runs is 14; run the suite again"),
+        ("recipe.learning_rate", 0.5, "recipe.learning_rate is 0.5, and"),
+        ("limit_train", 500, "limit_train is 500, and that of reduced's runs is None; run the suite again"),
+        ("width", 0.5, "full_size of reduced: params"),
+        ("full_size.0.params", 6_258_500, "full_size of reduced: params 6,258,500 and macs"),
+        ("full_size.1.macs", 1, "full_size of short: params"),
+        ("full_size.1.image_size", 64, "full_size of short: params"),
+        ("data.name", "cifar100", "data: name is 'cifar100', and that of reduced's runs is 'cifar10'"),
+        ("data.fingerprint", "cd" * 32, "data: fingerprint is 'cdcd"),
+        ("data.image_size", 64, "data: image_size, or the recipe's resize, is 64"),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -209,6 +219,27 @@ def test_a_plan_that_cannot_be_is_refused(
     message = str(raised.value)
     assert str(tmp_path / "plan.json") in message and said in message
     assert len(message) < 1_000 and "\n" not in message
+    save(tmp_path, PLAN, [])  # as another run of the suite does
+    assert load_results(tmp_path).complete
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("data.test_images", "the plan has 9,999 test images, and run cifar10-reduced-s1-"),
+        ("data.train_images", "the plan has 9,999 training images, and run cifar10-reduced-s1-"),
+    ],
+)
+def test_a_plan_of_other_images_than_its_records_is_refused(
+    place: str, said: str, finished: RunFolder, tmp_path: Path
+) -> None:
+    assert finished.path.is_dir()
+    edit(tmp_path / "plan.json", place, 9_999)
+    with pytest.raises(ConfigError, match="run the suite again to replace the plan") as raised:
+        load_results(tmp_path)
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+    save(tmp_path, PLAN, [])
+    assert load_results(tmp_path).complete
 
 
 @pytest.mark.parametrize("name", ["runs", "full_size"])

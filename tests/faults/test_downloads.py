@@ -17,14 +17,14 @@ import pytest
 from ablations.data import download
 from ablations.data.archives import ARCHIVES
 from ablations.data.registry import load_dataset
-from ablations.errors import DataMissing, DiskFull
-from tests.support.archives import pack, pin, small_members
+from ablations.errors import DataError, DataMissing, DiskFull
+from tests.support.archives import pack, pin, pin_cifar, small_members
 
 # pooch leaves the connection of a failed attempt to the garbage collector, which runs at the end of each test.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 NAME = "cifar100"
-FILE_NAME = ARCHIVES[NAME].file_name
+FILE_NAME = ARCHIVES[NAME].files[0].name
 CONTENT = pack(small_members(NAME, images=20))
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
@@ -78,7 +78,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    pin(monkeypatch, NAME, CONTENT, url=server.url)
+    pin_cifar(monkeypatch, NAME, CONTENT, url=server.url)
     monkeypatch.setattr(pooch.core.time, "sleep", lambda seconds: None)  # pyright: ignore[reportAttributeAccessIssue]
     yield server
     server.may_go_on.set()
@@ -145,10 +145,29 @@ def test_without_a_server_the_error_says_what_to_do(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = "http://127.0.0.1:1/x"  # a reserved port on which nothing listens
-    pin(monkeypatch, NAME, CONTENT, url=url)
+    pin_cifar(monkeypatch, NAME, CONTENT, url=url)
     with pytest.raises(DataMissing, match="Connection refused") as raised:
         load_dataset(NAME, tmp_path)
     assert_says_how_to_get_the_file(raised.value, tmp_path, url=url, md5=MD5, size=f"{len(CONTENT):,}")
+
+
+def test_of_several_files_those_that_came_are_kept_and_the_others_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ARCHIVES["mnist"].files
+    pin(monkeypatch, "mnist", {file.name: CONTENT for file in files}, url=server.url)
+    server.answers = ["all", "all", "error"]
+    with pytest.raises(DataMissing, match="503 Server Error") as raised:
+        load_dataset("mnist", tmp_path)
+    folder = tmp_path / "mnist"
+    assert str(raised.value).startswith(f"mnist: {files[2].name}, {files[3].name} are not in {folder} (the download")
+    assert names(folder) == sorted(file.name for file in files[:2])
+    assert server.downloads == 2 + 3
+    server.answers = ["all"]
+    with pytest.raises(DataError, match="does not hold what the official archive does"):  # it is CIFAR's
+        load_dataset("mnist", tmp_path)
+    assert names(folder) == sorted(file.name for file in files)
+    assert server.downloads == 5 + 2, "those that are there are used"
 
 
 def test_a_missing_archive_is_not_downloaded_unasked(server: Server, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from ablations.data.archives import ARCHIVES
+from ablations.data.cifar import LAYOUTS
 from ablations.data.registry import load_dataset
 from ablations.errors import ConfigError, DataError
 from ablations.records.run_folder import RunFolder
@@ -98,9 +99,9 @@ def test_a_hostile_checkpoint_of_the_right_checksum_is_refused(
 
 
 def test_a_hostile_archive_is_refused_by_its_checksum(tmp_path: Path, marker: Path) -> None:
-    archive = ARCHIVES["cifar10"]
-    members = {name: Payload(marker) for name in (archive.meta_member, *archive.train_members, archive.test_member)}
-    (tmp_path / archive.file_name).write_bytes(pack(members))
+    layout, (archive,) = LAYOUTS["cifar10"], ARCHIVES["cifar10"].files
+    members = {name: Payload(marker) for name in (layout.meta_member, *layout.train_members, layout.test_member)}
+    (tmp_path / archive.name).write_bytes(pack(members))
     with pytest.raises(DataError, match=archive.md5):
         load_dataset("cifar10", tmp_path)
     assert not marker.exists()

@@ -39,6 +39,18 @@ def test_a_plan_comes_back_and_its_runs_share_architectures_and_recipes(tmp_path
     assert len({id(run.architecture) for run in back.runs}) == 7
 
 
+def test_only_folders_of_runs_are_counted(configs: list[RunConfig], tmp_path: Path) -> None:
+    suite = SuiteFolder(tmp_path)
+    suite.run(configs[0]).claim()
+    suite.run(configs[1]).write_result(make_record(configs[1], wrong=1_000))
+    for name in ("@eaDir", ".hidden", "__MACOSX", "empty"):
+        (suite.runs / name).mkdir()
+    (suite.runs / ".hidden" / "config.json").write_text("{}")
+    (suite.runs / "@eaDir" / "config.json@SynoEAStream").write_text("")
+    (suite.runs / "notes.txt").write_text("no folder")
+    assert suite.run_ids() == sorted(config.run_id for config in configs[:2])
+
+
 def fill(config: RunConfig, suite_dir: Path, content: str) -> None:
     folder = SuiteFolder(suite_dir).run(config).path
     (folder / "checkpoint").mkdir(parents=True)

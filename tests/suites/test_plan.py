@@ -241,6 +241,20 @@ def test_comparable_runs_are_joined() -> None:
     assert (joined.commands, joined.data, joined.baseline) == (now.commands, now.data, now.baseline)
 
 
+@pytest.mark.parametrize(
+    ("suite_changes", "data_changes"),
+    [({"axis": "the same axis in other words"}, {}), ({}, {"title": "image folder of another name"})],
+)
+def test_words_are_no_settings(suite_changes: dict[str, Any], data_changes: dict[str, Any]) -> None:
+    suite = select(SUITES["folder"], variants=("reduced", "naive"), seeds=2)
+    earlier = make(dataclasses.replace(suite, **suite_changes), data=dataclasses.replace(DATA, **data_changes))
+    now = make(PAIR)
+    assert now.changes_since(earlier) == []
+    joined = now.joined(earlier)
+    assert sorted(runs_of(joined)) == [(1, "naive"), (1, "reduced"), (1, "short"), (2, "naive"), (2, "reduced")]
+    assert (joined.axis, joined.data.title) == (now.axis, now.data.title), "the newest"
+
+
 def test_joining_the_same_plan_changes_nothing() -> None:
     planned = make(dataclasses.replace(PAIR, seeds=2))
     assert planned.joined(planned) == planned
@@ -266,8 +280,11 @@ def test_three_plans_are_joined_one_after_the_other() -> None:
         ({"margin": 0.01}, {}),
         ({"baseline": "short"}, {}),
         ({"name": "other"}, {}),
-        ({"axis": "other"}, {}),
+        ({"declared": ("versions",)}, {}),
         ({}, {"fingerprint": "cd" * 32}),
+        ({}, {"name": "cifar10"}),
+        ({}, {"train_images": 999}),
+        ({}, {"test_images": 199}),
         ({}, {"image_size": 64}),
         ({}, {"num_classes": 11, "class_names": tuple("0123456789x")}),
     ],

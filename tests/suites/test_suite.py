@@ -50,7 +50,10 @@ def test_the_digits_suite_is_half_as_wide_and_flips_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "cifar-10"}, "dataset 'cifar-10' is unknown; allowed: digits, cifar10, cifar100, folder"),
+        (
+            {"dataset": "cifar-10"},
+            "dataset 'cifar-10' is unknown; allowed: digits, cifar10, cifar100, fashion-mnist, mnist, folder",
+        ),
         ({"margin": 0.0}, "margin is 0.0; it must be a number in (0, 0.5]"),
         ({"margin": 0.6}, "margin is 0.6; it must be a number in (0, 0.5]"),
         ({"width": 0.0}, "width is 0.0; it must be a number in (0, 16]"),

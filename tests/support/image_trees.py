@@ -43,7 +43,7 @@ def make_varied_tree(root: Path) -> Path:
             Image.fromarray(rng.integers(0, 256, (32, 32, 4), np.uint8), "RGBA").save(folder / "3.png")
             Image.fromarray(rng.integers(0, 256, (32, 32, 2), np.uint8), "LA").save(folder / "4.png")
             random_image(rng).convert("1").save(folder / "5.png")
-            (folder / "notes.txt").write_text("no image")
+            (folder / "Thumbs.db").write_text("no image")
         (root / split / "notes.txt").write_text("no class")
     return root
 
