@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ablations.data.subsets import held_out_count
 from ablations.data.summary import DataSummary
 from ablations.hardware.environment import Environment
 from ablations.records.record import SCHEMA, Costs, Epoch, RunRecord, TestResult, Times
@@ -52,6 +53,7 @@ def make_record(
         for number in range(1, config.recipe.epochs + 1)
     )
     top5_wrong = wrong // 3 if top5_wrong is None else top5_wrong
+    images = config.limit_train or TRAIN_IMAGES
     return RunRecord(
         schema=SCHEMA,
         run_id=config.run_id,
@@ -59,7 +61,7 @@ def make_record(
         status="done",
         message="",
         epochs=epochs,
-        train_images=config.limit_train or TRAIN_IMAGES,
+        train_images=images - held_out_count(images, config.recipe.validation_fraction),
         test=TestResult(epoch=len(epochs), images=TEST_IMAGES, top1_wrong=wrong, top5_wrong=top5_wrong),
         test_accesses=1,
         costs=costs,

@@ -104,8 +104,8 @@ def _table(rows: list[dict[str, object]]) -> Table:
     )
 
 
-def _unrecorded(plan: Plan, *, epochs: int) -> str | None:
-    """The status of a run without a record; without the data not even its name is known."""
+def _unrecorded(plan: Plan, *, epochs: int) -> str:
+    """The status of a run without a record; without the data it is not known."""
     if not plan.data.fingerprint:
-        return None
+        return "not known"
     return UNFINISHED if epochs else MISSING

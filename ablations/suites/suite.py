@@ -136,8 +136,10 @@ def select(
         chosen = replace(chosen, seed_list=seed_list)
     if recipe is not None:
         check_choice("recipe", recipe, RECIPES)
+        # A whole recipe of a variant's own gives way, a single value of it stays.
         single = {name: changes for name, changes in chosen.recipe_changes.items() if "name" not in changes}
-        chosen = replace(chosen, recipe=RECIPES[recipe], recipe_changes=single)
+        declared = chosen.declared if single == chosen.recipe_changes else tuple(set(chosen.declared) - {"recipe"})
+        chosen = replace(chosen, recipe=RECIPES[recipe], recipe_changes=single, declared=declared)
     if precision != "auto":
         chosen = replace(chosen, recipe=replace(chosen.recipe, precision=precision))
     chosen = replace(chosen, recipe=chosen.recipe.at_precision(native_precision))

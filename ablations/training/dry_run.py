@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ablations.data.dataset import Dataset, SealedTest
+from ablations.data.dataset import Dataset
 from ablations.errors import Diverged
 from ablations.hardware.device import (
     clock,
@@ -39,7 +39,7 @@ def train_first_batch(config: RunConfig, *, dataset: Dataset, options: Execution
     """
     device = options.device
     release_cached_memory(device)
-    setup = set_up(config, dataset, sealed=SealedTest(dataset.test), options=options)
+    setup = set_up(config, dataset, options=options)
     train_step, loader = setup.train_step, setup.train_loader
     reset_peak_memory(device)
     with exact_kernels(device, deterministic=options.deterministic):

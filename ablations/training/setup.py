@@ -1,10 +1,10 @@
-"""What one run trains with: its optimisation step, its loaders and its sealed test images."""
+"""What one run trains with: its optimisation step and its loaders."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.data.dataset import Dataset, SealedTest
+from ablations.data.dataset import Dataset
 from ablations.data.subsets import hold_out, limit
 from ablations.suites.run_config import RunConfig
 from ablations.training import complexity
@@ -25,10 +25,9 @@ class Setup:
     complexity: Complexity
     train_loader: Loader
     validation_loader: Loader | None
-    sealed: SealedTest
 
 
-def set_up(config: RunConfig, dataset: Dataset, *, sealed: SealedTest, options: ExecutionOptions) -> Setup:
+def set_up(config: RunConfig, dataset: Dataset, *, options: ExecutionOptions) -> Setup:
     """Build the run's network on its device, measure its complexity, and load its training and validation images."""
     device = options.device
     model = make_model(config.architecture, num_classes=config.num_classes, seed=config.seed, device=device)
@@ -42,5 +41,4 @@ def set_up(config: RunConfig, dataset: Dataset, *, sealed: SealedTest, options: 
         complexity=measured,
         train_loader=Loader(train_split, recipe=config.recipe, device=device),
         validation_loader=Loader(held_out, recipe=config.recipe, device=device) if held_out else None,
-        sealed=sealed,
     )

@@ -57,7 +57,8 @@ def train(
     release_cached_memory(device)
     reset_peak_memory(device)
     began = clock(device)
-    setup = set_up(config, dataset, sealed=sealed or SealedTest(dataset.test), options=options)
+    sealed = sealed or SealedTest(dataset.test)
+    setup = set_up(config, dataset, options=options)
     train_step, train_loader = setup.train_step, setup.train_loader
     epochs, best = resume(folder, train_step)
     finished, peak_memory, started = len(epochs), None, clock(device)
@@ -79,7 +80,7 @@ def train(
             epochs.append(_epoch(number, trained, validated))
             best = better_epoch(best, train_step.model, epochs[-1])
             if options.measure_selection_bias:
-                diagnose(train_step, setup.sealed, folder, epoch=number)
+                diagnose(train_step, sealed, folder, epoch=number)
             if number in config.recipe.keep_epochs:
                 checkpoint.save_weights(folder.checkpoints, train_step.model, epoch=number)
             folder.epochs.append(epochs[-1])
@@ -87,7 +88,7 @@ def train(
             on_event(EpochDone(run_id=run_id, epoch=epochs[-1]))
         if best is not None:
             train_step.model.load_state_dict(best.model)
-        test, test_seconds = test_once(train_step, setup.sealed, folder, epoch=best.epoch if best else last_epoch)
+        test, test_seconds = test_once(train_step, sealed, folder, epoch=best.epoch if best else last_epoch)
         checkpoint.save_weights(folder.checkpoints, train_step.model)
     times = Times(
         startup_seconds=started - began,
@@ -96,7 +97,7 @@ def train(
         eval_seconds=test_seconds + sum(epoch.eval_seconds for epoch in epochs),
         timing_valid=finished == 0 and not options.shares_device,
     )
-    return _record(setup, epochs=epochs, test=test, peak_memory=peak_memory, times=times)
+    return _record(setup, epochs=epochs, test=test, test_accesses=sealed.accesses, peak_memory=peak_memory, times=times)
 
 
 def _epoch(number: int, trained: EpochResult, validated: Validated) -> Epoch:
@@ -112,7 +113,15 @@ def _epoch(number: int, trained: EpochResult, validated: Validated) -> Epoch:
     )
 
 
-def _record(setup: Setup, *, epochs: list[Epoch], test: TestResult, peak_memory: int | None, times: Times) -> RunRecord:
+def _record(
+    setup: Setup,
+    *,
+    epochs: list[Epoch],
+    test: TestResult,
+    test_accesses: int,
+    peak_memory: int | None,
+    times: Times,
+) -> RunRecord:
     cost = setup.complexity
     return RunRecord(
         schema=SCHEMA,
@@ -123,7 +132,7 @@ def _record(setup: Setup, *, epochs: list[Epoch], test: TestResult, peak_memory:
         epochs=tuple(epochs),
         train_images=len(setup.train_loader),
         test=test,
-        test_accesses=setup.sealed.accesses,
+        test_accesses=test_accesses,
         costs=Costs(
             params=cost.params,
             macs=cost.macs,

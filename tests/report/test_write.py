@@ -47,8 +47,23 @@ def analysis(cifar100: Path) -> Analysis:
     return analyse(cifar100)
 
 
+MATPLOTLIBRC = """
+text.usetex: True
+font.size: 30
+figure.facecolor: black
+savefig.transparent: True
+savefig.bbox: tight
+text.color: white
+axes.labelcolor: white
+svg.fonttype: none
+lines.linewidth: 9
+"""
+
+
 @pytest.mark.process
-def test_another_process_without_torch_writes_the_same_bytes(cifar100: Path, analysis: Analysis) -> None:
+def test_another_process_without_torch_writes_the_same_bytes_whatever_the_users_matplotlib(
+    cifar100: Path, analysis: Analysis, tmp_path: Path
+) -> None:
     write_report(cifar100)
     before = digests(cifar100)
     blocks = [block for section in compose(analysis).sections for block in section.blocks]
@@ -65,43 +80,11 @@ def test_another_process_without_torch_writes_the_same_bytes(cifar100: Path, ana
         "import sys, run_all; status = run_all.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
     )
     command = [sys.executable, "-c", code, "--suite", "cifar100", "--report", "--results", str(cifar100.parent)]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC, encoding="utf-8")
+    users = {**os.environ, "MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "nosuch"}
+    finished = subprocess.run(command, cwd=ROOT, env=users, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert digests(cifar100) == before
-
-
-MATPLOTLIBRC = """
-text.usetex: True
-font.size: 30
-figure.facecolor: black
-savefig.transparent: True
-savefig.bbox: tight
-text.color: white
-axes.labelcolor: white
-svg.fonttype: none
-lines.linewidth: 9
-"""
-
-
-@pytest.mark.process
-def test_figures_do_not_depend_on_the_users_matplotlib(tmp_path: Path) -> None:
-    plan = make_plan("cifar100", seeds=2, variants=("reduced", "short4"))
-    save_suite(tmp_path / "cifar100", plan, wrong={"reduced": [3000, 3050], "short4": [3500, 3580]})
-    write_report(tmp_path / "cifar100")
-    before = digests(tmp_path / "cifar100")
-    for path in (tmp_path / "cifar100" / "figures").iterdir():
-        path.unlink()
-    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC, encoding="utf-8")
-    finished = subprocess.run(
-        [sys.executable, "run_all.py", "--suite", "cifar100", "--report", "--results", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "nosuch"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert digests(tmp_path / "cifar100") == before
 
 
 def test_csv_files_hold_the_frames_of_the_analysis(cifar100: Path, analysis: Analysis) -> None:
