@@ -142,7 +142,7 @@ def _selected_suite(arguments: Arguments) -> Suite:
     try:
         return select(
             find_suite(arguments.suite),
-            variants=None if arguments.variants is None else _listed(arguments.variants),
+            variants=None if arguments.variants is None else _items(arguments.variants),
             dataset=arguments.dataset,
             seeds=arguments.seeds,
             seed_list=_numbers("--seed-list", arguments.seed_list),
@@ -178,14 +178,14 @@ def _reported_folder(arguments: Arguments) -> Path:
     return arguments.results / name
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _items(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     """Whole numbers out of a comma-separated list; None if the flag was not given."""
     try:
-        return None if text is None else tuple(int(item) for item in _listed(text))
+        return None if text is None else tuple(int(item) for item in _items(text))
     except ValueError as error:
         raise ConfigError(f"{flag} is {text!r}; give whole numbers with commas between them, as in 80,81") from error
 
