@@ -104,7 +104,8 @@ def test_a_file_that_does_not_hold_the_data_is_named(
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(b"\0" * 99)[:-9], b"no gzip file", gzip.compress(bytes(99))[:20] + bytes(20)]
+    "content",
+    [gzip.compress(b"\0" * 99, mtime=0)[:-9], b"no gzip file", gzip.compress(bytes(99), mtime=0)[:20] + bytes(20)],
 )
 def test_a_file_that_is_not_gzipped_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_idx(monkeypatch, "mnist", tmp_path, small_idx_files("mnist"))
