@@ -72,7 +72,7 @@ class Arguments:
     plan: bool = False
     """Show the runs and what is done of them, and stop."""
     dry_run: bool = False
-    """Train each variant on one batch, say what a step takes, and stop; nothing is recorded."""
+    """Train each variant on one batch, say what a step takes, also in dry_run.md, and stop; nothing is recorded."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
 

@@ -69,8 +69,13 @@ def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
 
 
-def show_first_batch(variant: DryRun, *, console: Console) -> None:
-    """Print what a variant's first batch showed, as one line."""
+def describe_dry_run(suite: str) -> str:
+    """The heading of a dry run's lines."""
+    return f"Dry run of suite {suite}: one batch of each variant. These are no results, and nothing was recorded."
+
+
+def describe_first_batch(variant: DryRun) -> str:
+    """What a variant's first batch showed, as one line."""
     config, outcome = variant.config, variant.outcome
     arch, recipe = config.architecture, config.recipe
     said = (
@@ -79,14 +84,12 @@ def show_first_batch(variant: DryRun, *, console: Console) -> None:
         f"{count_macs(arch, num_classes=config.num_classes):,} MACs an image: "
     )
     if isinstance(outcome, Exception):
-        said += f"FAILED: {type(outcome).__name__}: {next(iter(str(outcome).splitlines()), '')}"
-    else:
-        hours = outcome.step_seconds * outcome.steps / 3600
-        said += (
-            f"loss {outcome.loss:.4f}, {outcome.step_seconds:.3f} s, peak memory "
-            f"{outcome.peak_memory_bytes / 1e6:,.0f} MB; {outcome.steps:,} steps a run would take about {hours:,.2f} h"
-        )
-    console.print(said, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        return f"{said}FAILED: {type(outcome).__name__}: {next(iter(str(outcome).splitlines()), '')}"
+    hours = outcome.step_seconds * outcome.steps / 3600
+    return (
+        f"{said}loss {outcome.loss:.4f}, {outcome.step_seconds:.3f} s, peak memory "
+        f"{outcome.peak_memory_bytes / 1e6:,.0f} MB; {outcome.steps:,} steps a run would take about {hours:,.2f} h"
+    )
 
 
 def _image(arch: Architecture) -> str:

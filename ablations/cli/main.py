@@ -260,15 +260,27 @@ def _options(arguments: Arguments) -> ExecutionOptions:
 
 
 def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
-    """Print a row for each variant as soon as its first batch is trained; a variant that fails does not stop others."""
-    from ablations.cli.listing import show_first_batch
-    from ablations.experiment import dry_run
+    """Print a line for each variant once its first batch is trained, and write the lines to the suite's folder.
 
-    console.print(f"dry run of suite {suite.name}: one batch of each variant, nothing is recorded", highlight=False)
+    A variant that fails does not stop the others.
+    """
+    from rich.text import Text
+
+    from ablations.cli.listing import describe_dry_run, describe_first_batch
+    from ablations.experiment import dry_run
+    from ablations.records.suite_folder import SuiteFolder
+    from ablations.storage import atomic
+
+    lines = [describe_dry_run(suite.name)]
+    console.print(Text(lines[0]), soft_wrap=True)
     failed = 0
     for variant in dry_run(suite, data=data, options=_options(arguments), command=command):
-        show_first_batch(variant, console=console)
+        lines.append(f"- {describe_first_batch(variant)}")
+        console.print(Text(lines[-1]), soft_wrap=True)
         failed += isinstance(variant.outcome, Exception)
+    path = SuiteFolder(arguments.results / suite.name).dry_run_report
+    atomic.write_text(path, "\n".join([f"# {lines[0]}", "", f"    {command}", "", *lines[1:], ""]))
+    console.print(Text(f"report of the dry run: {path}"), soft_wrap=True)
     return SOME_FAILED if failed else DONE
 
 

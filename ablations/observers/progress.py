@@ -194,9 +194,13 @@ class Display:
     def _end_epoch(self, event: EpochDone) -> None:
         run, epoch = self._running[event.run_id], event.epoch
         self._show_steps(run)
-        validation = (
-            "" if epoch.validation_error is None else f", validation error {100 * epoch.validation_error:.2f} %"
-        )
+        validation = ""
+        if epoch.validation_error is not None:
+            validation = f", validation error {100 * epoch.validation_error:.2f} %"
+        if epoch.validation_top5_error is not None:
+            validation += f", top-5 {100 * epoch.validation_top5_error:.2f} %"
+        if epoch.validation_loss is not None:
+            validation += f", loss {epoch.validation_loss:.4f}"
         if not self._live:
             self._print(
                 f"{run.label}: epoch {epoch.epoch}/{run.config.recipe.epochs}, loss {epoch.train_loss:.4f}, "
@@ -229,4 +233,5 @@ def _outcome(record: RunRecord) -> str:
     top5 = "" if record.test.top5_error is None else f", top-5 error {100 * record.test.top5_error:.2f} %"
     timed = record.times is not None and record.times.timing_valid
     seconds = f", trained in {record.times.train_seconds:,.1f} s" if record.times and timed else ""
-    return f"top-1 error {100 * record.test.top1_error:.2f} %{top5}{seconds}"
+    loss = "" if record.test.loss is None else f", loss {record.test.loss:.4f}"
+    return f"top-1 error {100 * record.test.top1_error:.2f} %{top5}{loss}{seconds}"

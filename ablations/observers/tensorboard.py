@@ -102,6 +102,8 @@ class TensorBoard:
             "train_loss": epoch.train_loss,
             "train_error": epoch.train_error,
             "validation_error": epoch.validation_error,
+            "validation_top5_error": epoch.validation_top5_error,
+            "validation_loss": epoch.validation_loss,
             "images_per_second": curves.train_images / epoch.train_seconds,
         }
         for name, value in figures.items():
@@ -115,7 +117,8 @@ class TensorBoard:
         curves = self._curves[record.run_id]
         curves.writer.add_text("run", _description(record), curves.images)
         if record.test is not None:
-            figures = {"top1_error": record.test.top1_error, "top5_error": record.test.top5_error}
+            test = record.test
+            figures = {"top1_error": test.top1_error, "top5_error": test.top5_error, "loss": test.loss}
             for name, value in figures.items():
                 if value is not None:
                     curves.writer.add_scalar(f"test/{name}", value, curves.images)

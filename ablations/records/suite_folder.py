@@ -35,6 +35,7 @@ class SuiteFolder:
         self.runs = path / "runs"
         self.figures = path / "figures"
         self.tensorboard = path / "tensorboard"
+        self.dry_run_report = path / "dry_run.md"
         self.superseded = path / "superseded"
         self.locks = Locks(path)
 

@@ -22,12 +22,15 @@ def test_each_variant_is_tried_on_one_batch_and_nothing_is_kept(
     given = ("--dry-run", "--variants", "short3,short4", "--seeds", "3")
     status, out, err = run_main(*given, results=tmp_path / "results")
     assert (status, err) == (0, "")
-    first, *lines = out.splitlines()
-    assert first.startswith("dry run of suite digits")
-    assert [line.partition(":")[0] for line in lines] == ["short3", "short4"]
+    first, *lines, last = out.splitlines()
+    assert first.startswith("Dry run of suite digits") and "no results" in first
+    assert [line.partition(":")[0] for line in lines] == ["- short3", "- short4"]
     # 1,437 training images in batches of 64 are 23 steps an epoch.
     assert all("batch 64 of 3x8x8" in line and "115 steps a run" in line for line in lines)
-    assert not (tmp_path / "results").exists()
+    (written,) = (path for path in (tmp_path / "results").rglob("*") if path.is_file())
+    assert last == f"report of the dry run: {written}"
+    said = written.read_text(encoding="utf-8").splitlines()
+    assert said[0] == f"# {first}" and said[-2:] == lines
 
 
 def test_a_variant_that_fails_is_named_and_the_others_are_tried(
@@ -44,4 +47,4 @@ def test_a_variant_that_fails_is_named_and_the_others_are_tried(
     status, out, _ = run_main("--dry-run", "--variants", "short3,short4", results=tmp_path)
     assert status == 3
     assert "short3" in out and "FAILED: RuntimeError: no memory\n" in out
-    assert "short4: " in out.splitlines()[-1] and "loss" in out.splitlines()[-1]
+    assert "short4: " in out.splitlines()[-2] and "loss" in out.splitlines()[-2]

@@ -50,6 +50,6 @@ def test_the_command_starts_the_published_training(name: str, data_dir: Path, tm
     given = shlex.split(COMMANDS[name].removeprefix("python run_all.py "))
     status, out, err = run_main(*given, "--dry-run", "--data-dir", str(data_dir), results=tmp_path)
     assert (status, err) == (0, "")
-    (line,) = [line for line in out.splitlines() if line.startswith(f"{name}: ")]
+    (line,) = [line for line in out.splitlines() if line.startswith(f"- {name}: ")]
     assert f"batch {batch} of {image}, {params:,} parameters" in line
     assert f"{epochs * -(-images // batch):,} steps a run" in line

@@ -14,6 +14,7 @@ from ablations.training.events import EpochDone, RunEnded, RunStarted, StepDone,
 from tests.support.synthetic_suites import failed, make_plan, make_record
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
+VALIDATED = {"validation_error": 0.25, "validation_top5_error": 0.05, "validation_loss": 0.7}
 FIRST, SECOND = (config.run_id for config in PLAN.runs)
 
 
@@ -22,6 +23,8 @@ def shown(*, terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=160, highlight=False, color_system=None)
     good, other = (make_record(config, wrong=1234, seconds=50) for config in PLAN.runs)
+    assert good.test is not None
+    good = replace(good, test=replace(good.test, loss=0.4321))
     with Display(console=console) as display:
         display.on_event(SuiteStarted(runs=PLAN.runs))
         display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
@@ -30,7 +33,7 @@ def shown(*, terminal: bool) -> str:
         display.on_event(StepDone(run_id=FIRST, images=64, loss=0.987))
         if terminal:
             display.refresh()
-        display.on_event(EpochDone(run_id=FIRST, epoch=replace(good.epochs[3], validation_error=0.25)))
+        display.on_event(EpochDone(run_id=FIRST, epoch=replace(good.epochs[3], **VALIDATED)))
         display.on_event(RunEnded(record=good, position=1, total=2, skipped=False))
         display.on_event(RunStarted(config=PLAN.runs[1], position=2, total=2))
         oom = failed(other, status="oom", message="CUDA out of memory")
@@ -44,9 +47,10 @@ def test_a_log_gets_plain_lines() -> None:
     assert lines[1] == f"[1/2] {FIRST}: goes on after epoch 3"
     # Made records: loss 2.0 / 4, training error 0.8 / 4, 1,000 images in 50 / 5 s.
     assert lines[2] == (
-        f"[1/2] {FIRST}: epoch 4/5, loss 0.5000, training error 20.00 %, validation error 25.00 %, 100 images/s"
+        f"[1/2] {FIRST}: epoch 4/5, loss 0.5000, training error 20.00 %, validation error 25.00 %, top-5 5.00 %, "
+        "loss 0.7000, 100 images/s"
     )
-    assert lines[3] == f"[1/2] {FIRST}: top-1 error 12.34 %, top-5 error 4.11 %, trained in 50.0 s"
+    assert lines[3] == f"[1/2] {FIRST}: top-1 error 12.34 %, top-5 error 4.11 %, loss 0.4321, trained in 50.0 s"
     assert lines[-1] == f"[2/2] {SECOND}: oom: CUDA out of memory"
     assert "\x1b" not in "".join(lines)
 

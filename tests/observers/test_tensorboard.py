@@ -77,7 +77,9 @@ def end(record: RunRecord) -> RunEnded:
 
 
 def test_a_runs_curves_are_its_events(tmp_path: Path, accumulator: Any) -> None:
-    epochs = [replace(epoch, validation_error=0.3 / epoch.epoch) for epoch in GOOD.epochs]
+    epochs = [
+        replace(epoch, validation_error=0.3 / epoch.epoch, validation_loss=3.0 / epoch.epoch) for epoch in GOOD.epochs
+    ]
     with TensorBoard(tmp_path) as board:
         show(board, [RunStarted(config=PLAN.runs[0], position=1, total=2), begin(FIRST)])
         show(board, (EpochDone(run_id=FIRST, epoch=epoch) for epoch in epochs))
@@ -87,6 +89,7 @@ def test_a_runs_curves_are_its_events(tmp_path: Path, accumulator: Any) -> None:
         "epoch/train_loss": list(zip(steps, [2, 1, 2 / 3, 0.5, 0.4], strict=True)),
         "epoch/train_error": list(zip(steps, [0.8, 0.4, 0.8 / 3, 0.2, 0.16], strict=True)),
         "epoch/validation_error": list(zip(steps, [0.3, 0.15, 0.1, 0.075, 0.06], strict=True)),
+        "epoch/validation_loss": list(zip(steps, [3.0, 1.5, 1.0, 0.75, 0.6], strict=True)),
         "epoch/images_per_second": [(step, 100) for step in steps],
         "test/top1_error": [(5000, 0.1234)],
         "test/top5_error": [(5000, 0.0411)],
