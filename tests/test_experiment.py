@@ -31,8 +31,8 @@ SHARED = {"options": OPTIONS, "data": DataSource(directory=Path("nowhere"))}  # 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
     """One run of one epoch on 100 digits, an eighth as wide."""
-    chosen = select(find_suite("digits"), variants=("short4",), epochs=1, limit_train=100)
-    return replace(chosen, name="tiny", width=1 / 8)
+    chosen = select(find_suite("digits"), variants=("short4",), seeds=1, epochs=1, limit_train=100)
+    return replace(chosen, name="tiny")
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ PUBLISHED = Recipe(
     flip=0.5,
 )
 # For 8x8 digits, which a flip would turn into other signs.
-DIGITS = Recipe(name="digits", epochs=5, batch_size=64, optimizer="adam", learning_rate=2e-3, schedule="one-cycle")
+DIGITS = Recipe(name="digits", epochs=8, batch_size=64, optimizer="adam", learning_rate=5e-3, schedule="one-cycle")
 # For 32x32 photographs on a GPU, where small batches leave it idle.
 FAST = Recipe(
     name="fast",

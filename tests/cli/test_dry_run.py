@@ -25,8 +25,8 @@ def test_each_variant_is_tried_on_one_batch_and_nothing_is_kept(
     first, *lines, last = out.splitlines()
     assert first.startswith("Dry run of suite digits") and "no results" in first
     assert [line.partition(":")[0] for line in lines] == ["- short3", "- short4"]
-    # 1,437 training images in batches of 64 are 23 steps an epoch.
-    assert all("batch 64 of 3x8x8" in line and "115 steps a run" in line for line in lines)
+    # 400 training images in batches of 64 are 7 steps an epoch.
+    assert all("batch 64 of 3x8x8" in line and "56 steps a run" in line for line in lines)
     (written,) = (path for path in (tmp_path / "results").rglob("*") if path.is_file())
     assert last == f"report of the dry run: {written}"
     said = written.read_text(encoding="utf-8").splitlines()

@@ -317,7 +317,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--variants", "imagenet-stem"), "too small"),
         (("--variants", "bn-aux-224"), "set resize = 224 in the recipe or train it with --recipe bn-aux-adam"),
         (("--variants", "plain-gray", "--recipe", "bn-aux-adam"), "set grayscale = true in the recipe"),
-        (("--variants", "short4", "--limit-train", "100", "--keep-epochs", "6"), "keep_epochs is 6"),
+        (("--variants", "short4", "--limit-train", "100", "--keep-epochs", "9"), "keep_epochs is 9"),
         (("--seed-list", "80,x"), "--seed-list is '80,x'; give whole numbers with commas between them, as in 80,81"),
         (("--seed-list", "80", "--seeds", "2"), "--seeds and --seed-list exclude each other"),
         (("--dataset", "fmnist"), "dataset 'fmnist' is unknown; allowed: digits, "),

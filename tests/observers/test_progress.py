@@ -13,7 +13,7 @@ from ablations.observers.progress import Display
 from ablations.training.events import EpochDone, RunEnded, RunStarted, StepDone, SuiteStarted, TrainingStarted
 from tests.support.synthetic_suites import failed, make_plan, make_record
 
-PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
+PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"), epochs=5)
 VALIDATED = {"validation_error": 0.25, "validation_top5_error": 0.05, "validation_loss": 0.7}
 FIRST, SECOND = (config.run_id for config in PLAN.runs)
 
@@ -85,8 +85,8 @@ def test_the_suite_bar_weighs_runs_by_their_work() -> None:
         for _ in range(5):
             display.on_event(StepDone(run_id=FIRST, images=1000, loss=None))
         display.refresh()
-        # short3 at half width on 8x8 takes 7.94 M multiply-adds, short4 5.97 M.
-        assert display.suite_fraction == pytest.approx(7_941_120 / (7_941_120 + 5_968_896))
+        # short3 at an eighth of its width on 8x8 takes 632 k multiply-adds, short4 405 k.
+        assert display.suite_fraction == pytest.approx(632_064 / (632_064 + 405_120))
         record = make_record(PLAN.runs[1], wrong=1)
         display.on_event(RunEnded(record=record, position=2, total=2, skipped=True))
         assert display.suite_fraction == pytest.approx(1.0)
@@ -130,9 +130,9 @@ def test_a_terminal_shows_runs_side_by_side_until_they_end() -> None:
     with Display(console=console) as display:
         display.on_event(SuiteStarted(runs=PLAN.runs))
         side_by_side(display)
-        # short3 at half width on 8x8 takes 7.94 M multiply-adds, short4 5.97 M; 3.5 of 5 epochs and a tenth of one.
-        done = (7_941_120 * 3.5 + 5_968_896 * 0.1) / 5
-        assert display.suite_fraction == pytest.approx(done / (7_941_120 + 5_968_896))
+        # short3 at an eighth of its width on 8x8 takes 632 k multiply-adds, short4 405 k; 3.5 of 5 epochs and a tenth of one.
+        done = (632_064 * 3.5 + 405_120 * 0.1) / 5
+        assert display.suite_fraction == pytest.approx(done / (632_064 + 405_120))
         display.refresh()
         both = stream.getvalue()
         display.on_event(RunEnded(record=make_record(PLAN.runs[0], wrong=1), position=1, total=2, skipped=False))

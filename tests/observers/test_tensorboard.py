@@ -17,7 +17,7 @@ from ablations.records.record import RunRecord
 from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, TrainingStarted
 from tests.support.synthetic_suites import failed, make_plan, make_record
 
-PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"))
+PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"), epochs=5)
 FIRST, SECOND = (config.run_id for config in PLAN.runs)
 # Made epochs: loss 2.0 and training error 0.8, over the epoch's number; each of the five takes 10 s.
 GOOD, OTHER = (make_record(config, wrong=1234, seconds=50) for config in PLAN.runs)
@@ -116,7 +116,7 @@ def test_a_run_is_described_by_variant_and_recipe(tmp_path: Path, accumulator: A
     told = text(accumulator(tmp_path / FIRST))
     for line in ("| variant | short3 |", "| seed | 1 |", "| status | done |", "| recipe: name | digits |"):
         assert line in told.splitlines()
-    assert "| recipe: learning_rate | 0.002 |" in told
+    assert "| recipe: learning_rate | 0.005 |" in told
 
 
 def test_a_failed_run_says_why_and_has_no_test_error(tmp_path: Path, accumulator: Any) -> None:

@@ -64,14 +64,14 @@ def test_runs_go_seed_by_seed(digits_plan: Plan) -> None:
 def test_runs_are_at_the_datas_size_and_the_suites_width(digits_plan: Plan) -> None:
     for run in digits_plan.runs:
         full = VARIANTS[run.architecture.name]
-        assert run.architecture == dataclasses.replace(full, width=0.5, image_size=8)
+        assert run.architecture == dataclasses.replace(full, width=0.125, image_size=8)
         assert (run.dataset, run.fingerprint, run.num_classes) == ("digits", digits_plan.data.fingerprint, 10)
-        assert (run.recipe, run.limit_train) == (SUITES["digits"].recipe.at_precision("fp32"), None)
+        assert (run.recipe, run.limit_train) == (SUITES["digits"].recipe.at_precision("fp32"), 400)
     assert len({run.run_id for run in digits_plan.runs}) == 21
 
 
 def test_a_plan_says_what_it_is_about(digits_plan: Plan) -> None:
-    assert (digits_plan.suite, digits_plan.baseline, digits_plan.width) == ("digits", "reduced", 0.5)
+    assert (digits_plan.suite, digits_plan.baseline, digits_plan.width) == ("digits", "reduced", 0.125)
     assert digits_plan.axis == SUITES["digits"].axis
     assert digits_plan.commands == ("python run_all.py",)
     data = digits_plan.data

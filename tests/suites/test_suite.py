@@ -31,7 +31,7 @@ def test_a_built_in_suite_compares_the_seven_variants(name: str) -> None:
     assert (suite.name, suite.dataset, suite.baseline) == (name, name, "reduced")
     assert suite.architectures == tuple(VARIANTS.values())
     assert set(PUBLISHED_VARIANTS) <= set(VARIANTS)
-    assert suite.limit_train is None
+    assert (suite.limit_train, suite.seeds) == ((400, 4) if name == "digits" else (None, 1))
     assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "references", "quirks"}
 
 
@@ -41,9 +41,9 @@ def test_colour_suites_follow_the_published_protocol(name: str) -> None:
     assert SUITES[name].width == 1.0
 
 
-def test_the_digits_suite_is_half_as_wide_and_flips_nothing() -> None:
+def test_the_digits_suite_is_an_eighth_as_wide_and_flips_nothing() -> None:
     # A mirrored digit is another sign.
-    assert SUITES["digits"].width == 0.5
+    assert SUITES["digits"].width == 0.125
     assert SUITES["digits"].recipe.flip == 0
 
 
@@ -200,7 +200,7 @@ def test_a_suites_own_variant_comes_before_a_known_one_of_that_name() -> None:
         ({"seeds": 2, "seed_list": (80, 81)}, r"--seeds and --seed-list exclude each other; give one of them"),
         ({"seed_list": (80, 80)}, r"seed_list is \[80, 80\]; name each seed once"),
         ({"seed_list": (80, -1)}, r"seed_list is -1; it must be a whole number of at least 0"),
-        ({"keep_epochs": (1, 20)}, r"keep_epochs is 20; it must be a whole number of at most 5"),
+        ({"keep_epochs": (1, 20)}, r"keep_epochs is 20; it must be a whole number of at most 8"),
         ({"keep_epochs": (2, 1)}, r"keep_epochs is \[2, 1\]; give each epoch once, in rising order"),
         ({"dataset": "cifar"}, r"dataset 'cifar' is unknown; allowed: digits, .*did you mean 'cifar10'"),
         ({"precision": "fp16"}, r"precision 'fp16' is unknown; allowed: auto, fp32, bf16"),

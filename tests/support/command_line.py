@@ -55,8 +55,11 @@ def _usual(given: Sequence[str], *, results: Path) -> list[str]:
     """The flags that every test would give, where they have an effect."""
     if "--list" in given:
         return []
-    device = [] if "--report" in given else ["--device", "cpu"]
-    return ["--results", str(results), *device]
+    if "--report" in given:
+        return ["--results", str(results)]
+    # One seed is enough for most tests of the command line; the suite's own are four.
+    seeds = [] if {"--seeds", "--seed-list", "--suite"} & {*given} else ["--seeds", "1"]
+    return ["--results", str(results), "--device", "cpu", *seeds]
 
 
 @contextlib.contextmanager
@@ -72,7 +75,7 @@ def signal_handlers_kept() -> Iterator[None]:
 def start_main(*given: str, results: Path, code: str = WITHOUT_FIGURES) -> subprocess.Popen[str]:
     """Start the command line as a process on one thread, so that it and the tests beside it do not slow each other."""
     return subprocess.Popen(
-        [sys.executable, "-c", code, *given, "--results", str(results), "--device", "cpu"],
+        [sys.executable, "-c", code, *given, *_usual(given, results=results)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

@@ -39,6 +39,7 @@ def make_plan(
     variants: tuple[str, ...] | None = None,
     limit_train: int | None = None,
     recipe: str | None = None,
+    epochs: int | None = None,
 ) -> Plan:
     """The plan of a built-in suite on data that does not exist."""
     classes = 100 if SUITES[suite].dataset == "cifar100" else 10
@@ -48,7 +49,9 @@ def make_plan(
         num_classes=classes,
         image_size=8 if suite == "digits" else 32,
     )
-    chosen = select(SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe)
+    chosen = select(
+        SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe, epochs=epochs
+    )
     return plans.make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
 
