@@ -138,7 +138,9 @@ def select(
         check_choice("recipe", recipe, RECIPES)
         # A whole recipe of a variant's own gives way, a single value of it stays.
         single = {name: changes for name, changes in chosen.recipe_changes.items() if "name" not in changes}
-        declared = chosen.declared if single == chosen.recipe_changes else tuple(set(chosen.declared) - {"recipe"})
+        declared = chosen.declared
+        if single != chosen.recipe_changes:
+            declared = tuple(name for name in declared if name != "recipe")
         chosen = replace(chosen, recipe=RECIPES[recipe], recipe_changes=single, declared=declared)
     if precision != "auto":
         chosen = replace(chosen, recipe=replace(chosen.recipe, precision=precision))
