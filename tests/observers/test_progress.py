@@ -130,7 +130,7 @@ def test_a_terminal_shows_runs_side_by_side_until_they_end() -> None:
     with Display(console=console) as display:
         display.on_event(SuiteStarted(runs=PLAN.runs))
         side_by_side(display)
-        # short3 at an eighth of its width on 8x8 takes 632 k multiply-adds, short4 405 k; 3.5 of 5 epochs and a tenth of one.
+        # short3 at an eighth of its width on 8x8 takes 632 k multiply-adds, short4 405 k: 3.5 of 5 epochs, and 0.1.
         done = (632_064 * 3.5 + 405_120 * 0.1) / 5
         assert display.suite_fraction == pytest.approx(done / (632_064 + 405_120))
         display.refresh()
