@@ -31,7 +31,7 @@ from tests.support.training import (
 
 WITH_DECAY = {
     "adadelta": replace(PUBLISHED, weight_decay=0.01),
-    "adam": replace(DIGITS, weight_decay=0.01),
+    "adam": replace(DIGITS, learning_rate=2e-3, weight_decay=0.01),
     "sgd": replace(DIGITS, optimizer="sgd", learning_rate=0.1),
     "sgd-momentum": replace(DIGITS, optimizer="sgd", learning_rate=0.1, momentum=0.9, weight_decay=5e-4),
 }

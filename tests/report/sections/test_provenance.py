@@ -181,4 +181,4 @@ def test_subsets_scaled_and_incomplete_suites_are_marked(tmp_path: Path) -> None
     assert "stratified subset of 2,000 of 50,000" in notes_of(tmp_path / "a")
     assert "**Incomplete.**" in notes_of(tmp_path / "a")
     save(tmp_path / "b", make_plan("digits", seeds=1), [])
-    assert "0.5 times its width on 8x8 images" in notes_of(tmp_path / "b")
+    assert "0.125 times its width on 8x8 images" in notes_of(tmp_path / "b")
