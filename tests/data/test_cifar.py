@@ -55,7 +55,7 @@ def test_an_archive_is_read_as_torchvision_reads_it(name: str, tmp_path: Path, m
     assert list(tmp_path.iterdir()) == [path], "nothing is extracted"
 
     with tarfile.open(path) as tar:
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
+        safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later
         tar.extractall(tmp_path / "extracted", **safely)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5: True)
     for split, train in ((dataset.train, True), (dataset.test, False)):

@@ -73,7 +73,8 @@ def test_a_scaled_suite_has_the_costs_at_both_sizes(tmp_path: Path) -> None:
     ]
     # The full-size counts at 10 classes are the published ones.
     assert [row["full-size params"] for row in rows] == ["6,166,250", "1,557,834"]
-    assert '"Trained" is the network that was trained here, at 0.125 times the width' in texts_of(section_of(tmp_path))[1]
+    scaled = '"Trained" is the network that was trained here, at 0.125 times the width'
+    assert scaled in texts_of(section_of(tmp_path))[1]
 
 
 def test_there_is_room_for_intervals_and_the_spread_of_memory_or_not(tmp_path: Path) -> None:
