@@ -23,8 +23,8 @@ from ablations.suites.suite_file import find_suite
 
 if TYPE_CHECKING:
     from ablations.data.dataset import Dataset
+    from ablations.execution.dry_run import FirstBatch
     from ablations.suites.run_config import RunConfig
-    from ablations.training.dry_run import FirstBatch
     from ablations.training.events import Event
     from ablations.training.options import ExecutionOptions
 
@@ -94,17 +94,19 @@ def dry_run(
         ConfigError: if suite, data and options do not fit together.
         DataError: if the data is missing or damaged.
     """
-    from ablations.training.dry_run import train_first_batch
+    from ablations.execution.dry_run import train_first_batch
     from ablations.training.options import ExecutionOptions
 
     options = options or ExecutionOptions.resolve()
     dataset, plan = _planned(suite, data=data, options=options, command=command)
     first_seed = plan.runs[0].seed
     for config in (run for run in plan.runs if run.seed == first_seed):
+        outcome: FirstBatch | Exception
         try:
-            yield DryRun(config, train_first_batch(config, dataset=dataset, options=options))
+            outcome = train_first_batch(config, dataset=dataset, options=options)
         except Exception as error:  # whatever it is, the other variants are tried too
-            yield DryRun(config, error)
+            outcome = error
+        yield DryRun(config, outcome)
 
 
 def _planned(

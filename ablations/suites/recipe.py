@@ -150,30 +150,17 @@ BN_AUX_ADAM = Recipe(
     resize=224,
 )
 # Without batch norm, on CIFAR-10 at 32x32; it saves the network four times before the end.
-PLAIN_ADAM = Recipe(
+PLAIN_ADAM = replace(
+    BN_AUX_ADAM,
     name="plain-adam",
     epochs=1000,
     batch_size=2048,
-    optimizer="adam",
     learning_rate=1e-4,
-    precision="fp32",
-    mean=0.0,
-    std=1.0,
+    resize=None,
     keep_epochs=(300, 500, 700, 900),
 )
 # Without batch norm, on the one-channel images of Fashion-MNIST resized to 224.
-GRAY_ADAM = Recipe(
-    name="gray-adam",
-    epochs=3,
-    batch_size=16,
-    optimizer="adam",
-    learning_rate=1e-3,
-    precision="fp32",
-    mean=0.0,
-    std=1.0,
-    resize=224,
-    grayscale=True,
-)
+GRAY_ADAM = replace(BN_AUX_ADAM, name="gray-adam", epochs=3, batch_size=16, grayscale=True)
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (PUBLISHED, FAST, DIGITS, BN_AUX_ADAM, PLAIN_ADAM, GRAY_ADAM)
 }

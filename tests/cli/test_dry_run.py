@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ablations.data.dataset import SealedTest
-from ablations.training import dry_run
+from ablations.execution import dry_run
+from ablations.suites.run_config import RunConfig
+from ablations.training.setup import Setup
 from tests.support.command_line import run_main
 
 
@@ -38,7 +41,7 @@ def test_a_variant_that_fails_is_named_and_the_others_are_tried(
 ) -> None:
     set_up = dry_run.set_up
 
-    def fail_for_short3(config, *given, **named):  # type: ignore[no-untyped-def]
+    def fail_for_short3(config: RunConfig, *given: Any, **named: Any) -> Setup:
         if config.architecture.name == "short3":
             raise RuntimeError("no memory\nfor this")
         return set_up(config, *given, **named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,7 @@ def folder(make_config: Callable[..., RunConfig], tiny_digits: Dataset, tmp_path
     """A run that was stopped and went on, and keeps two of its three epochs."""
     folder = RunFolder(tmp_path, make_config(keep_epochs=(1, 2), validation_fraction=0.2))
 
-    def run(**more: object) -> None:
-        train(folder.config, dataset=tiny_digits, folder=folder, options=ExecutionOptions(), **more)  # type: ignore[arg-type]
-
+    run = functools.partial(train, folder.config, dataset=tiny_digits, folder=folder, options=ExecutionOptions())
     with pytest.raises(KeyboardInterrupt):
         run(on_event=stop_at(EpochDone, 1))
     run()

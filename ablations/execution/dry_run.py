@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ablations.data.dataset import Dataset
@@ -50,7 +51,7 @@ def train_first_batch(config: RunConfig, *, dataset: Dataset, options: Execution
         began = clock(device)
         loss = float(train_step.step(images, labels).loss)
         seconds = clock(device) - began
-        found = predict(train_step.model, [(images, labels)], precision=config.recipe.precision)
-    if not found.loss.size or not abs(loss) < float("inf"):
+        predict(train_step.model, [(images, labels)], precision=config.recipe.precision)
+    if not math.isfinite(loss):
         raise Diverged("the loss of the first batch is not finite")
     return FirstBatch(loss, seconds, peak_memory_bytes(device), config.recipe.epochs * loader.steps)
