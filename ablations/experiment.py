@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ablations.suites.run_config import RunConfig
     from ablations.training.events import Event
     from ablations.training.options import ExecutionOptions
+
+logger = logging.getLogger(__name__)
 
 # torch is imported where something is trained only, so that plans and reports do without it.
 
@@ -60,7 +63,7 @@ class DataSource:
 
 
 def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
-    """Plan a suite's runs on its data.
+    """Plan a suite's runs on its data; a warning names each variant that is left out.
 
     Raises:
         ConfigError: if an architecture does not fit the data, or variants differ in more than the suite declares.
@@ -71,6 +74,8 @@ def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
         check_against_runs(plan)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    for reason in plan.skipped:
+        logger.warning("left out: %s", reason)
     return plan
 
 

@@ -9,18 +9,21 @@ import itertools
 from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple, get_args
 
-from googlenet.validation import check_choice, check_count, check_flag, check_name, check_range
+from googlenet.validation import check_choice, check_count, check_flag, check_name, check_range, shown
 
 Stem = Literal["cifar", "imagenet", "imagenet-linear"]
 Branch5x5 = Literal["5x5", "3x3", "3x3+3x3"]
 Pool = Literal["padded", "ceil"]
 Head = Literal["gap", "flatten"]
+Branch = Literal["1x1", "3x3", "5x5", "pool"]
 BnEps5x5 = Literal["same", "channels"]
 Init = Literal["torch", "truncated-normal", "normal"]
 AuxPool = Literal["5x5/3", "adaptive-4x4"]
 
+BRANCHES: tuple[Branch, ...] = get_args(Branch)  # of an Inception module, in the order of its output channels
 # The published CIFAR input. An architecture that has it is built for whatever the data has.
 ANY_SIZE, ANY_CHANNELS = 32, 3
+MAX_WIDTH = 16
 STEM_NARROW = 64  # channels of the first two stem convolutions at 224x224, Table 1 of arXiv:1409.4842
 FIRST_STAGE = 3  # the paper numbers its Inception stages 3, 4 and 5
 MODULE_LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -40,6 +43,14 @@ class InceptionRow:
     def __post_init__(self) -> None:
         for field in fields(self):
             check_count(f"Inception row: {field.name}", getattr(self, field.name))
+
+
+ROW_FIELDS: dict[Branch, tuple[str, ...]] = {
+    "1x1": ("ch1x1",),
+    "3x3": ("ch3x3_reduce", "ch3x3"),
+    "5x5": ("ch5x5_reduce", "ch5x5"),
+    "pool": ("pool_proj",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +100,12 @@ class Architecture:
 
     `stages` are stages 3, 4 and 5; a max-pool stands between two stages, also next to an empty one, so that
     stage 5 always sees the same map. `width` multiplies every channel number. With `reduction` off, modules have
-    no 1x1 reductions and their pool branch passes its input through. `pool` "padded" is 3x3/2 with padding 1;
-    "ceil" is torchvision's: 3x3/2 without padding, rounded up, and 2x2/2 before stage 5.
+    no 1x1 reductions and their pool branch passes its input through. `branches` are those that the modules have; the
+    channels of the others are gone. `pool` "padded" is 3x3/2 with padding 1; "ceil" is torchvision's: 3x3/2 without
+    padding, rounded up, and 2x2/2 before stage 5.
+
+    `extra_pools` puts a 3x3/1 max-pool between any two modules of a stage, which leaves the map's size.
+    `module_dropout` is the probability with which a channel is dropped after each module but the last.
 
     `bn_eps_5x5` "channels" gives the batch norm after the first 3x3 of a "3x3+3x3" branch its number of channels as
     eps, as a call ``BatchNorm2d(n, n)`` does; other layers have `bn_eps`. `init` is torch's own; or a normal
@@ -110,6 +125,7 @@ class Architecture:
     stem_channels: int = 192
     width: float = 1.0
     reduction: bool = True
+    branches: tuple[Branch, ...] = BRANCHES
     branch5x5: Branch5x5 = "3x3+3x3"
     batch_norm: bool = True
     bn_eps: float = 1e-5
@@ -118,6 +134,8 @@ class Architecture:
     pool: Pool = "padded"
     head: Head = "gap"
     dropout: float = 0.4
+    module_dropout: float = 0.0
+    extra_pools: bool = False
     aux: Auxiliary | None = None
     init: Init = "torch"
     in_channels: int = ANY_CHANNELS
@@ -152,20 +170,36 @@ class Architecture:
             ("init", Init),
         ):
             check_choice(f"{self.name}: {field}", getattr(self, field), get_args(choices))
-        for field in ("reduction", "batch_norm", "conv_bias"):
+        self._check_branches()
+        for field in ("reduction", "batch_norm", "conv_bias", "extra_pools"):
             check_flag(f"{self.name}: {field}", getattr(self, field))
         for field in ("stem_channels", "in_channels", "image_size"):
             check_count(f"{self.name}: {field}", getattr(self, field))
-        check_range(f"{self.name}: width", self.width, low=0, high=16, open_low=True)
+        check_range(f"{self.name}: width", self.width, low=0, high=MAX_WIDTH, open_low=True)
         # A BatchNorm2d call with two positional arguments sets eps by accident; no sane eps is near 1.
         check_range(f"{self.name}: bn_eps", self.bn_eps, low=0, high=0.1, open_low=True)
-        if self.bn_eps_5x5 == "channels" and not (self.batch_norm and self.branch5x5 == "3x3+3x3"):
+        has_first_3x3 = "5x5" in self.branches and self.branch5x5 == "3x3+3x3"
+        if self.bn_eps_5x5 == "channels" and not (self.batch_norm and has_first_3x3):
             raise ValueError(
                 f"{self.name}: bn_eps_5x5 is 'channels', which is about batch norm after the first 3x3 of a '3x3+3x3' "
-                f"branch; branch5x5 is {self.branch5x5!r} and batch_norm {str(self.batch_norm).lower()}, so set it to "
-                "'same'"
+                f"branch; branch5x5 is {self.branch5x5!r}, batch_norm {str(self.batch_norm).lower()} and branches "
+                f"{', '.join(self.branches)}, so set it to 'same'"
             )
-        check_range(f"{self.name}: dropout", self.dropout, low=0, high=0.99)
+        for field in ("dropout", "module_dropout"):
+            check_range(f"{self.name}: {field}", getattr(self, field), low=0, high=0.99)
+
+    def _check_branches(self) -> None:
+        if not isinstance(self.branches, tuple) or not self.branches:
+            raise ValueError(
+                f"{self.name}: branches is {shown(self.branches)}; name at least one of {', '.join(BRANCHES)}"
+            )
+        for branch in self.branches:
+            check_choice(f"{self.name}: branches: branch", branch, BRANCHES)
+        if self.branches != tuple(branch for branch in BRANCHES if branch in self.branches):
+            raise ValueError(
+                f"{self.name}: branches is {', '.join(self.branches)}; name each once, in the order "
+                f"{', '.join(BRANCHES)}"
+            )
 
     def _check_input(self) -> None:
         if self._fits(self.image_size):
@@ -239,7 +273,8 @@ class Architecture:
     def module_out_channels(self, row: InceptionRow, *, in_channels: int) -> int:
         """Output channels of a module with these (already scaled) channels."""
         pool = row.pool_proj if self.reduction else in_channels
-        return row.ch1x1 + row.ch3x3 + row.ch5x5 + pool
+        by_branch = zip(BRANCHES, (row.ch1x1, row.ch3x3, row.ch5x5, pool), strict=True)
+        return sum(channels for branch, channels in by_branch if branch in self.branches)
 
     def modules(self) -> tuple[ModuleSpec, ...]:
         """Every Inception module in order, with its scaled row, channels and map side."""
@@ -255,12 +290,15 @@ class Architecture:
 
     def layers(self) -> tuple[object, ...]:
         """All that the built network depends on, equal for architectures that build the same one under any name."""
-        modules = self.modules()
+        unused = [name for branch in BRANCHES if branch not in self.branches for name in ROW_FIELDS[branch]]
         if not self.reduction:
-            unused = {"ch3x3_reduce": 1, "ch5x5_reduce": 1, "pool_proj": 1}
-            modules = tuple(spec._replace(row=replace(spec.row, **unused)) for spec in modules)
+            unused += ["ch3x3_reduce", "ch5x5_reduce", "pool_proj"]
+        modules = tuple(spec._replace(row=replace(spec.row, **dict.fromkeys(unused, 1))) for spec in self.modules())
         values = {part.name: getattr(self, part.name) for part in fields(self)}
-        for name in ("name", "stages", "width", "stem_channels", *(() if self.batch_norm else ("bn_eps",))):
+        without_meaning = [] if self.batch_norm else ["bn_eps"]
+        if "5x5" not in self.branches:
+            without_meaning.append("branch5x5")
+        for name in ("name", "stages", "width", "stem_channels", *without_meaning):
             del values[name]
         aux = self.aux and (self.channels(self.aux.conv_channels), self.channels(self.aux.hidden))
         return modules, self.channels(self.stem_channels), self.channels(STEM_NARROW), aux, tuple(values.items())

@@ -51,15 +51,20 @@ def _module(arch: Architecture, spec: ModuleSpec) -> Iterator[tuple[str, int, in
     label, row, in_channels, _, map_size = spec
     into3x3 = row.ch3x3_reduce if arch.reduction else in_channels
     into5x5 = row.ch5x5_reduce if arch.reduction else in_channels
-    yield f"{label}.1x1", in_channels, row.ch1x1, 1, map_size
-    if arch.reduction:
-        yield f"{label}.3x3_reduce", in_channels, into3x3, 1, map_size
-        yield f"{label}.5x5_reduce", in_channels, into5x5, 1, map_size
+    if "1x1" in arch.branches:
+        yield f"{label}.1x1", in_channels, row.ch1x1, 1, map_size
+    if "3x3" in arch.branches:
+        if arch.reduction:
+            yield f"{label}.3x3_reduce", in_channels, into3x3, 1, map_size
+        yield f"{label}.3x3", into3x3, row.ch3x3, 3, map_size
+    if "5x5" in arch.branches:
+        if arch.reduction:
+            yield f"{label}.5x5_reduce", in_channels, into5x5, 1, map_size
+        yield f"{label}.5x5", into5x5, row.ch5x5, 5 if arch.branch5x5 == "5x5" else 3, map_size
+        if arch.branch5x5 == "3x3+3x3":
+            yield f"{label}.5x5_second", row.ch5x5, row.ch5x5, 3, map_size
+    if "pool" in arch.branches and arch.reduction:
         yield f"{label}.pool_proj", in_channels, row.pool_proj, 1, map_size
-    yield f"{label}.3x3", into3x3, row.ch3x3, 3, map_size
-    yield f"{label}.5x5", into5x5, row.ch5x5, 5 if arch.branch5x5 == "5x5" else 3, map_size
-    if arch.branch5x5 == "3x3+3x3":
-        yield f"{label}.5x5_second", row.ch5x5, row.ch5x5, 3, map_size
 
 
 def layers(arch: Architecture, *, num_classes: int, training: bool) -> Iterator[Layer]:

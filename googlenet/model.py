@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from googlenet.architecture import FIRST_STAGE, STEM_NARROW, Architecture, Init
-from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, inception
+from googlenet.blocks import CHANNEL_DIM, AuxiliaryHead, ConvUnit, EntryConv, inception
 from googlenet.registry import architecture
 from googlenet.validation import check_count, shown
 
@@ -86,15 +86,18 @@ def initialise(model: GoogLeNet, *, seed_at: Callable[[str], int]) -> None:
     """Draw every layer's weights anew, each with a seed of its own: ``seed_at(layer)``.
 
     `layer` is the layer's name, such as "inception4a.branch3x3.conv", which does not depend on the rest of the network.
-    So two networks start alike wherever both have a layer of the same name and shape. Reseeds torch's global
-    generators.
+    So two networks start alike wherever both have a layer of the same name and shape, or the same branch of a merged
+    convolution. Reseeds torch's global generators.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
+            drawn = module.whole() if isinstance(module, EntryConv) else module
             torch.manual_seed(seed_at(_TRUNK_SECTION.sub("", name)))
-            module.reset_parameters()
+            drawn.reset_parameters()
             if model.arch.init in INIT_BOUND:
-                _init_normal(module, bound=INIT_BOUND[model.arch.init])
+                _init_normal(drawn, bound=INIT_BOUND[model.arch.init])
+            if isinstance(module, EntryConv) and isinstance(drawn, nn.Conv2d):
+                module.take(drawn)
 
 
 def _stem(arch: Architecture) -> nn.Sequential:
@@ -121,15 +124,20 @@ def _pool(arch: Architecture) -> nn.MaxPool2d:
 
 
 def _trunk_sections(arch: Architecture) -> list[nn.Sequential]:
-    specs = {spec.label: spec for spec in arch.modules()}
+    specs = arch.modules()
     taps = arch.aux.after if arch.aux else ()
     sections: list[OrderedDict[str, nn.Module]] = [OrderedDict()]
     for number in range(FIRST_STAGE, FIRST_STAGE + len(arch.stages)):
-        for label, spec in specs.items():
-            if label.startswith(str(number)):
-                sections[-1][f"inception{label}"] = inception(arch, spec)
-                if label in taps:
-                    sections.append(OrderedDict())
+        stage = [spec for spec in specs if spec.label.startswith(str(number))]
+        for spec in stage:
+            label = spec.label
+            sections[-1][f"inception{label}"] = inception(arch, spec)
+            if label in taps:
+                sections.append(OrderedDict())
+            if arch.module_dropout and spec is not specs[-1]:
+                sections[-1][f"dropout{label}"] = nn.Dropout2d(arch.module_dropout)
+            if arch.extra_pools and spec is not stage[-1]:
+                sections[-1][f"extra_pool{label}"] = nn.MaxPool2d(3, stride=1, padding=1)
         if number == 3:
             sections[-1]["pool3"] = _pool(arch)
         if number == 4:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 MAX_NAME = 64  # characters
-NAME_PATTERN = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{MAX_NAME - 1}}}")
+NAME_PATTERN = re.compile(rf"(?=.{{1,{MAX_NAME}}}$)[a-z0-9][a-z0-9_-]*(@[a-z]+)?")  # the end marks a control
 MAX_COUNT = 2**63 - 1  # what 64 bits hold; beyond it, channels times width may overflow a float
 SHOWN = 200  # characters of a value in a message
 

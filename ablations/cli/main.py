@@ -116,7 +116,8 @@ def _execute(arguments: Arguments, command: str) -> int:
     compared = _compared_suite(arguments, folder)
     data = DataSource(directory=arguments.data_dir, image_size=arguments.image_size)
     if arguments.plan:
-        show_plan(plan_suite(suite, data.summarise(suite.dataset), command=command), folder=folder, console=console)
+        plan = plan_suite(suite, data.summarise(suite.dataset), command=command)
+        show_plan(plan, folder=folder, console=console)
         return DONE
     if arguments.dry_run:
         return _dry_run(suite, data, arguments, command, console)
@@ -149,6 +150,8 @@ def _selected_suite(arguments: Arguments) -> Suite:
             epochs=arguments.epochs,
             keep_epochs=_numbers("--keep-epochs", arguments.keep_epochs),
             limit_train=arguments.limit_train,
+            width=arguments.width,
+            control=arguments.control,
             recipe=arguments.recipe,
             precision=arguments.precision,
             native_precision=native_precision(arguments.device),

@@ -1,4 +1,4 @@
-"""The built-in suites: seven variants on four datasets, the published networks, and the slips of one of them."""
+"""The built-in suites: seven variants on four datasets, axes, the published networks, and the slips of one of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 from ablations.suites.recipe import BN_AUX_ADAM, DIGITS, GRAY_ADAM, PLAIN_ADAM, PUBLISHED, Recipe
 from ablations.suites.suite import ARCHITECTURE, Suite
+from googlenet.architecture import Architecture
 from googlenet.axes import AXES
 from googlenet.references import REFERENCES
+from googlenet.validation import check_choice
 from googlenet.variants import REDUCED, VARIANTS
 
 # The fields in which the seven variants differ: naive in its modules' design, the others in their modules.
@@ -36,6 +38,33 @@ _CHANNELS_EPS = next(arch for arch in AXES["batch-norm"] if arch.bn_eps_5x5 == "
 # channels as eps.
 _FLIPPED = ("test-flip", "bn-eps-channels-test-flip")
 
+AXIS_SUITES = {  # by axis, what its suite says that it varies
+    "branches": "branches of the Inception modules, each left out",
+    "modules": "Inception modules, each left out",
+    "components": "components, each removed, replaced or added",
+    "width": "width",
+    "depth": "depth",
+}
+
+
+def axis_settings(axis: str) -> dict[str, Any]:
+    """The settings of a suite that make it vary an axis around its baseline, `reduced`.
+
+    Raises:
+        ValueError: if there is no such axis.
+    """
+    check_choice("axis", axis, AXES)
+    varied = [field.name for field in fields(Architecture) if field.name != "name"]
+    return {
+        "axis": AXIS_SUITES.get(axis, axis),
+        "architectures": (REDUCED, *AXES[axis]),
+        "varies": tuple(
+            name for name in varied if any(getattr(arch, name) != getattr(REDUCED, name) for arch in AXES[axis])
+        ),
+        "skip_unfit": True,
+    }
+
+
 SUITES: dict[str, Suite] = {
     # So narrow and with so few images that the variants differ by more than seeds do, and that it takes three minutes.
     "digits": Suite(
@@ -60,6 +89,7 @@ SUITES: dict[str, Suite] = {
         )
         for name in ("cifar10", "cifar100", "folder")
     },
+    **{axis: Suite(name=axis, dataset="cifar10", recipe=PUBLISHED, **axis_settings(axis)) for axis in AXIS_SUITES},
     "references": Suite(
         name="references",
         axis="published networks, each with the recipe of its publication",

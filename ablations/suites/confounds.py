@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import ARCHITECTURE, DECLARABLE
 from googlenet.architecture import FIRST_STAGE, InceptionRow
+from googlenet.controls import original_of
 from googlenet.variants import ROWS
 
 # Labels: they do not change what is trained.
@@ -46,9 +47,18 @@ def differences(plan: Plan) -> list[Difference]:
         for variant, configs in by_variant.items()
         for config in configs  # one, unless runs of the variant differ among themselves
         for change in changes(baseline, config)
-        if change.path not in NAMES
+        if change.path not in (*NAMES, *_controlled(config, by_variant))
     ]
     return list(dict.fromkeys(found))
+
+
+def _controlled(config: RunConfig, by_variant: Mapping[str, Collection[RunConfig]]) -> tuple[str, ...]:
+    """What a control may differ in: the width of a twin that is otherwise its variant."""
+    own = config.architecture
+    for variant in by_variant.get(original_of(own.name) or "", ()):
+        if replace(own, name=variant.architecture.name, width=variant.architecture.width) == variant.architecture:
+            return (f"{ARCHITECTURE}.width",)
+    return ()
 
 
 def declared_differences(plan: Plan) -> list[Difference]:

@@ -13,6 +13,7 @@ from ablations.suites.recipe import RECIPES, Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import Suite
 from googlenet.architecture import Architecture
+from googlenet.controls import equals_capacity, match
 from googlenet.counts import count_macs, count_params
 from googlenet.validation import check_count, check_range, shown
 
@@ -39,6 +40,8 @@ class FullSize:
 class Plan:
     """The runs of a suite on its dataset, with the settings that its report states.
 
+    `skipped` says of each variant that is too deep for the images why it is left out.
+
     Raises:
         ValueError: on construction, if a value is impossible.
     """
@@ -57,6 +60,7 @@ class Plan:
     data: DataSummary
     runs: tuple[RunConfig, ...]
     full_size: tuple[FullSize, ...]
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         uncounted = {run.architecture.name for run in self.runs} - {size.variant for size in self.full_size}
@@ -134,12 +138,14 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
     """Every run of the suite on this data, seed by seed, so that an early stop leaves whole comparisons.
 
     Raises:
-        ValueError: if an architecture does not fit the images, the last batch would have a single one, or two variants
-            are the same.
+        ValueError: if an architecture does not fit the images, the last batch would have a single one, two variants
+            are the same, or a variant has no twin of the baseline's capacity.
     """
     _check_batches(suite, data)
-    recipes = {arch.name: suite.recipe_of(arch.name) for arch in suite.architectures}
-    trained = {arch.name: _fitted(arch, recipes[arch.name], suite, data) for arch in suite.architectures}
+    full_size, trained, skipped = _fitting(suite, data)
+    if suite.control is not None:
+        full_size, trained = _with_twins(suite, full_size, trained, num_classes=data.num_classes)
+    recipes = {name: suite.recipe_of(name) for name in trained}
     _check_distinct(trained, recipes)
     return Plan(
         schema=SCHEMA,
@@ -156,27 +162,77 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         data=data,
         runs=tuple(
             RunConfig(
-                architecture=trained[arch.name],
+                architecture=arch,
                 dataset=data.name,
                 fingerprint=data.fingerprint,
                 num_classes=data.num_classes,
-                recipe=recipes[arch.name],
+                recipe=recipes[name],
                 seed=seed,
                 limit_train=suite.limit_train,
             )
             for seed in suite.run_seeds
-            for arch in suite.architectures
+            for name, arch in trained.items()
         ),
         full_size=tuple(
             FullSize(
-                variant=arch.name,
+                variant=name,
                 image_size=arch.image_size,
                 params=count_params(arch, num_classes=data.num_classes),
                 macs=count_macs(arch, num_classes=data.num_classes),
             )
-            for arch in suite.architectures
+            for name, arch in full_size.items()
         ),
+        skipped=skipped,
     )
+
+
+Named = dict[str, Architecture]
+
+
+def _fitting(suite: Suite, data: DataSummary) -> tuple[Named, Named, tuple[str, ...]]:
+    """The architectures at full size and as they are trained, and why others are left out.
+
+    Raises:
+        ValueError: if one does not fit the data; of a suite that skips these, if no variant is left.
+    """
+    trained: Named = {}
+    unfit: list[str] = []
+    for arch in suite.architectures:
+        try:
+            trained[arch.name] = _fitted(arch, suite.recipe_of(arch.name), suite, data)
+        except ValueError as error:
+            if not suite.skip_unfit or arch.name == suite.baseline:
+                raise
+            unfit.append(str(error))
+    if unfit and set(trained) <= {suite.baseline}:
+        raise ValueError(f"no variant of suite {suite.name} fits these images: {unfit[0]}")
+    return {arch.name: arch for arch in suite.architectures if arch.name in trained}, trained, tuple(unfit)
+
+
+def _with_twins(suite: Suite, full_size: Named, trained: Named, *, num_classes: int) -> tuple[Named, Named]:
+    """Both with each variant followed by its twin, unless the variant itself has the baseline's capacity.
+
+    Raises:
+        ValueError: if the baseline is missing, no width gives its capacity, or a twin is the baseline itself.
+    """
+    if suite.baseline not in trained:
+        raise ValueError(f"control needs the baseline {suite.baseline}, which is not among the variants; add it")
+    assert suite.control is not None
+    baseline = trained[suite.baseline]
+    full, fitted = {}, {}
+    for name, arch in trained.items():
+        full[name], fitted[name] = full_size[name], arch
+        if equals_capacity(arch, baseline, by=suite.control, num_classes=num_classes):
+            continue
+        twin = match(arch, baseline, by=suite.control, num_classes=num_classes)
+        if twin.layers() == baseline.layers():
+            raise ValueError(
+                f"variant {name} differs from {suite.baseline} in width alone, which control = {suite.control!r} would "
+                "undo; leave out the control"
+            )
+        fitted[twin.name] = twin
+        full[twin.name] = replace(full_size[name], name=twin.name, width=round(twin.width / suite.width, 12))
+    return full, fitted
 
 
 def _fitted(arch: Architecture, recipe: Recipe, suite: Suite, data: DataSummary) -> Architecture:

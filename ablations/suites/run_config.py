@@ -10,12 +10,21 @@ from typing import Any
 
 from ablations.storage.serialization import from_plain, to_plain
 from ablations.suites.recipe import Recipe
-from googlenet.architecture import Architecture
+from googlenet.architecture import BRANCHES, Architecture
 from googlenet.validation import check_count, check_name
 
 MAX_SEED = 2**31 - 1
 # Fields that version 0.4 did not have: run ids leave them out at their default, so that its runs keep their ids.
-SINCE_0_5 = {"resize": None, "grayscale": False, "flip_test": False, "keep_epochs": [], "bn_eps_5x5": "same"}
+LATER_FIELDS = {
+    "resize": None,
+    "grayscale": False,
+    "flip_test": False,
+    "keep_epochs": [],
+    "bn_eps_5x5": "same",
+    "branches": list(BRANCHES),
+    "module_dropout": 0.0,
+    "extra_pools": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,5 +72,5 @@ def _canonical(value: Any) -> str:
     if is_dataclass(value):
         # Through plain data and back, so that a learning rate of 1 and one of 1.0 give the same text.
         plain = to_plain(from_plain(type(value), to_plain(value), where="configuration"))
-        value = {name: item for name, item in plain.items() if name not in SINCE_0_5 or item != SINCE_0_5[name]}
+        value = {name: item for name, item in plain.items() if name not in LATER_FIELDS or item != LATER_FIELDS[name]}
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

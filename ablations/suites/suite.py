@@ -11,6 +11,7 @@ from ablations.storage.serialization import from_plain, to_plain
 from ablations.suites.recipe import RECIPES, Precision, Recipe
 from ablations.suites.run_config import MAX_SEED
 from googlenet.architecture import Architecture
+from googlenet.controls import CAPACITIES, Capacity, original_of
 from googlenet.registry import architecture
 from googlenet.validation import check_choice, check_count, check_name, check_range
 from googlenet.variants import REDUCED
@@ -35,6 +36,9 @@ class Suite:
     `width` multiplies the width of all of them, for a suite that has to be small. Seeds are those of `seed_list` or,
     where it is empty, 1 to `seeds`. A difference in top-1 error of less than `margin`, a fraction, counts as none.
 
+    With `control` every variant gets a twin whose parameters or MACs equal the baseline's (see `googlenet.controls`).
+    `skip_unfit` leaves out the variants that are too deep for the data's image size, instead of refusing the suite.
+
     Raises:
         ValueError: on construction, naming the value, what is allowed and the remedy.
     """
@@ -53,6 +57,8 @@ class Suite:
     limit_train: int | None = None
     declared: tuple[str, ...] = ()
     recipe_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    control: Capacity | None = None
+    skip_unfit: bool = False
 
     def __post_init__(self) -> None:
         check_name("suite", self.name)
@@ -70,6 +76,8 @@ class Suite:
         check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
             check_count(f"suite {self.name}: limit_train", self.limit_train)
+        if self.control is not None:
+            check_choice(f"suite {self.name}: control", self.control, CAPACITIES)
         names = [arch.name for arch in self.architectures]
         if not names:
             raise ValueError(f"suite {self.name}: it has no variant; name at least one")
@@ -83,12 +91,12 @@ class Suite:
         return self.seed_list or tuple(range(1, self.seeds + 1))
 
     def recipe_of(self, variant: str) -> Recipe:
-        """The recipe that a variant is trained with: the suite's, or a copy with the variant's own values.
+        """The recipe that a variant or its twin is trained with: the suite's, or a copy with the variant's own values.
 
         Raises:
             ConfigError: if one of these values is not allowed.
         """
-        changes = self.recipe_changes.get(variant)
+        changes = self.recipe_changes.get(original_of(variant) or variant)
         if not changes:
             return self.recipe
         return from_plain(Recipe, {**to_plain(self.recipe), **changes}, where=f"variant {variant}: recipe")
@@ -104,6 +112,8 @@ def select(
     epochs: int | None = None,
     keep_epochs: tuple[int, ...] | None = None,
     limit_train: int | None = None,
+    width: float | None = None,
+    control: Capacity | None = None,
     recipe: str | None = None,
     precision: Precision = "auto",
     native_precision: Precision = "fp32",
@@ -122,7 +132,8 @@ def select(
     chosen = suite
     if variants is not None:
         own = {arch.name: arch for arch in suite.architectures}
-        chosen = replace(chosen, architectures=tuple(own.get(name) or architecture(name) for name in variants))
+        named = tuple(own.get(name) or architecture(name) for name in variants)
+        chosen = replace(chosen, architectures=named, skip_unfit=False)
         if set(variants) - set(own):
             chosen = replace(chosen, varies=(ARCHITECTURE,))
     if dataset is not None and dataset != suite.dataset:
@@ -152,6 +163,10 @@ def select(
         chosen = _with_recipe_values(chosen, keep_epochs=keep_epochs)
     if limit_train is not None:
         chosen = replace(chosen, limit_train=limit_train)
+    if width is not None:
+        chosen = replace(chosen, width=width)
+    if control is not None:
+        chosen = replace(chosen, control=control)
     return chosen
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from ablations.errors import ConfigError
 from ablations.storage.serialization import check_keys, from_plain, to_plain
-from ablations.suites.builtin import SUITES
+from ablations.suites.builtin import SUITES, axis_settings
 from ablations.suites.recipe import PUBLISHED, RECIPES, Recipe
 from ablations.suites.suite import Suite
 from googlenet.architecture import ANY_CHANNELS, ANY_SIZE, Architecture
+from googlenet.axes import AXES
 from googlenet.registry import ARCHITECTURES
 from googlenet.validation import MAX_NAME, check_choice, shown
 from googlenet.variants import REDUCED, rows
@@ -66,6 +67,8 @@ def read_suite_file(path: Path) -> Suite:
     if data.get("name") in tuple(SUITES):
         raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
     own = _table(data.pop("variant", {}), where=f"{where}: variant")
+    if "variants" not in data and not own:
+        return _axis_suite(data, where=where)
     names = data.pop("variants", list(own))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{where}: variants is {shown(names)}; give a list with at least one name")
@@ -94,6 +97,19 @@ def read_suite_file(path: Path) -> Suite:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
     return suite
+
+
+def _axis_suite(data: dict[str, Any], *, where: str) -> Suite:
+    """The suite of a file without variants, whose axis is one of those that are known."""
+    if "axis" not in data:
+        raise ConfigError(
+            f"{where}: it has neither variants nor an axis; list variants, or name an axis: {', '.join(AXES)}"
+        )
+    axis = _choose("without variants: axis", data.pop("axis"), AXES, where=where)
+    settings = axis_settings(axis)
+    recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+    plain = {name: to_plain(value) for name, value in {**settings, "recipe": recipe}.items()}
+    return from_plain(Suite, {**plain, **data}, where=where)
 
 
 def _shown_name(name: str) -> str:

@@ -15,7 +15,9 @@ from tests.support.markdown import page, plain, tables
 TABLES = tables(page("docs/command-line.md"))
 # What a flag that is left out means where its default is None.
 LEFT_OUT = {
-    **dict.fromkeys(("--variants", "--dataset", "--seeds", "--seed-list", "--recipe"), "the suite's"),
+    **dict.fromkeys(
+        ("--variants", "--control", "--width", "--dataset", "--seeds", "--seed-list", "--recipe"), "the suite's"
+    ),
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",
     "--image-size": "32x32 only",

@@ -34,9 +34,11 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return ", ".join(json.dumps(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        return f"list of {TYPES[get_args(hint)[0]]}s"
+        (item, *_) = get_args(hint)
+        return f"list of {'string' if get_origin(item) is Literal else TYPES[item]}s"
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (part for part in get_args(hint) if part is not type(None))
+        (value,) = (part for part in get_args(hint) if part is not type(None))
+        return _type(value)
     return TYPES[hint]
 
 
@@ -72,7 +74,7 @@ def test_defaults_are_those_of_the_code() -> None:
     suite = {field.name: _default(field) for field in fields(Suite)}
     said = {key: row["default"] for key, row in _rows("The suite").items()}
     # What a file may leave out though the dataclass has no such default, or has another form of it.
-    worded = {"recipe": '"published"', "baseline": "first of variants", "limit_train": "all images"}
+    worded = {"recipe": '"published"', "baseline": "first of variants", "limit_train": "all images", "control": "none"}
     worded |= {"variants": "the [variant.*] tables", "variant": "none"}
     assert said == {key: worded.get(key, suite.get(key, "")) for key in said}
     heads = {field.name: _default(field) for field in fields(Auxiliary)}

@@ -1,6 +1,9 @@
 """The building blocks against published counts and against torch.nn.functional."""
 
 import copy
+import itertools
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -9,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from googlenet import REFERENCES, VARIANTS, Architecture, InceptionRow
-from googlenet.architecture import Branch5x5, ModuleSpec
-from googlenet.blocks import AuxiliaryHead, ConvUnit, NaiveInception, ReducedInception, inception
+from googlenet import REFERENCES, VARIANTS, Architecture, InceptionRow, build, initialise
+from googlenet.architecture import BRANCHES, Branch, Branch5x5, Init, ModuleSpec
+from googlenet.blocks import AuxiliaryHead, ConvUnit, ParallelBranches, ReducedInception, inception
+from googlenet.registry import ARCHITECTURES
 
 REDUCED = VARIANTS["reduced"]
 PLAIN = REFERENCES["plain-224"]
@@ -42,7 +46,7 @@ def randomise_norms(module: nn.Module) -> None:
 @pytest.mark.parametrize(("arch", "spec", "channels", "params"), EXAMPLES)
 def test_the_module_example_of_plain_224(arch: Architecture, spec: ModuleSpec, channels: int, params: int) -> None:
     module = inception(arch, spec)
-    assert isinstance(module, ReducedInception if arch.reduction else NaiveInception)
+    assert isinstance(module, ReducedInception if arch.reduction else ParallelBranches)
     assert sum(parameter.numel() for parameter in module.parameters()) == params
     assert module(torch.randn(2, 192, 9, 9)).shape == (2, channels, 9, 9)
     assert spec.out_channels == channels
@@ -112,10 +116,9 @@ def test_the_fused_entry_is_three_convolutions(training: bool, conv_bias: bool) 
 def test_the_5x5_branch_sees_the_positions_of_its_kind(branch5x5: Branch5x5, positions: int, reduction: bool) -> None:
     arch = replace(REDUCED, branch5x5=branch5x5, reduction=reduction, batch_norm=False)
     module = inception(arch, arch.modules()[0])
-    assert isinstance(module, ReducedInception | NaiveInception)
     for parameter in module.parameters():
         nn.init.ones_(parameter)  # so that no ReLU hides a position
-    branch = module.branch5x5
+    branch = module.get_submodule("branch5x5")
     channels = arch.modules()[0].row.ch5x5_reduce if reduction else 192
     images = torch.ones(1, channels, 9, 9, requires_grad=True)
     branch(images)[0, 0, 4, 4].backward()
@@ -186,3 +189,47 @@ def test_the_auxiliary_head_drops_the_published_share_of_its_hidden_activations(
     # 8192 units: the standard error of the share is at most 0.0055.
     assert (hidden[0] == 0).float().mean().item() == pytest.approx(dropout, abs=0.03)
     assert (hidden[1] == 1).all()
+
+
+def sources(seed: int) -> Callable[[str], int]:
+    """A seed for each layer, from its name alone."""
+    return lambda layer: zlib.crc32(f"{seed}:{layer}".encode())
+
+
+@pytest.mark.parametrize("init", ["torch", "normal"])
+@pytest.mark.parametrize("reduction", [True, False], ids=["reduced", "naive"])
+@pytest.mark.parametrize("branches", [left for n in range(1, 5) for left in itertools.combinations(BRANCHES, n)])
+def test_branches_that_are_left_give_what_they_give_in_the_whole_module(
+    branches: tuple[Branch, ...], reduction: bool, init: Init
+) -> None:
+    # Initialised with the same seed, in one module, so that all of them read the same input.
+    whole_arch = replace(REDUCED, stages=(REDUCED.stages[0][:1], (), ()), width=0.25, reduction=reduction, init=init)
+    arch = replace(whole_arch, branches=branches)
+    modules = []
+    for each in (whole_arch, arch):
+        model = build(each, num_classes=10).eval()
+        initialise(model, seed_at=sources(1))
+        modules.append(model.get_submodule("trunk.0.inception3a"))
+    spec, whole_spec = arch.modules()[0], whole_arch.modules()[0]
+    images = torch.randn(2, spec.in_channels, 6, 6)
+    with torch.no_grad():
+        expected, out = (module(images) for module in modules)
+    row = whole_spec.row
+    widths = (row.ch1x1, row.ch3x3, row.ch5x5, row.pool_proj if reduction else spec.in_channels)
+    of_branch = dict(zip(BRANCHES, expected.split(widths, dim=1), strict=True))
+    assert out.shape[1] == spec.out_channels
+    torch.testing.assert_close(out, torch.cat([of_branch[branch] for branch in branches], dim=1))
+
+
+@pytest.mark.parametrize("extra", ["extra_pools", "module_dropout"])
+def test_extras_stand_between_the_modules(extra: str) -> None:
+    model = build(ARCHITECTURES[extra.replace("_", "-")], num_classes=10)
+    names = [name for section in model.trunk for name, _ in section.named_children()]
+    between = {
+        "extra_pools": ["3a", "4a", "4b", "4c", "4d", "5a"],  # a pool stands between two stages already
+        "module_dropout": ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a"],
+    }[extra]
+    kind = {"extra_pools": "extra_pool", "module_dropout": "dropout"}[extra]
+    assert [name.removeprefix(kind) for name in names if name.startswith(kind)] == between
+    for label in between:
+        assert names.index(f"{kind}{label}") == names.index(f"inception{label}") + 1

@@ -1,5 +1,6 @@
 """The closed forms against built networks, torch's own FLOP counter and published figures."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from googlenet import VARIANTS, Architecture, build
-from googlenet.counts import Layer, count_macs, layers
+from googlenet.architecture import BRANCHES, Branch, Branch5x5
+from googlenet.counts import Layer, count_macs, count_params, layers
 from googlenet.references import REFERENCE_CLASSES, REFERENCES
 from googlenet.registry import ARCHITECTURES
 
@@ -47,6 +49,19 @@ def test_auxiliary_heads_cost_macs_in_training_only(name: str) -> None:
     in_training = sum(layer.macs for layer in layers(arch, num_classes=10, training=True))
     assert in_training == counted_macs(arch, training=True)
     assert count_macs(arch, num_classes=10) == count_macs(replace(arch, aux=None), num_classes=10) < in_training
+
+
+@pytest.mark.parametrize("branch5x5", ["5x5", "3x3", "3x3+3x3"])
+@pytest.mark.parametrize("reduction", [True, False], ids=["reduced", "naive"])
+@pytest.mark.parametrize("branches", [left for n in range(1, 5) for left in itertools.combinations(BRANCHES, n)])
+def test_counts_of_any_branches_are_those_of_the_built_network(
+    branches: tuple[Branch, ...], reduction: bool, branch5x5: Branch5x5
+) -> None:
+    arch = replace(VARIANTS["short2"], branches=branches, reduction=reduction, branch5x5=branch5x5, width=0.5)
+    with torch.device("meta"):
+        model = build(arch, num_classes=10)
+    assert count_params(arch, num_classes=10) == sum(parameter.numel() for parameter in model.parameters())
+    assert count_macs(arch, num_classes=10) == counted_macs(arch, training=False)
 
 
 @pytest.mark.parametrize(("name", "published", "unit"), PUBLISHED_MACS)

@@ -96,8 +96,11 @@ def composed(model: GoogLeNet, images: Tensor) -> Tensor:
     named = [(name.split(".")[-1], module) for name, module in model.named_modules()]
     modules = {name.removeprefix("inception"): module for name, module in named if name.startswith("inception")}
     for stage in "345":
-        for label in sorted(label for label in modules if label.startswith(stage)):
+        labels = sorted(label for label in modules if label.startswith(stage))
+        for label in labels:
             x = modules[label](x)
+            if model.arch.extra_pools and label != labels[-1]:
+                x = F.max_pool2d(x, 3, stride=1, padding=1)
         x = x if stage == "5" else pool(x)
     x = x.flatten(1) if model.arch.head == "flatten" else x.mean(dim=(2, 3))
     linear = cast(nn.Linear, model.head.linear)

@@ -56,7 +56,8 @@ def test_a_run_id_is_the_pinned_one() -> None:
 def test_a_run_id_hashes_the_sorted_json_of_all_fields() -> None:
     values = dataclasses.asdict(CONFIG)
     # Settings that version 0.4 did not have, at their defaults, which change nothing.
-    del values["architecture"]["bn_eps_5x5"]
+    for name in ("bn_eps_5x5", "branches", "module_dropout", "extra_pools"):
+        del values["architecture"][name]
     for name in ("resize", "grayscale", "flip_test", "keep_epochs"):
         del values["recipe"][name]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -70,6 +71,7 @@ ARCHITECTURE_CHANGES: dict[str, Any] = {
     "stem_channels": 193,
     "width": 0.25,
     "reduction": False,
+    "branches": ("1x1", "3x3", "5x5"),
     "branch5x5": "5x5",
     "batch_norm": False,
     "bn_eps": 1e-3,
@@ -78,6 +80,8 @@ ARCHITECTURE_CHANGES: dict[str, Any] = {
     "pool": "ceil",
     "head": "flatten",
     "dropout": 0.5,
+    "module_dropout": 0.2,
+    "extra_pools": True,
     "aux": Auxiliary(),
     "init": "truncated-normal",
     "in_channels": 1,
@@ -133,7 +137,7 @@ def test_every_field_changes_the_run_id() -> None:
     for field, value in RUN_CHANGES.items():
         runs.append(dataclasses.replace(base, **{field: value}))
     hashes = [run.run_id.rpartition("-")[2] for run in runs]
-    assert len(set(hashes)) == len(hashes) == 1 + 18 + 21 + 5
+    assert len(set(hashes)) == len(hashes) == 1 + 21 + 21 + 5
 
 
 def test_equal_runs_have_equal_ids() -> None:

@@ -32,7 +32,8 @@ def test_a_built_in_suite_compares_the_seven_variants(name: str) -> None:
     assert suite.architectures == tuple(VARIANTS.values())
     assert set(PUBLISHED_VARIANTS) <= set(VARIANTS)
     assert (suite.limit_train, suite.seeds) == ((400, 4) if name == "digits" else (None, 1))
-    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "references", "quirks"}
+    axes = {"branches", "modules", "components", "width", "depth"}
+    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "references", "quirks", *axes}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "folder"])
@@ -172,7 +173,7 @@ def test_the_published_networks_are_trained_as_published() -> None:
 
 def test_variants_may_come_from_outside_of_the_suite() -> None:
     chosen = select(SUITES["digits"], variants=("reduced", "torchvision", "half-width"))
-    assert chosen.architectures == (VARIANTS["reduced"], REFERENCES["torchvision"], AXES["width"][0])
+    assert chosen.architectures == (VARIANTS["reduced"], REFERENCES["torchvision"], AXES["width"][1])
 
 
 def test_a_suites_own_variant_comes_before_a_known_one_of_that_name() -> None:

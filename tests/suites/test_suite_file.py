@@ -14,7 +14,7 @@ from googlenet import REFERENCES, VARIANTS, Auxiliary
 from googlenet.variants import ROWS
 
 FULL_FILE = """
-name = "branches"
+name = "third-branch"
 axis = "the third branch"
 varies = ["architecture"]
 dataset = "cifar10"
@@ -80,7 +80,7 @@ def test_an_unknown_suite_is_refused(name: str, message: str) -> None:
 
 def test_a_suite_file(tmp_path: Path) -> None:
     suite = find_suite(str(write(tmp_path, FULL_FILE)))
-    assert (suite.name, suite.axis, suite.dataset) == ("branches", "the third branch", "cifar10")
+    assert (suite.name, suite.axis, suite.dataset) == ("third-branch", "the third branch", "cifar10")
     assert (suite.baseline, suite.seeds, suite.width, suite.limit_train) == ("reduced", 3, 0.25, 5_000)
     assert suite.margin == 0.02
     assert suite.recipe == dataclasses.replace(
@@ -197,7 +197,7 @@ FILE_ERRORS = [
     (HEAD + "[variant.own.recipe]\nepoch = 3", "unknown key 'epoch'; .*did you mean 'epochs'"),
     (HEAD + "[variant.own.recipe]\nepochs = 0", "variant own: recipe: recipe published: epochs is 0"),
     # The list of variants.
-    (HEAD, r"variants is \[\]; give a list with at least one name"),
+    (HEAD, "without variants: axis 'b' is unknown; allowed: branches, modules"),
     (HEAD + "variants = []", r"variants is \[\]; give a list with at least one name"),
     (HEAD + 'variants = "naive"', "variants is 'naive'; give a list with at least one name"),
     (HEAD + "variants = [1]", r"variants is \[1\]; give a list with at least one name"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
@@ -12,6 +14,9 @@ from ablations.report.formats.markdown import code, commands, escape
 from ablations.report.formatting import NONE, some, unique
 from ablations.storage.serialization import to_plain
 from ablations.suites.recipe import RECIPES, Recipe
+from googlenet.controls import CAPACITIES, TOLERANCE, Capacity, original_of, twin_name
+
+CAPACITY_WORDS: dict[Capacity, str] = {"params": "parameters", "macs": "MACs"}
 
 
 def provenance_section(analysis: Analysis) -> Section:
@@ -28,6 +33,8 @@ def provenance_section(analysis: Analysis) -> Section:
     rows = {
         "Command": commands(plan.commands),
         "Axis": f"{escape(plan.axis)} ({', '.join(map(escape, plan.varies))}){against}",
+        "Controls": "; ".join(_controls(results)),
+        "Left out": "; ".join(map(escape, plan.skipped)),
         "n": f"{len(done)} of {len(runs)} planned runs done, {_seed_counts(results.summary)}",
         "Dataset": (
             f"{escape(data.title)}: {data.num_classes} classes, {data.image_size}x{data.image_size} pixels, trained on "
@@ -39,7 +46,19 @@ def provenance_section(analysis: Analysis) -> Section:
         "Versions": "; ".join(escape(text) for text in unique("Python " + done["python"] + "; " + done["versions"])),
         "Commit": ", ".join(code(commit) for commit in unique(done["commit"])),
     }
-    return Section("", [Items([f"**{name}:** {value or NONE}" for name, value in rows.items()]), *_notes(results)])
+    shown = {name: value or NONE for name, value in rows.items() if value or name not in ("Controls", "Left out")}
+    return Section("", [Items([f"**{name}:** {value}" for name, value in shown.items()]), *_notes(results)])
+
+
+def _controls(results: Results) -> Iterator[str]:
+    """How the twins of the variants are named, by the capacity in which they equal the baseline."""
+    for by in CAPACITIES:
+        example = next((name for name in results.variants if name == twin_name(original_of(name) or "", by)), None)
+        if example:
+            yield (
+                f"a name such as `{example}` is that of a control, the same variant as wide as it takes to have the "
+                f"{CAPACITY_WORDS[by]} of `{results.plan.baseline}` within {TOLERANCE:.0%}"
+            )
 
 
 def _recipes(results: Results) -> str:
