@@ -107,6 +107,8 @@ def _axis_suite(data: dict[str, Any], *, where: str) -> Suite:
         )
     axis = _choose("without variants: axis", data.pop("axis"), AXES, where=where)
     settings = axis_settings(axis)
+    names = [arch.name for arch in settings["architectures"]]
+    _choose("baseline", data.setdefault("baseline", REDUCED.name), names, where=where)
     recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
     plain = {name: to_plain(value) for name, value in {**settings, "recipe": recipe}.items()}
     return from_plain(Suite, {**plain, **data}, where=where)

@@ -10,7 +10,7 @@ from ablations.suites.builtin import SUITES
 from ablations.suites.recipe import DIGITS, FAST, PUBLISHED
 from ablations.suites.suite import select
 from ablations.suites.suite_file import find_suite, read_suite_file
-from googlenet import REFERENCES, VARIANTS, Auxiliary
+from googlenet import AXES, REFERENCES, VARIANTS, Auxiliary
 from googlenet.variants import ROWS
 
 FULL_FILE = """
@@ -116,6 +116,14 @@ def test_the_shortest_suite_file(tmp_path: Path) -> None:
     assert (suite.baseline, suite.recipe, suite.seeds, suite.width) == ("long", PUBLISHED, 1, 1.0)
 
 
+def test_a_file_without_variants_has_those_of_an_axis(tmp_path: Path) -> None:
+    text = 'name = "a"\naxis = "branches"\ndataset = "digits"\nseeds = 3\ncontrol = "macs"\nrecipe = "digits"'
+    suite = read_suite_file(write(tmp_path, text))
+    assert suite.architectures == (VARIANTS["reduced"], *AXES["branches"])
+    assert (suite.baseline, suite.varies, suite.control) == ("reduced", ("branches",), "macs")
+    assert (suite.recipe, suite.seeds, suite.skip_unfit) == (DIGITS, 3, True)
+
+
 def test_own_variants_need_no_list_of_names(tmp_path: Path) -> None:
     suite = read_suite_file(
         write(
@@ -198,6 +206,10 @@ FILE_ERRORS = [
     (HEAD + "[variant.own.recipe]\nepochs = 0", "variant own: recipe: recipe published: epochs is 0"),
     # The list of variants.
     (HEAD, "without variants: axis 'b' is unknown; allowed: branches, modules"),
+    ('name = "a"\ndataset = "digits"', "neither variants nor an axis; list variants, or name an axis: branches"),
+    ('name = "a"\ndataset = "digits"\naxis = "branch"', "axis 'branch' is unknown; .*did you mean 'branches'"),
+    ('name = "a"\ndataset = "digits"\naxis = "depth"\nbaseline = "naive"', "baseline 'naive' is unknown"),
+    ('name = "a"\ndataset = "digits"\naxis = "depth"\ncontrol = "flops"', "control 'flops' is unknown; .*params, macs"),
     (HEAD + "variants = []", r"variants is \[\]; give a list with at least one name"),
     (HEAD + 'variants = "naive"', "variants is 'naive'; give a list with at least one name"),
     (HEAD + "variants = [1]", r"variants is \[1\]; give a list with at least one name"),
