@@ -216,6 +216,7 @@ def test_an_unknown_part_is_named_with_those_allowed(monkeypatch: pytest.MonkeyP
     assert message.endswith("allowed: agreement, throughput, overhead, published, suite, gap, fast")
 
 
+@pytest.mark.process
 def test_every_part_is_measured_printed_and_saved(
     monkeypatch: pytest.MonkeyPatch, scale: Scale, tmp_path: Path
 ) -> None:

@@ -57,7 +57,8 @@ def test_auxiliary_heads_cost_macs_in_training_only(name: str) -> None:
 def test_counts_of_any_branches_are_those_of_the_built_network(
     branches: tuple[Branch, ...], reduction: bool, branch5x5: Branch5x5
 ) -> None:
-    arch = replace(VARIANTS["short2"], branches=branches, reduction=reduction, branch5x5=branch5x5, width=0.5)
+    stages = (VARIANTS["reduced"].stages[0], (), ())
+    arch = replace(VARIANTS["reduced"], stages=stages, branches=branches, reduction=reduction, branch5x5=branch5x5)
     with torch.device("meta"):
         model = build(arch, num_classes=10)
     assert count_params(arch, num_classes=10) == sum(parameter.numel() for parameter in model.parameters())

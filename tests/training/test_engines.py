@@ -199,6 +199,7 @@ def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> N
             train_step.warm_up(batch_sizes=(BATCH,))
 
 
+@pytest.mark.process  # of the C++ compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 @pytest.mark.usefixtures("fresh_compiler")
 def test_compiled_steps_are_the_eager_ones() -> None:
