@@ -58,6 +58,7 @@ def draw_modules(modules: pd.DataFrame) -> Drawing:
 
 def _draw_bars(axes: Axes, modules: pd.DataFrame, cost: Cost) -> dict[str, str]:
     """Bars with their totals, and white lines between parts that leave room for them; the tooltips of the parts."""
+    modules = modules[modules[cost.name] > 0]
     counts = cost.scale * modules[cost.name]
     by_variant = counts.groupby(modules["variant"], sort=False)
     places, ends = by_variant.ngroup(), by_variant.cumsum()

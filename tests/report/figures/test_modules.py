@@ -29,13 +29,14 @@ def test_parts_follow_each_other_with_lengths_of_their_counts() -> None:
     assert [text.get_text() for text in params.get_yticklabels()] == ["big", "small"] and params.yaxis_inverted()
     for axes, name in ((params, "params"), (macs, "macs")):
         parts: list[Any] = list(axes.patches)
-        assert [part.get_width() for part in parts] == pytest.approx(MODULES[name] / 1e6)
-        lefts = MODULES.groupby("variant")[name].cumsum() - MODULES[name]
+        modules = MODULES[MODULES[name] > 0]
+        assert [part.get_width() for part in parts] == pytest.approx(modules[name] / 1e6)
+        lefts = modules.groupby("variant")[name].cumsum() - modules[name]
         assert [part.get_x() for part in parts] == pytest.approx(lefts / 1e6)
         assert [part.get_gid() in drawing.tips for part in parts] == [True] * len(parts)
     assert [text.get_text() for text in params.texts] == ["20.0", "2.00"]
     assert drawing.tips["modules-params-1"] == "big: 4a has 3,000,000 parameters, 15.0 %"
-    assert drawing.tips["modules-macs-3"] == "small: stem has 2.0 M MACs, 25.0 %"
+    assert drawing.tips["modules-macs-2"] == "small: stem has 2.0 M MACs, 25.0 %"
 
 
 def test_colours_are_those_of_the_stages_that_there_are() -> None:
