@@ -317,3 +317,7 @@ class Architecture:
             return (self.image_size,)
         first, second = self._stem_maps(self.image_size)
         return first, second, second
+
+    def stage_map_sizes(self) -> tuple[int, int, int]:
+        """Sides of the maps of stages 3, 4 and 5, also of empty ones."""
+        return self._stage_maps(self.image_size)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from googlenet.architecture import STEM_NARROW, Architecture, ModuleSpec
+from googlenet.architecture import BRANCHES, STEM_NARROW, Architecture, Auxiliary, ModuleSpec
 
 
 class Layer(NamedTuple):
-    """A convolution, or a linear layer as the 1x1 convolution of a 1x1 map."""
+    """A convolution, or a linear layer as the 1x1 convolution of a 1x1 map.
+
+    `name` is that of its module and its own, as "3a.5x5_reduce". `map_size` is the side of the map that it writes.
+    """
 
     name: str
     in_channels: int
@@ -18,6 +21,17 @@ class Layer(NamedTuple):
     map_size: int
     bias: bool
     batch_norm: bool
+
+    @property
+    def module(self) -> str:
+        """The part of the network that it belongs to: "stem", "3a", "aux4a", "head"."""
+        return self.name.partition(".")[0]
+
+    @property
+    def branch(self) -> str:
+        """The branch of its Inception module; empty outside of these."""
+        branch = self.name.partition(".")[2].partition("_")[0]
+        return branch if branch in BRANCHES else ""
 
     @property
     def weights(self) -> int:
@@ -33,6 +47,11 @@ class Layer(NamedTuple):
     def macs(self) -> int:
         """Multiply-adds for one image; one MAC is two FLOPs."""
         return self.weights * self.map_size**2
+
+    @property
+    def activations(self) -> int:
+        """Entries that it writes for one image."""
+        return self.out_channels * self.map_size**2
 
 
 def _stem(arch: Architecture) -> Iterator[tuple[str, int, int, int, int]]:
@@ -67,22 +86,24 @@ def _module(arch: Architecture, spec: ModuleSpec) -> Iterator[tuple[str, int, in
         yield f"{label}.pool_proj", in_channels, row.pool_proj, 1, map_size
 
 
+def _aux_head(arch: Architecture, aux: Auxiliary, spec: ModuleSpec, *, num_classes: int) -> Iterator[Layer]:
+    name, side = f"aux{spec.label}", aux.pooled_size(spec.map_size)
+    conv_channels, hidden = arch.channels(aux.conv_channels), arch.channels(aux.hidden)
+    yield Layer(f"{name}.conv", spec.out_channels, conv_channels, 1, side, arch.conv_bias, arch.batch_norm)
+    yield Layer(f"{name}.hidden", conv_channels * side**2, hidden, 1, 1, True, False)
+    yield Layer(f"{name}.linear", hidden, num_classes, 1, 1, True, False)
+
+
 def layers(arch: Architecture, *, num_classes: int, training: bool) -> Iterator[Layer]:
-    """Every convolution and linear layer; the auxiliary heads' only for `training`."""
+    """Every convolution and linear layer in the network's order; the auxiliary heads' only for `training`."""
     norm = (arch.conv_bias, arch.batch_norm)
     for shape in _stem(arch):
         yield Layer(*shape, *norm)
     for spec in arch.modules():
         for shape in _module(arch, spec):
             yield Layer(*shape, *norm)
-    if training and arch.aux is not None:
-        conv_channels, hidden = arch.channels(arch.aux.conv_channels), arch.channels(arch.aux.hidden)
-        for spec in arch.modules():
-            if spec.label in arch.aux.after:
-                name, side = f"aux{spec.label}", arch.aux.pooled_size(spec.map_size)
-                yield Layer(f"{name}.conv", spec.out_channels, conv_channels, 1, side, *norm)
-                yield Layer(f"{name}.hidden", conv_channels * side**2, hidden, 1, 1, True, False)
-                yield Layer(f"{name}.linear", hidden, num_classes, 1, 1, True, False)
+        if training and arch.aux is not None and spec.label in arch.aux.after:
+            yield from _aux_head(arch, arch.aux, spec, num_classes=num_classes)
     positions = arch.feature_map_size() ** 2 if arch.head == "flatten" else 1
     yield Layer("head.linear", arch.feature_channels() * positions, num_classes, 1, 1, True, False)
 

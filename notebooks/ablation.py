@@ -30,6 +30,7 @@ from ablations.analysis.published_claims import load_published
 from ablations.report.figures.error_against_cost import draw_error_against_cost
 from ablations.report.figures.error_bars import draw_error_bars
 from ablations.report.figures.learning_curves import draw_learning_curves
+from ablations.report.figures.modules import draw_modules
 from ablations.report.figures.rank_stability import draw_rank_stability
 from ablations.report.figures.rankings import draw_rankings
 
@@ -93,6 +94,12 @@ draw_rankings(analysis.rankings)
 
 # %%
 draw_rank_stability(analysis.rankings)
+
+# %% [markdown]
+# ## Where parameters and MACs are
+
+# %%
+draw_modules(analysis.modules)
 
 # %% [markdown]
 # ## The published table

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis.modules import module_costs
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
 from ablations.analysis.per_image import read_per_image_errors
@@ -33,6 +34,7 @@ class Analysis:
     comparisons: Comparisons
     pareto: ParetoFronts
     rankings: Rankings
+    modules: pd.DataFrame
     per_class: pd.DataFrame
     calibration: pd.DataFrame
     unread: tuple[str, ...]
@@ -57,6 +59,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         comparisons=compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng()),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
+        modules=module_costs(results.plan),
         per_class=per_class_errors(per_image.runs, results.plan),
         calibration=calibrate(per_image.runs),
         unread=per_image.unread,

@@ -74,6 +74,8 @@ class Arguments:
     """Move the records of these runs, and of the last command if its settings were others, aside and start afresh."""
     list: bool = False
     """List suites and architectures with their costs, and stop."""
+    describe: str | None = None
+    """Show what each module and branch of this architecture costs, write its layers and a treemap, and stop."""
     plan: bool = False
     """Show the runs and what is done of them, and stop."""
     dry_run: bool = False
@@ -83,10 +85,11 @@ class Arguments:
 
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
-_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "plan", "dry_run", "report"}
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
 _NEW_RUNS = _RUNNING - {"resume", "fresh"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
+    "describe": frozenset({"dataset", "width", "image_size", "data_dir", "results"}),
     "plan": _NEW_RUNS,
     "dry_run": _NEW_RUNS,
     "report": frozenset({"suite", "dataset", "results", "compare_with"}),
@@ -104,7 +107,7 @@ def checked(arguments: Arguments) -> Arguments:
     Raises:
         ConfigError: if one of them has no effect with another one of MODES, or a home folder is not known.
     """
-    chosen = [name for name in MODES if getattr(arguments, name)]
+    chosen = [name for name in MODES if getattr(arguments, name) not in (False, None)]
     if len(chosen) > 1:
         raise ConfigError(f"{_listed(MODES)} exclude each other; give one of them")
     for mode in chosen:

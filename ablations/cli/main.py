@@ -86,7 +86,8 @@ def _terminate(signal_number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-# The imports below are local so that --help answers at once, and --list, --plan and --report never load torch.
+# The imports below are local so that --help answers at once, and --list, --describe, --plan and --report never load
+# torch.
 
 
 def _execute(arguments: Arguments, command: str) -> int:
@@ -104,6 +105,9 @@ def _execute(arguments: Arguments, command: str) -> int:
     if arguments.list:
         show_architectures(console)
         return DONE
+    data = DataSource(directory=arguments.data_dir, image_size=arguments.image_size)
+    if arguments.describe is not None:
+        return _describe(arguments.describe, data, arguments, console)
     if arguments.report:
         folder = SuiteFolder(_reported_folder(arguments))
         compared = _compared_suite(arguments, folder)
@@ -114,7 +118,6 @@ def _execute(arguments: Arguments, command: str) -> int:
     suite = _selected_suite(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
     compared = _compared_suite(arguments, folder)
-    data = DataSource(directory=arguments.data_dir, image_size=arguments.image_size)
     if arguments.plan:
         plan = plan_suite(suite, data.summarise(suite.dataset), command=command)
         show_plan(plan, folder=folder, console=console)
@@ -131,6 +134,14 @@ def _execute(arguments: Arguments, command: str) -> int:
             f"another process trains {elsewhere} of these {planned} runs; once it is done, --report shows them too"
         )
     return DONE if all(record.status == "done" for record in records) else SOME_FAILED
+
+
+def _describe(variant: str, data: DataSource, arguments: Arguments, console: Console) -> int:
+    from ablations.cli.describe import describe
+
+    dataset, width, results = arguments.dataset, arguments.width, arguments.results
+    describe(variant, dataset=dataset, width=width, data=data, results=results, console=console)
+    return DONE
 
 
 def _selected_suite(arguments: Arguments) -> Suite:

@@ -40,7 +40,9 @@ def load_dataset(name: str, data_dir: Path, *, image_size: int | None = None, do
     if name == "folder":
         return load_folder(data_dir, image_size=image_size)
     if image_size is not None:
-        raise ConfigError(f"--image-size {image_size} goes with --suite folder only; {name} has a fixed size")
+        raise ConfigError(
+            f"--image-size {image_size} goes with --suite folder or --dataset folder only; {name} has a fixed size"
+        )
     if name == "digits":
         return load_digits()
     load = load_cifar if name in LAYOUTS else load_idx

@@ -49,6 +49,7 @@ CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without
     "comparisons": lambda analysis: analysis.comparisons.frame(),
     "pareto": lambda analysis: analysis.pareto.table,
     "rankings": lambda analysis: analysis.rankings.ranks,
+    "modules": lambda analysis: analysis.modules,
     "per_class": lambda analysis: analysis.per_class,
     "calibration": lambda analysis: analysis.calibration,
 }

@@ -56,8 +56,16 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
             ("--plan", "--fresh"),
             "--fresh has no effect with --plan; it goes with every flag but --fresh and --resume",
         ),
+        (
+            ("--describe", "short4", "--seeds", "2"),
+            "--seeds has no effect with --describe; it goes with --data-dir, --dataset, --image-size, --results and "
+            "--width",
+        ),
         (("--list", "--suite", "cifar10"), "--suite has no effect with --list; give it alone"),
-        (("--list", "--report"), "--list, --plan, --dry-run and --report exclude each other; give one of them"),
+        (
+            ("--list", "--report"),
+            "--list, --describe, --plan, --dry-run and --report exclude each other; give one of them",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

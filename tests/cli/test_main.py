@@ -111,11 +111,13 @@ def test_list_names_every_architecture_with_its_counts(main: Main) -> None:
         assert said in out
 
 
-def test_help_list_plan_and_report_load_no_torch(copied: Path) -> None:
+def test_help_list_describe_plan_and_report_load_no_torch(copied: Path) -> None:
     code = (
         "import sys\n"
         "from ablations.cli.main import main\n"
-        "for flag, *others in (['--help'], ['--list'], ['--plan', *sys.argv[1:]], ['--report', *sys.argv[1:]]):\n"
+        "results = sys.argv[1:]\n"
+        "described = ['--describe', 'short4', *results]\n"
+        "for flag, *others in (['--help'], ['--list'], described, ['--plan', *results], ['--report', *results]):\n"
         "    try:\n"
         "        status = main([flag, *others])\n"
         "    except SystemExit as end:\n"
@@ -310,7 +312,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--report", "--seeds", "3"), "--seeds has no effect with --report; it goes with --compare-with, "),
         (("--report", "--suite", "../x"), "suite '../x' has no plan.json in "),
         (("--suite", "~nosuchuser/x.toml"), "suite file ~nosuchuser/x.toml: this user has no home folder here"),
-        (("--image-size", "32"), "--image-size 32 goes with --suite folder only"),
+        (("--image-size", "32"), "--image-size 32 goes with --suite folder or --dataset folder only"),
         (("--resume", "--fresh"), "exclude each other"),
         (("--plan", "--report"), "exclude each other"),
         (("--report",), "run the suite first"),

@@ -21,7 +21,7 @@ LEFT_OUT = {
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",
     "--image-size": "32x32 only",
-    "--compare-with": "none",
+    **dict.fromkeys(("--compare-with", "--describe"), "none"),
 }
 
 

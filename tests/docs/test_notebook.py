@@ -35,7 +35,7 @@ def test_notebook_draws_the_plots_of_a_suite(tmp_path: Path, monkeypatch: pytest
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     pictures = [output for output in outputs if "<svg" in output.get("data", {}).get("text/html", "")]
-    assert len(pictures) == 8
+    assert len(pictures) == 9
     text = "".join(str(output.get("data", output)) for output in outputs)
     assert "14 runs, made cifar100" in text
     assert re.search(r">30\.50?<.{,20}>0\.71<", text), "naive: 30 and 31 % wrong"

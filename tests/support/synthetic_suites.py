@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations.analysis import calibration, per_class
+from ablations.analysis import calibration, modules, per_class
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.pareto import ParetoFronts
@@ -154,6 +154,7 @@ def make_analysis(results: Results, **changes: Any) -> Analysis:
         comparisons=Comparisons(),
         pareto=ParetoFronts(),
         rankings=Rankings(reason="not asked for"),
+        modules=pd.DataFrame(columns=pd.Index(modules.MODULE_COLUMNS)),
         per_class=pd.DataFrame(columns=pd.Index(per_class.COLUMNS)),
         calibration=pd.DataFrame(columns=pd.Index(calibration.COLUMNS)),
         unread=(),

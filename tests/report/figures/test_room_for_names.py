@@ -14,11 +14,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from ablations.analysis.costs import COSTS
+from ablations.analysis.modules import MODULE_COLUMNS
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import RANK_COLUMNS, Rankings
 from ablations.report.figures.error_against_cost import draw_error_against_cost
 from ablations.report.figures.error_bars import draw_error_bars
 from ablations.report.figures.learning_curves import draw_learning_curves
+from ablations.report.figures.modules import draw_modules
 from ablations.report.figures.rankings import draw_rankings
 from ablations.report.svg import Drawing
 from googlenet.registry import ARCHITECTURES
@@ -56,12 +58,25 @@ def ranks_of(count: int) -> Rankings:
     return Rankings(ranks=pd.DataFrame(rows, columns=list(RANK_COLUMNS)))
 
 
+def modules_of(count: int) -> pd.DataFrame:
+    """Variants of all stages, the last a hundred times as large as the first."""
+    sizes = np.geomspace(1e5, 1e7, count)
+    parts = ("stem", "3a", "4a", "aux4a", "5a", "head")
+    rows = [
+        (name, part, size, 1 / 6, 20 * size, 1 / 6, size, 1 / 6)
+        for name, size in zip(names_of(count), sizes, strict=True)
+        for part in parts
+    ]
+    return pd.DataFrame(rows, columns=list(MODULE_COLUMNS))
+
+
 FIGURES: dict[str, Callable[[int], Drawing]] = {
     "error_against_cost": lambda n: draw_error_against_cost(summary_of(n), COSTS[0], fronts=ParetoFronts()),
     "coinciding": lambda n: draw_error_against_cost(summary_of(n, spread=0), COSTS[0], fronts=ParetoFronts()),
     "error_bars": lambda n: draw_error_bars(summary_of(n)),
     "learning_curves": lambda n: draw_learning_curves(epochs_of(n)),
     "rankings": lambda n: draw_rankings(ranks_of(n)),
+    "modules": lambda n: draw_modules(modules_of(n)),
 }
 
 

@@ -25,16 +25,18 @@ def test_a_complete_suite_has_every_figure_with_its_legend(complete: Analysis) -
     section = figures_section(complete)
     assert section is not None
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
-    assert pictures == names(complete) == [*COSTS, "learning_curves", "error_bars", "rankings", "rank_stability"]
+    others = ["learning_curves", "error_bars", "rankings", "rank_stability", "modules"]
+    assert pictures == names(complete) == [*COSTS, *others]
     (said,) = texts_of(section)
     assert [" ".join(sentence.split()[:3]) for sentence in said.split(". ")] == [
         *("Error against cost:", "Without a filled", "Shading in learning"),
         *("Error bars are", "Intervals of ranks", "Shading in rank"),
+        *("Modules: white lines", "Auxiliary heads have"),
     ]
 
 
 def test_one_seed_has_no_ranks_with_intervals_and_no_stability(one_seed: Analysis) -> None:
-    assert names(one_seed) == [*COSTS, "learning_curves", "error_bars"]
+    assert names(one_seed) == [*COSTS, "learning_curves", "error_bars", "modules"]
     (said,) = texts_of(figures_section(one_seed))
     assert "Error bars" in said and "Intervals of ranks" not in said and "rank stability" not in said
 
