@@ -44,7 +44,7 @@ def describe(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     data_name = dataset or DEFAULT_DATASET
-    folder = results / FOLDER / f"{variant}-{data_name}"
+    folder = results / FOLDER / "-".join((variant, data_name, *(() if width is None else (f"width-{width:g}",))))
     scale = "" if width is None else f" at width {width:g}"
     image = _shape(arch.in_channels, arch.image_size)
     title = f"{variant}{scale}: images of {image}, the {num_classes} classes of {data_name}"
