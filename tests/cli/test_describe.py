@@ -62,7 +62,7 @@ def test_dataset_and_width_are_obeyed(tmp_path: Path) -> None:
     status, out, _ = run_main(*given, results=tmp_path)
     assert status == 0
     assert out.startswith("half-width at width 0.5: images of 3x8x8, the 10 classes of digits\n")
-    layers = pd.read_csv(tmp_path / "describe" / "half-width-digits" / "layers.csv")
+    layers = pd.read_csv(tmp_path / "describe" / "half-width-digits-width-0.5" / "layers.csv")
     assert list(layers.loc[0, ["layer", "channels", "height", "width"]]) == ["stem.conv", 192 // 4, 8, 8]
 
 
