@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ablations.analysis.answers import Answers, answer_all
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
 from ablations.analysis.modules import module_costs
@@ -32,6 +33,7 @@ class Analysis:
 
     results: Results
     comparisons: Comparisons
+    answers: Answers
     pareto: ParetoFronts
     rankings: Rankings
     modules: pd.DataFrame
@@ -54,9 +56,11 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         check_comparable(suite_dir, compare_with)
         other = load_results(compare_with)
         rank_correlation = correlate_rankings(results, other, rng=_fixed_rng())
+    comparisons = compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng())
     return Analysis(
         results=results,
-        comparisons=compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng()),
+        comparisons=comparisons,
+        answers=answer_all(results, comparisons),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
         modules=module_costs(results.plan),

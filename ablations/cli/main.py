@@ -311,6 +311,7 @@ def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder
 
 def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> None:
     from ablations.cli.console import show_table
+    from ablations.report.sections.answers import answers_table
     from ablations.report.sections.comparisons import comparisons_table
     from ablations.report.sections.summary import summary_table
     from ablations.report.write import write_report
@@ -324,5 +325,7 @@ def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> Non
         show_table(comparisons, console=console, title=f"top-1 error against {plan.baseline}")
     else:
         console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
+    if written.answers.answers:
+        show_table(answers_table(written.answers, costs=False), console=console, title="does a part matter?")
     pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
     console.print(pages, markup=False, emoji=False, soft_wrap=True)

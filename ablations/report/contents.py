@@ -8,6 +8,7 @@ import pandas as pd
 
 from ablations.analysis.analyse import Analysis
 from ablations.report.document import Document, Section, Table
+from ablations.report.sections.answers import answers_section
 from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
 from ablations.report.sections.figures import figures_section
@@ -28,6 +29,7 @@ SectionBuilder = Callable[[Analysis], Section | None]  # None where there is not
 SECTIONS: tuple[SectionBuilder, ...] = (
     provenance_section,
     headline_section,
+    answers_section,
     summary_section,
     references_section,
     comparisons_section,
@@ -47,6 +49,7 @@ CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without
     "epochs": lambda analysis: analysis.results.epochs,
     "summary": lambda analysis: analysis.results.summary,
     "comparisons": lambda analysis: analysis.comparisons.frame(),
+    "answers": lambda analysis: analysis.answers.frame(),
     "pareto": lambda analysis: analysis.pareto.table,
     "rankings": lambda analysis: analysis.rankings.ranks,
     "modules": lambda analysis: analysis.modules,

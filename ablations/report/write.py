@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.analysis.analyse import Analysis, analyse
+from ablations.analysis.answers import Answers
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.results import Results
 from ablations.errors import ConfigError, UserError
@@ -35,6 +36,7 @@ class Report:
     path: Path
     results: Results
     comparisons: Comparisons
+    answers: Answers
 
 
 def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report:
@@ -51,7 +53,12 @@ def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report
     drawn = figures.figures_of(analysis)
     _write(suite_dir, analysis, drawn=drawn)
     _remove_stale(suite_dir, drawn=drawn)
-    return Report(path=suite_dir / REPORT_FILE, results=analysis.results, comparisons=analysis.comparisons)
+    return Report(
+        path=suite_dir / REPORT_FILE,
+        results=analysis.results,
+        comparisons=analysis.comparisons,
+        answers=analysis.answers,
+    )
 
 
 def check_report(plan: Plan, suite_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""The four published claims, each checked against synthetic runs that support it, refute it or leave it open."""
+"""The published claims, each checked against synthetic runs that support it, refute it or leave it open."""
 
 from __future__ import annotations
 
@@ -155,6 +155,107 @@ def test_only_claims_about_the_suites_own_variants_are_checked(variants: tuple[s
 
 def test_against_another_baseline_no_claim_is_checked() -> None:
     assert checked(COMPLETE, plan=replace(make_plan("cifar100", seeds=5), baseline="short")) == []
+
+
+ADDED = ("reduced", "extra-pools", "module-dropout")
+CHANGED_LITTLE = "extra max-pools and dropouts between modules change little (no change beyond 0.5 points)"
+
+
+@pytest.mark.parametrize(
+    ("pools", "dropout", "answer"),
+    [
+        (SAME, SAME, "agree"),
+        (SLIGHTLY_WORSE, SAME, "agree"),
+        (SAME, WORSE, "disagree"),
+        (BETTER, SAME, "disagree"),
+        (SCATTERED, BETTER, "disagree"),
+        (SAME, SCATTERED, "cannot say"),
+    ],
+)
+def test_additions_change_little_only_if_both_stay_within_the_margin(
+    pools: list[int], dropout: list[int], answer: str
+) -> None:
+    plan = make_plan("components", seeds=5, variants=ADDED)
+    (found,) = checked({"reduced": BASE, "extra-pools": pools, "module-dropout": dropout}, plan=plan)
+    assert (found.claim, found.suite, found.answer) == (CHANGED_LITTLE, "--suite components", answer)
+    assert [comparison.variant for comparison in found.comparisons] == ["extra-pools", "module-dropout"]
+
+
+@pytest.mark.parametrize(
+    ("short", "short2", "short3", "answer"),
+    [
+        (SAME, BETTER, SLIGHTLY_WORSE, "agree"),
+        (SAME, SAME, WORSE, "disagree"),
+        (SCATTERED, SAME, SAME, "cannot say"),
+    ],
+)
+def test_width_stands_in_for_depth_while_the_widened_variants_lose_nothing(
+    short: list[int], short2: list[int], short3: list[int], answer: str
+) -> None:
+    variants = ("reduced", "short", "short2", "short3")
+    plan = make_plan("depth", seeds=5, variants=variants, control="params")
+    wrong = {"reduced": BASE} | dict.fromkeys(variants[1:], WORSE)
+    wrong |= {"short@params": short, "short2@params": short2, "short3@params": short3}
+    depth, width = checked(wrong, plan=plan)
+    assert depth.answer == "disagree"
+    assert (width.suite, width.answer) == ("--suite depth --control params", answer)
+    assert width.claim == "width can stand in for depth (at equal parameters no loss beyond 0.5 points)"
+
+
+def test_each_claim_needs_runs_of_its_own_variants_that_compare() -> None:
+    plan = make_plan("components", seeds=5, variants=ADDED)
+    last = plan.runs[-1]
+    assert last.architecture.name == "module-dropout"
+    changes = {
+        "another architecture of module-dropout": {"architecture": replace(last.architecture, module_dropout=0.5)},
+        "2 epochs instead of 14": {"recipe": replace(last.recipe, epochs=2)},
+    }
+    for said, change in changes.items():
+        changed = replace(plan, runs=(*plan.runs[:-1], replace(last, **change)))
+        assert differences_from_published(changed) == []
+        (found,) = checked({name: BASE for name in ADDED}, plan=changed)
+        assert (found.answer, found.comparisons) == ("cannot say", ())
+        assert found.reason == f"these runs do not compare with the published ones: {said}"
+
+
+def flattened(slower: float, *, plan: Plan) -> Claim:
+    """The claim on convergence, of runs whose errors with flatten-head fall `slower` times as slowly as reduced's."""
+    seeds, last = np.linspace(0.98, 1.02, 5), np.arange(1, 15)[:, None]
+    jitter = np.array([0.01, -0.01, 0.0, 0.005, -0.005])
+    curves = [0.9 * np.exp(-last / 10 * seeds), 0.9 * np.exp(-last / 10 / (slower + jitter) * seeds)]
+    results = make_results(
+        np.full((5, 2), 0.1), names=("reduced", "flatten-head"), epochs={"train_error": np.stack(curves, axis=-1)}
+    )
+    (found,) = check_claims(replace(results, plan=plan), Comparisons())
+    return found
+
+
+@pytest.mark.parametrize(("slower", "answer"), [(0.8, "agree"), (1.2, "disagree"), (1.0, "cannot say")])
+@pytest.mark.parametrize("suite", ["components", "digits"])
+def test_pooling_slows_convergence_if_flattening_takes_fewer_epochs_on_any_data(
+    suite: str, slower: float, answer: str
+) -> None:
+    plan = make_plan(suite, seeds=5, variants=("reduced", "flatten-head"), epochs=2)
+    found = flattened(slower, plan=plan)
+    assert found.answer == answer and found.convergence is not None
+    flags = "--suite components" + (" --dataset digits" if suite == "digits" else "")
+    assert (found.suite, found.convergence.n) == (flags, 5)
+
+
+def test_convergence_is_not_compared_between_recipes_or_of_unfinished_runs_or_one_seed() -> None:
+    plan = make_plan("components", seeds=1, variants=("reduced", "flatten-head"))
+    other = replace(plan.runs[1], recipe=replace(plan.recipe, epochs=2))
+    found = flattened(0.8, plan=replace(plan, runs=(plan.runs[0], other)))
+    assert (found.answer, found.reason) == ("cannot say", "reduced and flatten-head have different recipes")
+    results = make_results(np.full((2, 2), 0.1), names=("reduced", "flatten-head"))
+    results.runs.loc[0, "status"] = "oom"
+    (found,) = check_claims(replace(results, plan=plan), Comparisons())
+    assert (found.answer, found.reason) == ("cannot say", results.why_incomplete)
+    single = make_results(
+        np.full((1, 2), 0.1), names=("reduced", "flatten-head"), epochs={"train_error": np.full((3, 1, 2), 0.2)}
+    )
+    (found,) = check_claims(replace(single, plan=plan), Comparisons())
+    assert (found.answer, found.reason, found.convergence) == ("cannot say", "", None)
 
 
 def trained_with(plan: Plan, recipe: Recipe) -> Plan:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ablations.analysis import calibration, modules, per_class
 from ablations.analysis.analyse import Analysis, analyse
+from ablations.analysis.answers import Answers
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import Rankings
@@ -30,6 +31,7 @@ from ablations.suites.plan import Plan
 from ablations.suites.suite import select
 from benchmarks.synthetic_records import ENVIRONMENT as ENVIRONMENT  # what tests of reports take from here
 from benchmarks.synthetic_records import TEST_IMAGES, make_data, make_record
+from googlenet.controls import Capacity
 
 
 def make_plan(
@@ -40,6 +42,7 @@ def make_plan(
     limit_train: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
+    control: Capacity | None = None,
 ) -> Plan:
     """The plan of a built-in suite on data that does not exist."""
     classes = 100 if SUITES[suite].dataset == "cifar100" else 10
@@ -50,7 +53,13 @@ def make_plan(
         image_size=8 if suite == "digits" else 32,
     )
     chosen = select(
-        SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe, epochs=epochs
+        SUITES[suite],
+        seeds=seeds,
+        variants=variants,
+        limit_train=limit_train,
+        recipe=recipe,
+        epochs=epochs,
+        control=control,
     )
     return plans.make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 
@@ -152,6 +161,7 @@ def make_analysis(results: Results, **changes: Any) -> Analysis:
     nothing = Analysis(
         results=results,
         comparisons=Comparisons(),
+        answers=Answers(),
         pareto=ParetoFronts(),
         rankings=Rankings(reason="not asked for"),
         modules=pd.DataFrame(columns=pd.Index(modules.MODULE_COLUMNS)),

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.convergence import Convergence
 from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.published_claims import Claim, check_claims
 from ablations.analysis.results import Results
@@ -64,10 +65,10 @@ def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]
     claims = check_claims(results, comparisons)
     if not claims:
         return []
-    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim)) for claim in claims])
-    titles = ("published claim", "these runs", "evidence")
+    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim), claim.suite) for claim in claims])
+    titles = ("published claim", "these runs", "evidence", "tested by")
     return [
-        Text("The claims of the ablation published in 2020, checked against these runs:"),
+        Text("Published claims, checked against these runs:"),
         Table.of("published_claims", frame.set_axis(titles, axis="columns")),
     ]
 
@@ -79,6 +80,8 @@ def evidence_of(claim: Claim) -> str:
         return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
     if claim.comparisons:
         return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
+    if claim.convergence is not None:
+        return _epochs_in_words(claim.convergence)
     return claim.reason or "one seed does not show the spread between seeds"
 
 
@@ -87,4 +90,12 @@ def _in_words(comparison: Comparison) -> str:
         f"{comparison.variant} {formatting.points(comparison.difference)} points "
         f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
         f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+    )
+
+
+def _epochs_in_words(found: Convergence) -> str:
+    return (
+        f"{found.variant} {found.variant_epochs:.2f} epochs and {found.baseline} {found.baseline_epochs:.2f} to a "
+        f"training error of {formatting.percent(found.train_error)} %; difference {found.difference:+.2f} "
+        f"{formatting.interval(found.interval, scale=1)}, n = {found.n}"
     )

@@ -81,9 +81,9 @@ def test_evidence_is_that_of_scipys_paired_tests() -> None:
         f"short4 {100 * differences.mean():+.2f} points [{low:+.2f}, {high:+.2f}], p (Holm) {two_sided.pvalue:.4f}, "
         f"p of equivalence (Holm) {max(above.pvalue, below.pvalue):.4f}, n = 5"
     )
-    one = Claim(claim="a claim", answer="cannot say", comparisons=tuple(comparisons))
+    one = Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", comparisons=tuple(comparisons))
     assert evidence_of(one) == expected
-    three = Claim(claim="a claim", answer="agree", comparisons=tuple(comparisons) * 3)
+    three = Claim(claim="a claim", suite="--suite cifar10", answer="agree", comparisons=tuple(comparisons) * 3)
     assert evidence_of(three) == "; ".join([expected] * 3)
 
 
@@ -96,4 +96,4 @@ def test_evidence_is_that_of_scipys_paired_tests() -> None:
     ],
 )
 def test_evidence_without_comparisons_is_a_count_or_a_reason(claim: dict[str, Any], text: str) -> None:
-    assert evidence_of(Claim(claim="a claim", answer="cannot say", **claim)) == text
+    assert evidence_of(Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", **claim)) == text
