@@ -10,6 +10,7 @@ import pandas as pd
 
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis.factorial import Factorial, analyse_factors
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
 from ablations.analysis.per_image import read_per_image_errors
@@ -31,6 +32,7 @@ class Analysis:
 
     results: Results
     comparisons: Comparisons
+    factorial: Factorial
     pareto: ParetoFronts
     rankings: Rankings
     per_class: pd.DataFrame
@@ -55,6 +57,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
     return Analysis(
         results=results,
         comparisons=compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng()),
+        factorial=analyse_factors(results),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
         per_class=per_class_errors(per_image.runs, results.plan),

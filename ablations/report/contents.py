@@ -10,6 +10,7 @@ from ablations.analysis.analyse import Analysis
 from ablations.report.document import Document, Section, Table
 from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
+from ablations.report.sections.factorial import factorial_section
 from ablations.report.sections.figures import figures_section
 from ablations.report.sections.headline import headline_section
 from ablations.report.sections.kept_epochs import kept_epochs_section
@@ -31,6 +32,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     summary_section,
     references_section,
     comparisons_section,
+    factorial_section,
     differences_section,
     pareto_section,
     rankings_section,
@@ -47,6 +49,7 @@ CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without
     "epochs": lambda analysis: analysis.results.epochs,
     "summary": lambda analysis: analysis.results.summary,
     "comparisons": lambda analysis: analysis.comparisons.frame(),
+    "factorial": lambda analysis: analysis.factorial.effects,
     "pareto": lambda analysis: analysis.pareto.table,
     "rankings": lambda analysis: analysis.rankings.ranks,
     "per_class": lambda analysis: analysis.per_class,

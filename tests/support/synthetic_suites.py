@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ablations.analysis import calibration, per_class
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.factorial import Factorial
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import Rankings
 from ablations.analysis.results import Results
@@ -152,6 +153,7 @@ def make_analysis(results: Results, **changes: Any) -> Analysis:
     nothing = Analysis(
         results=results,
         comparisons=Comparisons(),
+        factorial=Factorial(),
         pareto=ParetoFronts(),
         rankings=Rankings(reason="not asked for"),
         per_class=pd.DataFrame(columns=pd.Index(per_class.COLUMNS)),
