@@ -96,12 +96,10 @@ def _combinations(levels: Mapping[str, Sequence[Any]], resolution: Resolution) -
 
 def _cell(base: Architecture, levels: Mapping[str, Any]) -> Architecture:
     """The base with these levels: the known architecture that it equals, or one named after its differences."""
-    cell = replace(base, **levels)
-    for known in ARCHITECTURES.values():
-        if replace(cell, name=known.name) == known:
-            return known
     differing = [f"{name} {in_words(level)}" for name, level in levels.items() if level != getattr(base, name)]
-    return replace(cell, name=_name(differing if base.name == REDUCED.name else [base.name, *differing]))
+    words = differing if base.name == REDUCED.name else [base.name, *differing]
+    cell = replace(base, **levels, name=_name(words) if differing else base.name)
+    return next((known for known in ARCHITECTURES.values() if replace(known, name=cell.name) == cell), cell)
 
 
 def _name(words: Sequence[str]) -> str:
