@@ -12,6 +12,7 @@ from ablations.analysis.answers import Answers, answer_all
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
 from ablations.analysis.modules import module_costs
+from ablations.analysis.factorial import Factorial, analyse_factors
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
 from ablations.analysis.per_image import read_per_image_errors
@@ -34,6 +35,7 @@ class Analysis:
     results: Results
     comparisons: Comparisons
     answers: Answers
+    factorial: Factorial
     pareto: ParetoFronts
     rankings: Rankings
     modules: pd.DataFrame
@@ -61,6 +63,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         results=results,
         comparisons=comparisons,
         answers=answer_all(results, comparisons),
+        factorial=analyse_factors(results),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
         modules=module_costs(results.plan),

@@ -22,8 +22,8 @@ class Arguments:
     """
 
     suite: str = "digits"
-    """digits, cifar10, cifar100, folder, branches, modules, components, width, depth, references, quirks, or a suite
-    file's path (.toml)."""
+    """digits, cifar10, cifar100, folder, branches, modules, components, width, depth, design, references, quirks, or a
+    suite file's path (.toml)."""
     dataset: str | None = None
     """Another dataset than the suite's own; its results have a folder of their own, <suite>-<dataset>."""
     variants: str | None = None
@@ -32,6 +32,8 @@ class Arguments:
     """Add to every variant its twin, as wide as it takes to have the parameters or MACs of the baseline."""
     width: float | None = None
     """Multiply all channel numbers, instead of the suite's own factor."""
+    yes: bool = False
+    """Accept a suite file whose factors have more than 64 cells."""
     seeds: int | None = None
     """Train every variant with the seeds 1 to N."""
     seed_list: str | None = None

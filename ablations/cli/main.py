@@ -153,7 +153,7 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError("--resume and --fresh exclude each other; give one of them")
     try:
         return select(
-            find_suite(arguments.suite),
+            find_suite(arguments.suite, many_cells=arguments.yes),
             variants=None if arguments.variants is None else _items(arguments.variants),
             dataset=arguments.dataset,
             seeds=arguments.seeds,
@@ -178,7 +178,7 @@ def _reported_folder(arguments: Arguments) -> Path:
     from googlenet.validation import nearest, shown
 
     found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
-    suite = find_suite(arguments.suite) if found else None
+    suite = find_suite(arguments.suite, many_cells=True) if found else None
     name = suite.name if suite else arguments.suite
     if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
         name = f"{name}-{arguments.dataset}"  # as `select` names the suite

@@ -11,6 +11,7 @@ from ablations.report.document import Document, Section, Table
 from ablations.report.sections.answers import answers_section
 from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
+from ablations.report.sections.factorial import factorial_section
 from ablations.report.sections.figures import figures_section
 from ablations.report.sections.headline import headline_section
 from ablations.report.sections.kept_epochs import kept_epochs_section
@@ -33,6 +34,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     summary_section,
     references_section,
     comparisons_section,
+    factorial_section,
     differences_section,
     pareto_section,
     rankings_section,
@@ -50,6 +52,7 @@ CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without
     "summary": lambda analysis: analysis.results.summary,
     "comparisons": lambda analysis: analysis.comparisons.frame(),
     "answers": lambda analysis: analysis.answers.frame(),
+    "factorial": lambda analysis: analysis.factorial.effects,
     "pareto": lambda analysis: analysis.pareto.table,
     "rankings": lambda analysis: analysis.rankings.ranks,
     "modules": lambda analysis: analysis.modules,

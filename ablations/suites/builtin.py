@@ -1,10 +1,11 @@
-"""The built-in suites: seven variants on four datasets, axes, the published networks, and the slips of one of them."""
+"""The built-in suites: seven variants on four datasets, axes, a factorial one, published networks and their slips."""
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
 from typing import Any
 
+from ablations.suites.factors import factor_settings
 from ablations.suites.recipe import BN_AUX_ADAM, DIGITS, GRAY_ADAM, PLAIN_ADAM, PUBLISHED, Recipe
 from ablations.suites.suite import ARCHITECTURE, Suite
 from googlenet.architecture import Architecture
@@ -90,6 +91,13 @@ SUITES: dict[str, Suite] = {
         for name in ("cifar10", "cifar100", "folder")
     },
     **{axis: Suite(name=axis, dataset="cifar10", recipe=PUBLISHED, **axis_settings(axis)) for axis in AXIS_SUITES},
+    # The two changes of which naive has both: which of them costs ten times the parameters, and which the error?
+    "design": Suite(
+        name="design",
+        dataset="cifar10",
+        recipe=PUBLISHED,
+        **factor_settings(REDUCED, {"reduction": (True, False), "branch5x5": ("3x3+3x3", "3x3")}),
+    ),
     "references": Suite(
         name="references",
         axis="published networks, each with the recipe of its publication",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from ablations.errors import ConfigError
 from ablations.storage.changes import changes
 from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import ARCHITECTURE, DECLARABLE
-from googlenet.architecture import FIRST_STAGE, InceptionRow
+from ablations.suites.values import in_words
 from googlenet.controls import original_of
-from googlenet.variants import ROWS
 
 # Labels: they do not change what is trained.
 NAMES = ("architecture.name", "recipe.name", "seed")
@@ -43,7 +42,7 @@ def differences(plan: Plan) -> list[Difference]:
         by_variant.setdefault(run.architecture.name, {})[replace(run, seed=0)] = None
     baseline = next(iter(by_variant.get(plan.baseline) or next(iter(by_variant.values()))))
     found = [
-        Difference(variant, change.path, _words(change.then), _words(change.now))
+        Difference(variant, change.path, in_words(change.then), in_words(change.now))
         for variant, configs in by_variant.items()
         for config in configs  # one, unless runs of the variant differ among themselves
         for change in changes(baseline, config)
@@ -89,20 +88,3 @@ def _covered(path: str, names: Iterable[str]) -> bool:
     """Whether one of the names, as a suite gives them, is that of the path or of the whole that it belongs to."""
     own_fields = {f"{ARCHITECTURE}.{name}" for name in names}
     return path in own_fields or path in names or path.partition(".")[0] in names
-
-
-def _words(value: Any) -> str:
-    """A value as a person writes it; stages by the rows of Table 1."""
-    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        stages = enumerate(value, start=FIRST_STAGE)
-        return " / ".join(" ".join(_row_name(row, number) for row in stage) or "none" for number, stage in stages)
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _row_name(row: InceptionRow, stage: int) -> str:
-    """A module's name in Table 1, of those with its channels the one of this stage; else its channels."""
-    names = [name for name, known in ROWS.items() if known == row]
-    own_stage = [name for name in names if name.startswith(str(stage))]
-    return next(iter(own_stage + names), f"({', '.join(str(getattr(row, field.name)) for field in fields(row))})")

@@ -9,13 +9,14 @@ from typing import Any
 from ablations.data.subsets import held_out_count
 from ablations.data.summary import DataSummary
 from ablations.storage.changes import changes
+from ablations.suites.factors import FACTORS
 from ablations.suites.recipe import RECIPES, Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import Suite
 from googlenet.architecture import Architecture
 from googlenet.controls import equals_capacity, match
 from googlenet.counts import count_macs, count_params
-from googlenet.validation import check_count, check_range, shown
+from googlenet.validation import check_choice, check_count, check_range, shown
 
 SCHEMA = 3
 # What runs in one table have in common: settings, but not the sentence that describes the axis.
@@ -40,7 +41,8 @@ class FullSize:
 class Plan:
     """The runs of a suite on its dataset, with the settings that its report states.
 
-    `skipped` says of each variant that is too deep for the images why it is left out.
+    `skipped` says of each variant that is too deep for the images why it is left out. `factors` are the fields whose
+    levels the variants cross, of a factorial suite.
 
     Raises:
         ValueError: on construction, if a value is impossible.
@@ -61,6 +63,7 @@ class Plan:
     runs: tuple[RunConfig, ...]
     full_size: tuple[FullSize, ...]
     skipped: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         uncounted = {run.architecture.name for run in self.runs} - {size.variant for size in self.full_size}
@@ -77,6 +80,8 @@ class Plan:
         check_range("width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
             check_count("limit_train", self.limit_train)
+        for name in self.factors:
+            check_choice("factor", name, FACTORS)
 
     def changes_since(self, earlier: Plan) -> list[str]:
         """What keeps the two plans' runs out of one table, one line per value that differs."""
@@ -119,6 +124,7 @@ class Plan:
         return replace(
             self,
             varies=tuple(dict.fromkeys((*self.varies, *earlier.varies))),
+            factors=self.factors or earlier.factors,
             commands=commands,
             runs=(*self.runs, *kept),
             full_size=(*self.full_size, *sizes),
@@ -183,6 +189,7 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
             for name, arch in full_size.items()
         ),
         skipped=skipped,
+        factors=suite.factors,
     )
 
 

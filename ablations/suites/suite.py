@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.data.registry import DATASETS
 from ablations.storage.serialization import from_plain, to_plain
+from ablations.suites.factors import FACTORS
 from ablations.suites.recipe import RECIPES, Precision, Recipe
 from ablations.suites.run_config import MAX_SEED
 from googlenet.architecture import Architecture
@@ -38,6 +39,7 @@ class Suite:
 
     With `control` every variant gets a twin whose parameters or MACs equal the baseline's (see `googlenet.controls`).
     `skip_unfit` leaves out the variants that are too deep for the data's image size, instead of refusing the suite.
+    `factors` are the fields whose levels the architectures cross (see `suites.factors`), of a suite that is factorial.
 
     Raises:
         ValueError: on construction, naming the value, what is allowed and the remedy.
@@ -59,6 +61,7 @@ class Suite:
     recipe_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     control: Capacity | None = None
     skip_unfit: bool = False
+    factors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("suite", self.name)
@@ -66,6 +69,8 @@ class Suite:
             check_choice(f"suite {self.name}: varies", name, VARYING)
         for name in self.declared:
             check_choice(f"suite {self.name}: declared", name, DECLARABLE)
+        for name in self.factors:
+            check_choice(f"suite {self.name}: factor", name, FACTORS)
         check_choice(f"suite {self.name}: dataset", self.dataset, DATASETS)
         check_count(f"suite {self.name}: seeds", self.seeds, high=MAX_SEEDS)
         for seed in self.seed_list:
@@ -120,7 +125,8 @@ def select(
 ) -> Suite:
     """The suite with what the user chose in place of its own settings.
 
-    Variants may come from outside of it: naming one declares that it may differ in all of its architecture. With
+    Variants may come from outside of it: naming one declares that it may differ in all of its architecture. A factorial
+    suite of other variants than its own cells is not factorial any more. With
     another dataset than its own the suite is named after both, and its results have a folder of their own. A recipe, a
     number of epochs and epochs to keep apply to all variants, also to those that have their own.
 
@@ -133,7 +139,8 @@ def select(
     if variants is not None:
         own = {arch.name: arch for arch in suite.architectures}
         named = tuple(own.get(name) or architecture(name) for name in variants)
-        chosen = replace(chosen, architectures=named, skip_unfit=False)
+        factors = suite.factors if named == suite.architectures else ()
+        chosen = replace(chosen, architectures=named, skip_unfit=False, factors=factors)
         if set(variants) - set(own):
             chosen = replace(chosen, varies=(ARCHITECTURE,))
     if dataset is not None and dataset != suite.dataset:

@@ -11,6 +11,7 @@ from typing import Any
 from ablations.errors import ConfigError
 from ablations.storage.serialization import check_keys, from_plain, to_plain
 from ablations.suites.builtin import SUITES, axis_settings
+from ablations.suites.factors import FACTORS, check_factors, factor_settings
 from ablations.suites.recipe import PUBLISHED, RECIPES, Recipe
 from ablations.suites.suite import Suite
 from googlenet.architecture import ANY_CHANNELS, ANY_SIZE, Architecture
@@ -23,18 +24,22 @@ SAVE_AS_UTF8 = "save it as UTF-8, which editors offer under Save As, Encoding"
 NO_AUX = "none"  # how a suite file removes auxiliary heads; TOML has no null
 # Fields of a suite that its file gives as a list of names and a table of the file's own variants.
 _MADE = ("architectures", "recipe_changes")
-FILE_KEYS = (*(part.name for part in fields(Suite) if part.name not in _MADE), "variants", "variant")
+# What a factorial suite has beside its factors, and what follows from the factors.
+_OF_FACTORS, _FROM_FACTORS = ("base", "resolution"), ("varies", "baseline", "variants", "variant")
+FILE_KEYS = (*(part.name for part in fields(Suite) if part.name not in _MADE), *_OF_FACTORS, "variants", "variant")
 RECIPE_KEYS = tuple(part.name for part in fields(Recipe) if part.name not in ("name", "precision"))  # of a variant
 
 
-def find_suite(name: str) -> Suite:
+def find_suite(name: str, *, many_cells: bool = False) -> Suite:
     """The built-in suite of that name, or the one in the TOML file at that path.
+
+    A factorial suite of more than 64 cells is refused without `many_cells`.
 
     Raises:
         ConfigError: if there is none, or its file cannot be used.
     """
     if name.endswith(".toml"):
-        return read_suite_file(Path(name))
+        return read_suite_file(Path(name), many_cells=many_cells)
     try:
         check_choice("suite", name, SUITES)
     except ValueError as error:
@@ -42,8 +47,10 @@ def find_suite(name: str) -> Suite:
     return SUITES[name]
 
 
-def read_suite_file(path: Path) -> Suite:
+def read_suite_file(path: Path, *, many_cells: bool = False) -> Suite:
     """Read a suite from TOML; the documentation of suites gives the format.
+
+    A factorial suite of more than 64 cells is refused without `many_cells`.
 
     Raises:
         ConfigError: if the file is missing or malformed, or a key or value is not allowed.
@@ -66,6 +73,11 @@ def read_suite_file(path: Path) -> Suite:
     check_keys(data, known=FILE_KEYS, where=where)
     if data.get("name") in tuple(SUITES):
         raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
+    if "factors" in data:
+        return _factorial_suite(data, where=where, many_cells=many_cells)
+    for key in _OF_FACTORS:
+        if key in data:
+            raise ConfigError(f"{where}: {key} has no effect without factors; remove it or add [factors]")
     own = _table(data.pop("variant", {}), where=f"{where}: variant")
     if "variants" not in data and not own:
         return _axis_suite(data, where=where)
@@ -112,6 +124,35 @@ def _axis_suite(data: dict[str, Any], *, where: str) -> Suite:
     recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
     plain = {name: to_plain(value) for name, value in {**settings, "recipe": recipe}.items()}
     return from_plain(Suite, {**plain, **data}, where=where)
+
+
+def _factorial_suite(data: dict[str, Any], *, where: str, many_cells: bool) -> Suite:
+    """The suite of a file with factors, whose variants are the cells that these make of its `base`."""
+    for key in _FROM_FACTORS:
+        if key in data:
+            raise ConfigError(
+                f"{where}: {key} cannot stand beside factors, whose cells are the variants and whose first levels are "
+                f"the baseline; remove {key} or factors"
+            )
+    inside = f"{where}: factors"
+    table = _table(data.pop("factors"), where=inside)
+    base = ARCHITECTURES[_choose("base", data.pop("base", REDUCED.name), ARCHITECTURES, where=where)]
+    resolution = data.pop("resolution", "full")
+    check_keys(table, known=FACTORS, where=inside)
+    for name, own in table.items():
+        if not isinstance(own, list):
+            raise ConfigError(f"{inside}: {name} is {shown(own)}; give a list of at least two levels")
+    recipe = _read_recipe(data.pop("recipe", PUBLISHED.name), where=f"{where}: recipe")
+    try:
+        check_factors(table, resolution=resolution, many_cells=many_cells)
+        levels = {
+            name: [getattr(_read_variant(base.name, {name: level}, where=inside), name) for level in own]
+            for name, own in table.items()
+        }
+        settings = factor_settings(base, levels, resolution=resolution)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return from_plain(Suite, {**settings, "recipe": recipe, **data}, where=where)
 
 
 def _shown_name(name: str) -> str:

@@ -431,3 +431,16 @@ def test_stopped_in_the_second_run_and_started_again_it_gives_the_same_records(t
     assert run_main(*given, "--variants", "short4", results=tmp_path / "undisturbed").status == 0
     (undisturbed,) = records_of(tmp_path / "undisturbed" / "digits")
     assert undisturbed in records_of(tmp_path / "stopped" / "digits")
+
+
+def test_a_suite_file_of_many_cells_needs_consent(main: Main, tmp_path: Path) -> None:
+    path = tmp_path / "many.toml"
+    widths, dropouts = ([number / 16 for number in range(1, 10)], [number / 10 for number in range(8)])
+    path.write_text(
+        f'name = "many"\ndataset = "digits"\nrecipe = "digits"\n[factors]\nwidth = {widths}\ndropout = {dropouts}\n'
+    )
+    refused = main("--suite", str(path), "--plan")
+    assert refused.status == 2 and "the factors have 72 cells, more than 64" in refused.err
+    assert "--yes" in refused.err and len(refused.err.splitlines()) == 1
+    assert main("--suite", str(path), "--plan", "--yes").status == 0
+    assert "has no plan.json" in main("--suite", str(path), "--report").err, "a report needs no consent"

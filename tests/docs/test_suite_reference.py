@@ -20,6 +20,7 @@ from tests.support.markdown import page, plain, section, tables
 TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 # Keys that a file writes in another form than the dataclass has.
 OWN_TYPES = {"recipe": "string or table", "variants": "list of strings", "variant": "table of tables"}
+OWN_TYPES |= {"factors": "table of lists", "base": "string", "resolution": '"full", "main"'}
 
 
 def _rows(heading: str, *, number: int = 0) -> dict[str, dict[str, str]]:
@@ -75,7 +76,13 @@ def test_defaults_are_those_of_the_code() -> None:
     said = {key: row["default"] for key, row in _rows("The suite").items()}
     # What a file may leave out though the dataclass has no such default, or has another form of it.
     worded = {"recipe": '"published"', "baseline": "first of variants", "limit_train": "all images", "control": "none"}
-    worded |= {"variants": "the [variant.*] tables", "variant": "none"}
+    worded |= {
+        "variants": "the [variant.*] tables",
+        "variant": "none",
+        "factors": "none",
+        "base": '"reduced"',
+        "resolution": '"full"',
+    }
     assert said == {key: worded.get(key, suite.get(key, "")) for key in said}
     heads = {field.name: _default(field) for field in fields(Auxiliary)}
     assert {key: row["default"] for key, row in _rows("Auxiliary heads").items()} == heads

@@ -80,8 +80,20 @@ RECORD = RunRecord(
         commit="unknown",
     ),
 )
+FACTORIAL = """\
+name = "crossed"
+dataset = "digits"
+base = "short2"
+resolution = "main"
+
+[factors]
+batch_norm = [true, false]
+branch5x5 = ["3x3+3x3", "3x3"]
+stages = [["3a", "4a", "5a"], ["3a", "", ""]]
+width = [0.5, 1]
+"""
 SUITE = """\
-name = "branches"
+name = "third-branch"
 axis = "the third branch"
 varies = ["architecture"]
 declared = ["recipe.learning_rate", "versions"]
@@ -216,6 +228,7 @@ TOML_KEYS = st.one_of(
         [
             *("name", "axis", "varies", "declared", "dataset", "recipe", "baseline", "variants", "variant", "seeds"),
             *("margin", "width", "limit_train", "base", "aux", "stages", "stem", "image_size", "architectures"),
+            *("factors", "resolution", "factors.batch_norm"),
             *("recipe_changes", "learning_rate", "precision", "a.b.c", '""', '"../x"', "variant.five", "recipe.epochs"),
         ]
     ),
@@ -230,9 +243,9 @@ TOML_LINES = st.one_of(
 
 
 @st.composite
-def mutated_suites(draw: st.DrawFn) -> bytes:
+def mutated_suites(draw: st.DrawFn, valid: str) -> bytes:
     """The valid suite file with one to three lines replaced, deleted, doubled or added."""
-    lines = list[str](SUITE.splitlines())
+    lines = list[str](valid.splitlines())
     for _ in range(draw(st.integers(1, 3))):
         number = draw(st.integers(0, len(lines) - 1))
         key, equals, _ = lines[number].partition(" = ")
@@ -277,7 +290,8 @@ PARSERS: dict[str, tuple[str, Callable[[Path], object], st.SearchStrategy[bytes]
         "mine.toml",
         parse_suite,
         st.one_of(
-            mutated_suites(),
+            mutated_suites(SUITE),
+            mutated_suites(FACTORIAL),
             torn(SUITE.encode()),
             st.lists(TOML_LINES, max_size=6).map(lambda lines: "\n".join(lines).encode(errors="surrogatepass")),
             st.binary(max_size=60),
@@ -390,6 +404,7 @@ def test_ten_thousand_files_are_taken_or_refused_clearly(parser: str, tmp_path: 
     ("parser", "content"),
     [
         ("suite", SUITE.encode()),
+        ("suite", FACTORIAL.encode()),
         ("record", as_json(to_plain(RECORD))),
         ("plan", as_json(to_plain(PLAN))),
         ("lines", json_lines(as_json(to_plain(EPOCH)))),

@@ -33,7 +33,7 @@ def test_a_built_in_suite_compares_the_seven_variants(name: str) -> None:
     assert set(PUBLISHED_VARIANTS) <= set(VARIANTS)
     assert (suite.limit_train, suite.seeds) == ((400, 4) if name == "digits" else (None, 1))
     axes = {"branches", "modules", "components", "width", "depth"}
-    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "references", "quirks", *axes}
+    assert set(SUITES) == {"digits", "cifar10", "cifar100", "folder", "design", "references", "quirks", *axes}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "folder"])

@@ -15,6 +15,7 @@ from ablations.analysis import calibration, modules, per_class
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.analysis.answers import Answers
 from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.factorial import Factorial
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import Rankings
 from ablations.analysis.results import Results
@@ -162,6 +163,7 @@ def make_analysis(results: Results, **changes: Any) -> Analysis:
         results=results,
         comparisons=Comparisons(),
         answers=Answers(),
+        factorial=Factorial(),
         pareto=ParetoFronts(),
         rankings=Rankings(reason="not asked for"),
         modules=pd.DataFrame(columns=pd.Index(modules.MODULE_COLUMNS)),

@@ -7,13 +7,22 @@ from ablations.analysis.costs import COSTS
 from ablations.report.document import Picture, Section, Text
 from ablations.report.figures.error_against_cost import error_against_cost_figure
 from ablations.report.figures.error_bars import ERROR_BARS
+from ablations.report.figures.factorial import FACTORIAL
 from ablations.report.figures.figure import FigureKind
 from ablations.report.figures.learning_curves import LEARNING_CURVES
 from ablations.report.figures.modules import MODULES
 from ablations.report.figures.rank_stability import RANK_STABILITY
 from ablations.report.figures.rankings import RANKINGS
 
-FIGURES = (*map(error_against_cost_figure, COSTS), LEARNING_CURVES, ERROR_BARS, RANKINGS, RANK_STABILITY, MODULES)
+FIGURES = (
+    *map(error_against_cost_figure, COSTS),
+    LEARNING_CURVES,
+    ERROR_BARS,
+    FACTORIAL,
+    RANKINGS,
+    RANK_STABILITY,
+    MODULES,
+)
 
 
 def figures_of(analysis: Analysis) -> list[FigureKind]:
