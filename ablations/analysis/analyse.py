@@ -11,8 +11,8 @@ import pandas as pd
 from ablations.analysis.answers import Answers, answer_all
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
-from ablations.analysis.modules import module_costs
 from ablations.analysis.factorial import Factorial, analyse_factors
+from ablations.analysis.modules import module_costs
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
 from ablations.analysis.per_image import read_per_image_errors
