@@ -30,6 +30,7 @@ from ablations.suites.plan import Plan
 from ablations.suites.suite import select
 from benchmarks.synthetic_records import ENVIRONMENT as ENVIRONMENT  # what tests of reports take from here
 from benchmarks.synthetic_records import TEST_IMAGES, make_data, make_record
+from googlenet.controls import Capacity
 
 
 def make_plan(
@@ -40,6 +41,7 @@ def make_plan(
     limit_train: int | None = None,
     recipe: str | None = None,
     epochs: int | None = None,
+    control: Capacity | None = None,
 ) -> Plan:
     """The plan of a built-in suite on data that does not exist."""
     classes = 100 if SUITES[suite].dataset == "cifar100" else 10
@@ -50,7 +52,13 @@ def make_plan(
         image_size=8 if suite == "digits" else 32,
     )
     chosen = select(
-        SUITES[suite], seeds=seeds, variants=variants, limit_train=limit_train, recipe=recipe, epochs=epochs
+        SUITES[suite],
+        seeds=seeds,
+        variants=variants,
+        limit_train=limit_train,
+        recipe=recipe,
+        epochs=epochs,
+        control=control,
     )
     return plans.make_plan(chosen, data=data, command=f"python run_all.py --suite {suite}")
 

@@ -1,0 +1,43 @@
+"""Published claims: those of the ablation published in 2020, checked against these runs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.paired_tests import Comparison
+from ablations.analysis.published_claims import Claim, check_claims
+from ablations.report import formatting
+from ablations.report.document import Section, Table
+
+
+def published_claims_section(analysis: Analysis) -> Section | None:
+    """Each published claim with the answer of these runs and the evidence; None if none is about this dataset."""
+    claims = check_claims(analysis.results, analysis.comparisons)
+    if not claims:
+        return None
+    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim)) for claim in claims])
+    titles = ("published claim", "these runs", "evidence")
+    return Section(
+        "Published claims",
+        [Table.of("published_claims", frame.set_axis(titles, axis="columns"))],
+        fold="The claims of the ablation published in 2020, checked against these runs",
+    )
+
+
+def evidence_of(claim: Claim) -> str:
+    """The numbers that an answer rests on in words, or why there are none."""
+    if claim.params is not None:
+        variant, baseline = claim.params
+        return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
+    if claim.comparisons:
+        return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
+    return claim.reason or "one seed does not show the spread between seeds"
+
+
+def _in_words(comparison: Comparison) -> str:
+    return (
+        f"{comparison.variant} {formatting.points(comparison.difference)} points "
+        f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
+        f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+    )
