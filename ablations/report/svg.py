@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ablations.storage import atomic
 
@@ -30,6 +31,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
+    "axes.prop_cycle": cycler(color=[INK]),  # of what is given no colour
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

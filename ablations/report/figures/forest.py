@@ -57,7 +57,7 @@ def draw_forest(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Drawin
         if shown:
             margin, baseline = 100 * shown[0].margin, shown[0].baseline
             axes.axvspan(-margin, margin, color=GREY, alpha=0.2, linewidth=0, zorder=0, gid="forest-margin")
-            tips["forest-margin"] = f"equivalent to {baseline}: within {margin:g} points"
+            tips["forest-margin"] = f"margin of equivalence: {margin:g} points"
             axes.set_xlabel(f"top-1 error minus that of {baseline} (points)")
             _columns(axes, ("MACs", "top-1 error"), place=-0.75)
         lay_out(figure)
