@@ -43,6 +43,12 @@ class Cost:
         return bool(self.comparable(runs).all() and runs[self.name].notna().all())
 
 
+def macs_change(summary: pd.DataFrame, *, baseline: str) -> pd.Series:
+    """By variant, the relative change of its MACs from the baseline's; NaN where either is not known."""
+    macs = pd.to_numeric(summary.set_index("variant")["macs"])
+    return macs / macs[baseline] - 1
+
+
 def is_done(runs: pd.DataFrame) -> pd.Series:
     """By run, whether it is done: what does not depend on the machine compares for all of these."""
     return runs["status"] == "done"

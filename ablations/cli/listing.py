@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 from rich.console import Console
 
@@ -10,7 +13,7 @@ from ablations.experiment import DryRun
 from ablations.records.record import MISSING, UNFINISHED
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
-from ablations.report.formatting import count
+from ablations.report.formatting import count, si
 from ablations.suites.builtin import SUITES
 from ablations.suites.plan import Plan
 from googlenet.architecture import Architecture
@@ -27,45 +30,51 @@ def show_architectures(console: Console) -> None:
             f"suite {suite.name}: {len(suite.architectures)} variants, recipe {suite.recipe.name} "
             f"({suite.recipe.epochs} epochs), axis: {suite.axis}"
         )
-    kinds = {"variant": VARIANTS, "reference": REFERENCES}
+    kinds = {"variants": VARIANTS, "references": REFERENCES}
     kinds |= {f"axis {axis}": {arch.name: arch for arch in members} for axis, members in AXES.items()}
-    rows = [
-        {
-            "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
-            "kind": kind,
-            "classes": (classes := REFERENCE_CLASSES.get(name, 100)),
-            "image": _image(arch),
-            "params": count_params(arch, num_classes=classes),
-            "MACs": count_macs(arch, num_classes=classes),
-        }
-        for kind, members in kinds.items()
-        for name, arch in members.items()
-    ]
-    show_table(_table(rows), console=console, title="architectures")
+    for kind, members in kinds.items():
+        rows = [
+            {
+                "architecture": name + (" (reconstruction)" if name in RECONSTRUCTED else ""),
+                "classes": (classes := REFERENCE_CLASSES.get(name, 100)),
+                "image": _image(arch),
+                "params": count_params(arch, num_classes=classes),
+                "MACs": count_macs(arch, num_classes=classes),
+            }
+            for name, arch in members.items()
+        ]
+        show_table(_table(rows), console=console, title=kind)
 
 
 def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
-    """Print the planned runs, what each costs and how far it is."""
-    rows = []
+    """Print what a run of each variant costs, and how far each planned run is."""
+    known = bool(plan.data.fingerprint)
+    variants = [
+        {
+            "variant": name,
+            "recipe": config.recipe.name,
+            "batch": config.recipe.batch_size,
+            "image": _image(config.architecture),
+            "params": count_params(config.architecture, num_classes=config.num_classes),
+            "MACs": count_macs(config.architecture, num_classes=config.num_classes),
+        }
+        for name, config in {config.architecture.name: config for config in plan.runs}.items()
+    ]
+    runs = []
     for config in plan.runs:
         run = folder.run(config)
-        record = run.read_result() if plan.data.fingerprint else None
-        epochs = run.epochs.read() if plan.data.fingerprint else ()
-        rows.append(
+        record = run.read_result() if known else None
+        epochs = run.epochs.read() if known else ()
+        runs.append(
             {
-                "run": config.run_id if plan.data.fingerprint else f"{config.dataset}-{config.architecture.name}",
-                "seed": config.seed,
-                "recipe": config.recipe.name,
-                "batch": config.recipe.batch_size,
-                "image": _image(config.architecture),
-                "params": count_params(config.architecture, num_classes=config.num_classes),
-                "MACs": count_macs(config.architecture, num_classes=config.num_classes),
+                "run": config.run_id if known else f"{config.dataset}-{config.architecture.name}-s{config.seed}",
                 "epochs": f"{len(epochs)}/{config.recipe.epochs}",
                 "status": record.status if record else _unrecorded(plan, epochs=len(epochs)),
             }
         )
-    show_table(_table(rows), console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
-    if not plan.data.fingerprint:
+    show_table(_table(variants), console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
+    show_table(_table(runs), console=console, title=f"{len(runs)} runs")
+    if not known:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
 
 
@@ -97,14 +106,11 @@ def _image(arch: Architecture) -> str:
 
 
 def _table(rows: list[dict[str, object]]) -> Table:
-    """A table of these rows, with thousands separators in the columns of counts."""
+    """A table of these rows: parameters with thousands separators, MACs in millions or billions."""
     frame = pd.DataFrame(rows)
-    counts = ("params", "MACs")
-    return Table(
-        "listing",
-        frame,
-        columns=[Column(name, (name,), format=count if name in counts else str) for name in map(str, frame)],
-    )
+    formats: dict[str, Callable[[Any], str]] = {"params": count, "MACs": si}
+    columns = [Column(name, (name,), format=formats.get(name, str)) for name in map(str, frame)]
+    return Table("listing", frame, columns=columns)
 
 
 def _unrecorded(plan: Plan, *, epochs: int) -> str:

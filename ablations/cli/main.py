@@ -311,18 +311,17 @@ def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder
 
 def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> None:
     from ablations.cli.console import show_table
+    from ablations.cli.outcome import errors_and_costs, verdicts
     from ablations.report.sections.answers import answers_table
-    from ablations.report.sections.comparisons import comparisons_table
-    from ablations.report.sections.summary import summary_table
     from ablations.report.write import write_report
 
     with folder.locks.suite():
         written = write_report(folder.path, compare_with=compared)
     plan = written.results.plan
-    show_table(summary_table(written.results, intervals=False), console=console, title=f"suite {plan.suite}")
-    comparisons = comparisons_table(written.comparisons)
-    if comparisons:
-        show_table(comparisons, console=console, title=f"top-1 error against {plan.baseline}")
+    show_table(errors_and_costs(written.results), console=console, title=f"suite {plan.suite}")
+    compared_errors = verdicts(written.comparisons)
+    if compared_errors:
+        show_table(compared_errors, console=console, title=f"top-1 error against {plan.baseline}")
     else:
         console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
     if written.answers.answers:

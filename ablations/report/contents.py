@@ -12,7 +12,7 @@ from ablations.report.sections.answers import answers_section
 from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
 from ablations.report.sections.factorial import factorial_section
-from ablations.report.sections.figures import figures_section
+from ablations.report.sections.figures import figures_section, main_figures_section
 from ablations.report.sections.headline import headline_section
 from ablations.report.sections.kept_epochs import kept_epochs_section
 from ablations.report.sections.missing_runs import missing_runs_section
@@ -20,6 +20,7 @@ from ablations.report.sections.pareto import pareto_section
 from ablations.report.sections.per_class import per_class_section
 from ablations.report.sections.provenance import provenance_section
 from ablations.report.sections.published import published_section
+from ablations.report.sections.published_claims import published_claims_section
 from ablations.report.sections.rankings import rankings_section
 from ablations.report.sections.references import references_section
 from ablations.report.sections.selection_bias import selection_bias_section
@@ -28,22 +29,24 @@ from ablations.report.sections.summary import summary_section
 SectionBuilder = Callable[[Analysis], Section | None]  # None where there is nothing to say
 
 SECTIONS: tuple[SectionBuilder, ...] = (
-    provenance_section,
     headline_section,
+    main_figures_section,
     answers_section,
     summary_section,
     references_section,
+    figures_section,
     comparisons_section,
     factorial_section,
     differences_section,
     pareto_section,
     rankings_section,
-    figures_section,
     selection_bias_section,
     kept_epochs_section,
     per_class_section,
+    published_claims_section,
     published_section,
     missing_runs_section,
+    provenance_section,
 )
 
 CSV_FILES: dict[str, Callable[[Analysis], pd.DataFrame]] = {  # by name, without .csv

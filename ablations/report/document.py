@@ -18,10 +18,13 @@ Style = Literal["plain", "code", "strong"]
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph of inline Markdown (code, strong, links); one of `kind` "note" stands out from the others."""
+    """A paragraph of inline Markdown (code, strong, links).
+
+    One of `kind` "note" stands out from the others; one of kind "lead" says what was found.
+    """
 
     text: str
-    kind: Literal["plain", "note"] = "plain"
+    kind: Literal["plain", "note", "lead"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,15 @@ Block = Text | Items | Table | Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what follows it; the first section of a report has no title."""
+    """A title and what follows it; the first section of a report has no title.
+
+    With `fold`, plain text that says what is in it, the section is folded until a reader opens it.
+    """
 
     title: str
     blocks: Sequence[Block]
+    _: KW_ONLY
+    fold: str = ""
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,14 @@ def signed_interval_of(low: Any, high: Any) -> str:
     return interval_of(low, high, signed=True)
 
 
+def change(fraction: Any) -> str:
+    """A relative change in whole percent, signed, as in "-75 %"; one that rounds to zero is "0 %"."""
+    if pd.isna(fraction):
+        return NONE
+    percent = round(100 * fraction)
+    return f"{percent:+d} %" if percent else "0 %"
+
+
 def p_value(value: Any) -> str:
     """A p-value to four digits."""
     if pd.isna(value):

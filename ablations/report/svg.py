@@ -15,16 +15,29 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ablations.storage import atomic
 
+# The colours that follow the theme of a page; data have other ones.
+INK, PAPER = "#1b232d", "#ffffff"
 STYLE: dict[Any, Any] = {
-    "font.size": 10,
+    "font.size": 9,
+    "legend.fontsize": 8,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.prop_cycle": cycler(color=[INK]),  # of what is given no colour
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.alpha": 0.3,
+    "grid.color": "#777777",
+    "grid.alpha": 0.25,
     "savefig.dpi": 150,
     # Without a fixed salt, element ids in an SVG differ from one process to the next.
     "svg.hashsalt": "googlenet-ablations",
@@ -76,6 +89,11 @@ def to_svg(drawing: Drawing, *, prefix: str) -> str:
     for name, uri in (("", SVG), ("xlink", XLINK)):
         ElementTree.register_namespace(name, uri)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def themed(svg: str) -> str:
+    """An SVG in the colours of the page that embeds it: INK as its text, PAPER as the custom property `--page`."""
+    return svg.replace(INK, "currentColor").replace(PAPER, "var(--page)")
 
 
 def write_drawings(drawings: Mapping[str, Drawing], *, folder: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ablations.report.contents import CSV_FILES, compose, latex_tables
 from ablations.report.figures.figure import FigureKind
 from ablations.report.formats import html, latex, markdown
 from ablations.report.sections import figures
-from ablations.report.svg import write_drawings
+from ablations.report.svg import themed, write_drawings
 from ablations.storage import atomic
 from ablations.suites.plan import Plan
 
@@ -91,8 +91,9 @@ def _write(suite_dir: Path, analysis: Analysis, *, drawn: Sequence[FigureKind]) 
     write_csv_files(suite_dir, analysis)
     drawings = {figure.name: figure.draw(analysis) for figure in drawn}
     svgs = write_drawings(drawings, folder=SuiteFolder(suite_dir).figures)
+    embedded = {name: themed(svg) for name, svg in svgs.items()}
     atomic.write_text(suite_dir / REPORT_FILE, markdown.render(document))
-    atomic.write_text(suite_dir / PAGE_FILE, html.render(document, svgs=svgs))
+    atomic.write_text(suite_dir / PAGE_FILE, html.render(document, svgs=embedded))
     atomic.write_text(suite_dir / LATEX_FILE, latex.render(latex_tables(document)))
 
 

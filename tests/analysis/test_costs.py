@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ablations.analysis import pareto, results
-from ablations.analysis.costs import COSTS, Cost, has_comparable_memory, has_comparable_time, is_done, one_hardware
+from ablations.analysis.costs import (
+    COSTS,
+    Cost,
+    has_comparable_memory,
+    has_comparable_time,
+    is_done,
+    macs_change,
+    one_hardware,
+)
 from ablations.analysis.pareto import find_fronts
 from ablations.analysis.results import load_results
 from tests.support.resamples import ERRORS, NAMES
@@ -79,3 +89,10 @@ def test_a_further_cost_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_costs_are_described_with_their_unit(name: str, value: float, text: str) -> None:
     assert BY_NAME[name].describe(value) == text
+
+
+def test_the_change_of_macs_is_relative_to_the_baselines_where_both_are_known() -> None:
+    summary = pd.DataFrame({"variant": ["reduced", "short", "naive", "long"], "macs": [400, 100, 1000, None]})
+    found = macs_change(summary, baseline="reduced")
+    assert found.to_dict() == pytest.approx({"reduced": 0, "short": -0.75, "naive": 1.5, "long": math.nan}, nan_ok=True)
+    assert macs_change(summary, baseline="long").isna().all()

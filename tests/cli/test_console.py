@@ -16,10 +16,9 @@ from rich.console import Console
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.cli.console import make_console, show_table
 from ablations.cli.listing import show_architectures, show_plan
+from ablations.cli.outcome import errors_and_costs, verdicts
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
-from ablations.report.sections.comparisons import comparisons_table
-from ablations.report.sections.summary import summary_table
 from ablations.suites.plan import Plan
 from googlenet import VARIANTS
 from tests.support.synthetic_suites import make_plan, save_suite
@@ -76,15 +75,13 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, SuiteFolder, 
 def shown_at(width: int, suite: tuple[Plan, SuiteFolder, Analysis]) -> dict[str, str]:
     """What the command line shows of the suite on a terminal of that width, by what is shown."""
     plan, folder, analysis = suite
-    comparisons = comparisons_table(analysis.comparisons)
-    assert comparisons is not None
+    compared = verdicts(analysis.comparisons)
+    assert compared is not None
     shows: dict[str, Callable[[Console], None]] = {
         "list": show_architectures,
         "plan": lambda console: show_plan(plan, folder=folder, console=console),
-        "summary": lambda console: show_table(
-            summary_table(analysis.results, intervals=False), console=console, title="summary"
-        ),
-        "comparisons": lambda console: show_table(comparisons, console=console, title="comparisons"),
+        "errors": lambda console: show_table(errors_and_costs(analysis.results), console=console, title="errors"),
+        "verdicts": lambda console: show_table(compared, console=console, title="verdicts"),
     }
     found = {}
     for name, show in shows.items():
@@ -96,6 +93,25 @@ def shown_at(width: int, suite: tuple[Plan, SuiteFolder, Analysis]) -> dict[str,
 
 def numbers(text: str) -> Counter[str]:
     return Counter(re.findall(r"[-+]?\d+(?:[.,]\d+)*", text))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, SuiteFolder, Analysis]:
+    """A suite of twelve seeds with twins of equal parameters, some of whose verdicts are inconclusive."""
+    folder = SuiteFolder(tmp_path_factory.mktemp("branches"))
+    plan = make_plan("branches", seeds=12, control="params")
+    names = dict.fromkeys(run.architecture.name for run in plan.runs)
+    wrong = {name: [3000 - 30 * place, 4170, 3250 + 40 * place] * 4 for place, name in enumerate(names)}
+    save_suite(folder.path, plan, wrong=wrong)
+    return plan, folder, analyse(folder.path)
+
+
+def test_every_table_has_a_row_a_variant_within_80_columns(twins: tuple[Plan, SuiteFolder, Analysis]) -> None:
+    for name, text in shown_at(80, twins).items():
+        tables = [line for line in text.splitlines() if line[0] in "┃│┏┡└"]
+        assert tables and max(map(len, tables)) <= 80 and "…" not in text, name
+        named = [line for line in tables if "without-5x5@params" in line]
+        assert len(named) == {"plan": 1 + 12, "list": 0}.get(name, 1), name
 
 
 @pytest.mark.parametrize("width", [100, 80, 40, 20])

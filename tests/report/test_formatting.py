@@ -50,6 +50,9 @@ MISSING = [None, math.nan, pd.NA, np.float64("nan")]
         (formatting.text("short3"), "short3"),
         (formatting.interval_of(0.2298, 0.3822), "[22.98, 38.22]"),
         (formatting.signed_interval_of(-0.0123, 0.004), "[-1.23, +0.40]"),
+        (formatting.change(-0.7515), "-75 %"),
+        (formatting.change(4.162), "+416 %"),
+        (formatting.change(-0.004), "0 %"),
         (formatting.interval(Interval(-0.0123, 0.004)), "[-1.23, +0.40]"),
         (formatting.interval(Interval(0.2298, 0.3822), signed=False), "[22.98, 38.22]"),
         (formatting.interval(Interval(1.0, 3.0), signed=False, scale=1, digits=0), "[1, 3]"),
@@ -66,6 +69,7 @@ def test_a_number_is_rounded(found: str, text: str) -> None:
     [
         *(formatting.text, formatting.number, formatting.count, formatting.si, formatting.megabytes),
         *(formatting.percent, formatting.share, formatting.seconds, formatting.points, formatting.p_value),
+        formatting.change,
         lambda missing: formatting.interval_of(missing, missing),
     ],
 )

@@ -13,7 +13,9 @@ from matplotlib.image import imread
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import COSTS
 from ablations.report.figures.error_against_cost import draw_error_against_cost
-from ablations.report.svg import Drawing, to_svg, write_drawings
+from ablations.report.figures.figure import COLOURS, GREY
+from ablations.report.formats import html
+from ablations.report.svg import INK, Drawing, themed, to_svg, write_drawings
 
 TITLE = "{http://www.w3.org/2000/svg}title"
 HREF = "{http://www.w3.org/1999/xlink}href"
@@ -98,3 +100,33 @@ def test_a_drawing_that_was_used_before_gives_the_same_files(
         write_drawings({"points": drawing}, folder=tmp_path / folder)
     for name in ("points.png", "points.svg"):
         assert (tmp_path / "used" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+
+
+# Colours
+
+
+def luminance(colour: str) -> float:
+    """As WCAG 2.2 defines it."""
+    values = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("colour", [*COLOURS[:-1], GREY])
+def test_data_stand_out_on_a_light_page_and_on_a_dark_one(colour: str) -> None:
+    css = (Path(html.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    pages = re.findall(r"--page: (#\w+);", css)
+    assert len(pages) == 2
+    for page in pages:
+        low, high = sorted(luminance(each) + 0.05 for each in (colour, page))
+        assert high / low >= 3  # level AA for graphics
+
+
+def test_in_a_page_text_and_paper_of_every_figure_are_those_of_the_page(svgs: Mapping[str, str]) -> None:
+    known = {colour.lower() for colour in (*COLOURS[:-1], GREY)}
+    for name, svg in svgs.items():
+        shown = themed(svg)
+        assert {colour.lower() for colour in re.findall(r": (#\w{6})", shown)} <= known, name
+        letters = [use for use in ElementTree.fromstring(shown).iter() if "-text_" in use.attrib.get("id", "")]
+        assert letters and all(": currentColor" in ElementTree.tostring(each, encoding="unicode") for each in letters)
+        assert "var(--page)" in shown and INK not in shown

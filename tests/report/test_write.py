@@ -104,6 +104,10 @@ def test_every_section_of_a_complete_suite_has_its_place_and_tables_have_their_o
     answers_to_other_questions = {"answers_section", "factorial_section", "references_section"}
     assert set(silent) == {*answers_to_other_questions, "selection_bias_section", "kept_epochs_section"}
     assert len(document.sections) == len(SECTIONS) - len(silent)
+    titles = [section.title for section in document.sections]
+    assert titles[:3] == ["", "Error and cost", "Summary"]
+    folded = {section.title for section in document.sections if section.fold}
+    assert {"Comparisons", "Provenance"} <= folded and folded.isdisjoint(titles[:3])
     names = [block.name for section in document.sections for block in section.blocks if isinstance(block, Table)]
     assert len(set(names)) == len(names) >= 6
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import Cost
 from ablations.analysis.pareto import ParetoFronts
-from ablations.report.figures.figure import COLOURS, FigureKind, draw_point, error_tip, errors_in_percent
+from ablations.report.figures.figure import COLOURS, HEIGHT, WIDTH, FigureKind, draw_point, error_tip, errors_in_percent
 from ablations.report.figures.labels import label
 from ablations.report.svg import Drawing, own_style
 
@@ -30,7 +30,7 @@ def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: Pareto
     front, shares = found["on_front"].eq(True).to_numpy(), found["front_probability"].to_numpy(dtype=float)
     tips = {}
     with own_style():
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         axes = figure.add_subplot()
         if front.any():
             axes.plot(costs[front], errors[front], color=COLOURS[1], linewidth=1, zorder=1, label="front")

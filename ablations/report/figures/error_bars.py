@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ablations.report.figures.figure import COLOURS, FigureKind, error_tip, errors_in_percent
+from ablations.report.figures.figure import COLOURS, WIDTH, FigureKind, error_tip, errors_in_percent
 from ablations.report.figures.labels import names_beside
-from ablations.report.svg import Drawing, lay_out, own_style
+from ablations.report.svg import INK, PAPER, Drawing, lay_out, own_style
 
 
 def draw_error_bars(summary: pd.DataFrame) -> Drawing:
@@ -20,14 +20,14 @@ def draw_error_bars(summary: pd.DataFrame) -> Drawing:
     thickness = 0.8 / len(kinds)
     tips = {}
     with own_style():
-        figure = Figure(figsize=(4.8, 1.2 + 0.25 * len(kinds) * len(shown)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.25 * len(kinds) * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         for index, kind in enumerate(kinds):
             mean, low, high = errors_in_percent(shown, kind)
             places = np.arange(len(shown)) + (index - (len(kinds) - 1) / 2) * thickness
-            look: dict[str, Any] = {"color": COLOURS[index], "hatch": ("", "//")[index], "edgecolor": "white"}
+            look: dict[str, Any] = {"color": COLOURS[index], "hatch": ("", "//")[index], "edgecolor": PAPER}
             bars = axes.barh(places, mean, thickness, **look, label=f"{kind[:3]}-{kind[3:]} error")
-            axes.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="none", ecolor="black", capsize=3)
+            axes.errorbar(mean, places, xerr=(mean - low, high - mean), fmt="none", ecolor=INK, elinewidth=1, capsize=3)
             for place, (bar, (_, row)) in enumerate(zip(bars, shown.iterrows(), strict=True)):
                 bar.set_gid(f"error_bars-{kind}-{place}")
                 tips[f"error_bars-{kind}-{place}"] = error_tip(row, kind)

@@ -1,4 +1,4 @@
-"""What the figures share: the class of an entry, colours, and points with intervals."""
+"""What the figures share: the class of an entry, widths, colours, and points with intervals."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from matplotlib.axes import Axes
 
 from ablations.analysis.analyse import Analysis
 from ablations.report import formatting
-from ablations.report.svg import Drawing
+from ablations.report.svg import INK, Drawing
 
-# Okabe & Ito's colours, told apart with any kind of colour vision; line styles tell them apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+WIDTH, FULL_WIDTH, HEIGHT = 4.6, 9.2, 3.4  # inches: of one panel, of two, and of either; text is read at 70 % of it
+# Those of Okabe & Ito's colours that contrast with a light page and a dark one. They are told apart with any kind of
+# colour vision; line styles tell them apart in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", INK)
+GREY = "#777777"
 LINE_STYLES = ("-", "--", "-.", ":")
 
 
@@ -62,6 +65,6 @@ def draw_point(
         if bounds is not None and not np.isnan(bounds).any():
             reach = [[point[axis] - bounds[0]], [bounds[1] - point[axis]]]
             reaches: dict[str, Any] = {"xerr" if axis == 0 else "yerr": reach}
-            axes.errorbar(*point, **reaches, fmt="none", ecolor="#777777", elinewidth=1, capsize=3, zorder=2)
+            axes.errorbar(*point, **reaches, fmt="none", ecolor=GREY, elinewidth=1, capsize=3, zorder=2)
     face = COLOURS[0] if filled else "white"
     axes.plot(*point, "o", color=COLOURS[0], markerfacecolor=face, zorder=3, gid=gid)

@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
+from ablations.report.figures.figure import GREY
 from ablations.report.svg import lay_out
 
+ROOM = 2.9  # inches for axes beside their names
 NEAR = (7, 13, 20, 28)  # gaps between a point and its label, in points; from the last on a line joins the two
 FAR = (*NEAR, *range(36, 180, 12))
 APART = 3  # points between two labels side by side
@@ -26,7 +28,7 @@ LABEL, INTERVAL, FRONT = 1000, 10, 1
 def label(axes: Axes, names: Sequence[str], points: np.ndarray, *, front: np.ndarray) -> None:
     """Write each name beside its point, `points` (V, 4) with a row (x, y, low y, high y) for each.
 
-    If they have no room there, numbers stand at the points, and the figure gets wider by a key of numbers and names.
+    If they have no room there, numbers stand at the points, and a key of numbers and names beside the axes.
     The figure is laid out anew.
     """
     figure = axes.get_figure(root=True)
@@ -42,26 +44,37 @@ def label(axes: Axes, names: Sequence[str], points: np.ndarray, *, front: np.nda
     _write(axes, numbers, points, front=front, gaps=FAR, always=True)
 
 
-def names_beside(axes: Axes, names: Sequence[str]) -> None:
-    """The names of rows 0, 1, 2 and so on to the left of the axes; the figure gets wider by the longest."""
+def names_beside(axes: Axes, names: Sequence[str], *, room: float = ROOM) -> None:
+    """The names of rows 0, 1, 2 and so on to the left of the axes.
+
+    The figure gets wider where the longest name leaves less than `room` inches.
+    """
     axes.set_yticks(range(len(names)), names)
     figure = axes.get_figure(root=True)
     assert figure is not None
-    width, height = figure.get_size_inches()
     longest = max((text.get_window_extent().width for text in axes.get_yticklabels()), default=0)
-    figure.set_size_inches(width + longest / figure.dpi, height)
+    _leave_room(figure, room, beside=longest)
 
 
-def legend_beside(figure: Figure, handles: Sequence[Line2D], names: Sequence[str], **style: float) -> None:
-    """A legend to the right of the axes, in as many columns as its height asks for; the figure gets wider by it."""
+def legend_beside(
+    figure: Figure, handles: Sequence[Line2D], names: Sequence[str], *, room: float = ROOM, **style: float
+) -> None:
+    """A legend to the right of the axes, in as many columns as its height asks for.
+
+    The figure gets wider where it leaves less than `room` inches.
+    """
     for columns in range(1, len(names) + 1):
         legend = figure.legend(handles, names, loc="outside right upper", ncols=columns, frameon=False, **style)
         box = legend.get_window_extent()
         if box.height <= figure.bbox.height:
-            width, height = figure.get_size_inches()
-            figure.set_size_inches(width + box.width / figure.dpi, height)
+            _leave_room(figure, room, beside=box.width)
             return
         legend.remove()
+
+
+def _leave_room(figure: Figure, room: float, *, beside: float) -> None:
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(max(width, room + beside / figure.dpi), height)
 
 
 def _write(
@@ -93,7 +106,7 @@ def _write(
         costs.append(LABEL)
     written = []
     for name, point, centre in zip(names, points[:, :2], centres, strict=True):
-        text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=9)
+        text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=8)
         written.append(text)
         box = np.asarray(text.get_window_extent().extents) / pixel
         offsets, lengths = _offsets(box[2] - box[0], box[3] - box[1], gaps=gaps)
@@ -111,7 +124,7 @@ def _write(
         if lengths[best] >= NEAR[-1]:
             nearest = np.clip(centre, boxes[best, :2], boxes[best, 2:])
             ends = axes.transData.inverted().transform(np.array([centre, nearest]) * pixel)
-            axes.add_artist(Line2D(*ends.T, color="#777777", linewidth=0.5, zorder=1))
+            axes.add_artist(Line2D(*ends.T, color=GREY, linewidth=0.5, zorder=1))
     return True
 
 

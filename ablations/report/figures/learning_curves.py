@@ -9,18 +9,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ablations.report.figures.figure import COLOURS, LINE_STYLES, FigureKind
+from ablations.report.figures.figure import COLOURS, FULL_WIDTH, HEIGHT, LINE_STYLES, FigureKind
 from ablations.report.figures.labels import legend_beside
 from ablations.report.svg import Drawing, lay_out, own_style
 
 MARKERS = (".", "x", "^")
+ROOM_FOR_PANELS = 6.4  # inches beside the legend
 
 
 def draw_learning_curves(epochs: pd.DataFrame) -> Drawing:
     """Training loss and training error by epoch, one line per variant: mean over seeds, with their range shaded."""
     tips = {}
     with own_style():
-        figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+        figure = Figure(figsize=(FULL_WIDTH, HEIGHT), layout="constrained")
         for place, (column, label, unit, scale) in enumerate(
             (("train_loss", "training loss", "nats", 1), ("train_error", "training error", "%", 100)), start=1
         ):
@@ -42,13 +43,13 @@ def draw_learning_curves(epochs: pd.DataFrame) -> Drawing:
             axes.set_yscale("log" if column == "train_loss" and len(epochs) else "linear")
         if len(epochs):
             lines = figure.axes[0].get_lines()
-            legend_beside(figure, lines, [str(line.get_label()) for line in lines])
+            legend_beside(figure, lines, [str(line.get_label()) for line in lines], room=ROOM_FOR_PANELS)
         lay_out(figure)
         return Drawing(figure, tips)
 
 
 def _looks() -> Iterator[tuple[str, str, str]]:
-    """Colour, line style and marker of each line, no two alike among the first 84."""
+    """Colour, line style and marker of each line, no two alike among the first 60."""
     looks = zip(cycle(COLOURS), cycle(LINE_STYLES), strict=False)
     for place, (colour, style) in enumerate(looks):
         yield colour, style, MARKERS[place // (len(COLOURS) * len(LINE_STYLES)) % len(MARKERS)]

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablations.analysis.rankings import MEASURES, STABLE_TAU, Rankings, first_stable_epoch
-from ablations.report.figures.figure import COLOURS, FigureKind
-from ablations.report.svg import Drawing, lay_out, own_style
+from ablations.report.figures.figure import COLOURS, HEIGHT, WIDTH, FigureKind
+from ablations.report.svg import INK, Drawing, lay_out, own_style
 
 
 def draw_rank_stability(rankings: Rankings) -> Drawing:
@@ -24,7 +24,7 @@ def draw_rank_stability(rankings: Rankings) -> Drawing:
     drawn = [(frame, column, label) for frame, column, label in panels if frame["tau"].notna().any()]
     tips = {}
     with own_style():
-        figure = Figure(figsize=(max(4.8 * len(drawn), 4.8), 3.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH * max(len(drawn), 1), HEIGHT), layout="constrained")
         for index, (frame, column, label) in enumerate(drawn):
             axes = figure.add_subplot(1, len(drawn), index + 1)
             x, tau, low, high = (frame[name].to_numpy(dtype=float) for name in (column, "tau", "tau_low", "tau_high"))
@@ -42,7 +42,7 @@ def draw_rank_stability(rankings: Rankings) -> Drawing:
             settled = first_stable_epoch(frame) if column == "epoch" else None
             if settled is not None:
                 text = f"at least {STABLE_TAU:g} from epoch {settled}"
-                axes.axvline(settled, color="black", linestyle=":", linewidth=1, label=text)
+                axes.axvline(settled, color=INK, linestyle=":", linewidth=1, label=text)
                 axes.legend(loc="lower right", frameon=False)
         lay_out(figure)
         return Drawing(figure, tips)

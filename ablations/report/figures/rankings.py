@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablations.analysis.rankings import Rankings
-from ablations.report.figures.figure import FigureKind, draw_point
+from ablations.report.figures.figure import WIDTH, FigureKind, draw_point
 from ablations.report.figures.labels import names_beside
 from ablations.report.svg import Drawing, lay_out, own_style
 
@@ -17,7 +17,7 @@ def draw_rankings(rankings: Rankings) -> Drawing:
     shown = rankings.ranks.sort_values("rank", kind="stable")
     tips = {}
     with own_style():
-        figure = Figure(figsize=(5.6, max(2.0, 0.9 + 0.32 * len(shown))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, max(2.0, 0.9 + 0.27 * len(shown))), layout="constrained")
         axes = figure.add_subplot()
         for place, (_, row) in enumerate(shown.iterrows()):
             gid = f"rankings-{place}"
@@ -32,7 +32,7 @@ def draw_rankings(rankings: Rankings) -> Drawing:
         axes.invert_yaxis()
         axes.set_xlim(0.5, max(len(shown), 1) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlabel("rank by mean top-1 error (1 = lowest), with 95 % interval")
+        axes.set_xlabel("rank by mean top-1 error (1 = lowest)")
         lay_out(figure)
         return Drawing(figure, tips)
 
@@ -40,7 +40,7 @@ def draw_rankings(rankings: Rankings) -> Drawing:
 RANKINGS = FigureKind(
     name="rankings",
     caption="Rankings of the variants",
-    legend="Intervals of ranks hold 95 % of bootstrap resamples.",
+    legend="Lines in rankings hold 95 % of bootstrap resamples.",
     draw=lambda analysis: draw_rankings(analysis.rankings),
     has_data=lambda analysis: bool(analysis.rankings.ranks["rank_low"].notna().any()),
 )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ablations.report.document import LONG_FROM, Cell, Document
 from ablations.report.formats.markdown import INLINE
 
-WIDE_FROM = 2.0  # width over height from which a figure has a row to itself
+WIDE_FROM = 480.0  # points from which a figure has a row to itself
 TAGS = {"plain": Markup("{}"), "code": Markup("<code>{}</code>"), "strong": Markup("<strong>{}</strong>")}
 
 
@@ -41,11 +41,12 @@ def render(document: Document, *, svgs: Mapping[str, str]) -> str:
         "plain": lambda text: _inline(text).striptags(),
         "styled": _styled,
         "kind": lambda block: type(block).__name__,
+        "width": _width,
     }
     environment.tests |= {
         "facts": lambda items: all(item.startswith("**") for item in items),
         "long": lambda text: len(text) >= LONG_FROM,
-        "wide": _is_wide,
+        "wide": lambda svg: _width(svg) >= WIDE_FROM,
     }
     titles = [section.title for section in document.sections]
     return environment.get_template("report.html.j2").render(
@@ -63,9 +64,10 @@ def _styled(cell: Cell) -> Markup:
     return TAGS[cell.style].format(cell.text)
 
 
-def _is_wide(svg: str) -> bool:
-    box = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
-    return box is not None and float(box[1]) >= WIDE_FROM * float(box[2])
+def _width(svg: str) -> float:
+    """A figure's width in points."""
+    box = re.search(r'viewBox="\S+ \S+ (\S+) \S+"', svg)
+    return float(box[1]) if box else WIDE_FROM
 
 
 def _anchors(titles: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -39,7 +40,11 @@ def render(document: Document) -> str:
     for section in document.sections:
         if section.title:
             lines.append(f"## {section.title}")
+        if section.fold:
+            lines.append(f"<details>\n<summary>{html.escape(section.fold)}</summary>")
         lines += ["\n".join(_block(block)) for block in section.blocks]
+        if section.fold:
+            lines.append("</details>")
     return "\n\n".join(lines) + "\n"
 
 

@@ -24,7 +24,11 @@ def comparisons_section(analysis: Analysis) -> Section:
     table = comparisons_table(analysis.comparisons)
     blocks: list[Block] = [table] if table else []
     notes = _notes(analysis.comparisons, analysis.results.plan)
-    return Section("Comparisons", [*blocks, *(Text(note) for note in notes)])
+    return Section(
+        "Comparisons",
+        [*blocks, *(Text(note) for note in notes)],
+        fold="Tests of each variant against the baseline, with p-values",
+    )
 
 
 def comparisons_table(comparisons: Comparisons) -> Table | None:

@@ -9,6 +9,8 @@ from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape
 from ablations.suites.confounds import declared_differences, differences
 
+TITLE, FOLD = "Differences", "The configuration of each variant, where it differs from the baseline's"
+
 
 def differences_section(analysis: Analysis) -> Section:
     """The fields in which variants differ from the baseline, and which of them are not part of the axis."""
@@ -16,7 +18,7 @@ def differences_section(analysis: Analysis) -> Section:
     plan = results.plan
     found, declared = differences(plan), sorted(set(declared_differences(plan)))
     if not found:
-        return Section("Differences", [Text("The variants do not differ.")])
+        return Section(TITLE, [Text("The variants do not differ.")], fold=FOLD)
     frame = pd.DataFrame(found).assign(
         field=[each.field for each in found], declared=[each in declared for each in found]
     )
@@ -39,4 +41,4 @@ def differences_section(analysis: Analysis) -> Section:
             listed = "; ".join(escape(str(each)) for each in declared)
             said = f"{listed}. A verdict on such a variant is about both this difference and the axis."
         blocks.append(Text(f"**Declared difference.** {said}", kind="note"))
-    return Section("Differences", blocks)
+    return Section(TITLE, blocks, fold="" if declared else FOLD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import COSTS
 from ablations.report.document import Picture, Section, Text
@@ -9,6 +11,7 @@ from ablations.report.figures.error_against_cost import error_against_cost_figur
 from ablations.report.figures.error_bars import ERROR_BARS
 from ablations.report.figures.factorial import FACTORIAL
 from ablations.report.figures.figure import FigureKind
+from ablations.report.figures.forest import FOREST
 from ablations.report.figures.learning_curves import LEARNING_CURVES
 from ablations.report.figures.modules import MODULES
 from ablations.report.figures.rank_stability import RANK_STABILITY
@@ -16,6 +19,7 @@ from ablations.report.figures.rankings import RANKINGS
 
 FIGURES = (
     *map(error_against_cost_figure, COSTS),
+    FOREST,
     LEARNING_CURVES,
     ERROR_BARS,
     FACTORIAL,
@@ -23,6 +27,7 @@ FIGURES = (
     RANK_STABILITY,
     MODULES,
 )
+MAIN_FIGURES = ("forest", "error_vs_macs")  # which stand before the first table, side by side
 
 
 def figures_of(analysis: Analysis) -> list[FigureKind]:
@@ -30,10 +35,20 @@ def figures_of(analysis: Analysis) -> list[FigureKind]:
     return [figure for figure in FIGURES if figure.has_data(analysis)]
 
 
+def main_figures_section(analysis: Analysis) -> Section | None:
+    """The figures that answer most: differences from the baseline, and what an error costs; None without data."""
+    by_name = {figure.name: figure for figure in figures_of(analysis)}
+    return _section("Error and cost", [by_name[name] for name in MAIN_FIGURES if name in by_name])
+
+
 def figures_section(analysis: Analysis) -> Section | None:
-    """The figures that there is data for, and what their marks mean; None without data."""
-    figures = figures_of(analysis)
+    """The other figures that there is data for; None without data."""
+    return _section("Figures", [figure for figure in figures_of(analysis) if figure.name not in MAIN_FIGURES])
+
+
+def _section(title: str, figures: Sequence[FigureKind]) -> Section | None:
+    """The figures, and what their marks mean."""
     if not figures:
         return None
     legends = dict.fromkeys(figure.legend for figure in figures)
-    return Section("Figures", [*(Picture(figure.name, figure.caption) for figure in figures), Text(" ".join(legends))])
+    return Section(title, [*(Picture(figure.name, figure.caption) for figure in figures), Text(" ".join(legends))])

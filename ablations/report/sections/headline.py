@@ -1,101 +1,108 @@
-"""Headline: the verdicts in a few sentences, and the published claims checked against these runs."""
+"""Headline: what was found in a few sentences, after a line that says on what."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
-from ablations.analysis.convergence import Convergence
+from ablations.analysis.costs import macs_change
 from ablations.analysis.paired_tests import Comparison
-from ablations.analysis.published_claims import Claim, check_claims
 from ablations.analysis.results import Results
 from ablations.report import formatting
-from ablations.report.document import Block, Items, Section, Table, Text
+from ablations.report.document import Block, Section, Text
 from ablations.report.formats.markdown import commands, escape
-from ablations.suites.plan import Plan
+from ablations.report.sections.answers import answer_sentences
 
-SENTENCES = {  # by verdict
-    "better": "Lower top-1 error than {baseline}",
-    "worse": "Higher top-1 error than {baseline}",
-    "equivalent": "Equivalent to {baseline} within {margin:g} points",
-    "inconclusive": "Inconclusive against {baseline}",
-}
+MOST = 4  # variants that a sentence names
 
 
 def headline_section(analysis: Analysis) -> Section:
-    """The verdicts in a few sentences; for an incomplete suite only the command that completes it."""
+    """What was found; for an incomplete suite only the command that completes it.
+
+    With controls that is an answer for each part, and else a verdict on each variant.
+    """
     results, comparisons = analysis.results, analysis.comparisons
-    blocks: list[Block] = []
+    blocks: list[Block] = [Text(_context(results))]
     if not results.complete:
         text = f"No headline: {results.why_incomplete}: {commands(results.plan.commands)}"
         blocks.append(Text(text, kind="note"))
-    if comparisons.comparisons:
-        seeds = f"{comparisons.comparisons[0].n} seeds"
-        blocks += [
-            Items(_sentences(comparisons, results.plan)),
-            Text(f"Differences are in points of top-1 error, with 95 % intervals over {seeds}."),
-        ]
+    if answers := answer_sentences(analysis):
+        blocks.append(Text(" ".join(answers), kind="lead"))
+    elif comparisons.comparisons:
+        change = macs_change(results.summary, baseline=results.plan.baseline)
+        blocks.append(Text(" ".join(_sentences(comparisons.comparisons, macs=change)), kind="lead"))
     elif results.complete:
-        blocks.append(Text(f"No verdict: {_why_no_verdict(comparisons)}."))
-    return Section("Headline", [*blocks, *_published_claims(results, comparisons)])
+        blocks.append(Text(f"No verdict: {_why_no_verdict(comparisons)}.", kind="lead"))
+    return Section("", blocks)
 
 
-def _sentences(comparisons: Comparisons, plan: Plan) -> list[str]:
-    by_verdict: dict[str, list[Comparison]] = {}
-    for comparison in comparisons.comparisons:
-        by_verdict.setdefault(comparison.verdict, []).append(comparison)
-    return [
-        f"**{sentence.format(baseline=plan.baseline, margin=100 * plan.margin)}:** "
-        + ", ".join(_in_short(comparison) for comparison in by_verdict[verdict])
-        for verdict, sentence in SENTENCES.items()
-        if verdict in by_verdict
+def _context(results: Results) -> str:
+    """On what the findings rest: n, dataset, baseline, recipe and width."""
+    plan, data = results.plan, results.plan.data
+    counts = sorted({int(n) for n in results.summary["n"]})
+    seeds = f"{' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'} a variant"
+    images = f"{data.train_images:,}" if plan.limit_train is None else f"{plan.limit_train:,} of {data.train_images:,}"
+    parts = [
+        f"Top-1 error, {seeds}",
+        f"{escape(data.title)} ({images} training, {data.test_images:,} test images)",
     ]
+    if results.different_recipes:
+        parts.append("a recipe for each variant")
+    else:
+        parts += [f"against {escape(plan.baseline)}"] if plan.baseline in results.variants else []
+        parts.append(f"recipe {escape(plan.recipe.name)}")
+    if plan.width != 1:
+        parts.append(f"networks of {plan.width:g} times their width, which do not rank the full-size ones")
+    return "; ".join(parts) + "."
 
 
-def _in_short(comparison: Comparison) -> str:
-    return f"{comparison.variant} {formatting.points(comparison.difference)} {formatting.interval(comparison.interval)}"
+def _sentences(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Iterator[str]:
+    """A sentence for each verdict that there is; of a better or worse error, the largest difference in numbers."""
+    by_verdict: dict[str, list[Comparison]] = {}
+    for comparison in sorted(comparisons, key=lambda comparison: -abs(comparison.difference)):
+        by_verdict.setdefault(comparison.verdict, []).append(comparison)
+    baseline = escape(comparisons[0].baseline)
+    for verdict, error in (("better", "a lower error"), ("worse", "a higher error")):
+        if found := by_verdict.get(verdict):
+            said = f"{_listed(map(_name, found))} {'has' if len(found) == 1 else 'have'} {error} than {baseline}"
+            most = "" if len(found) == 1 else f", {_name(found[0])} most of all"
+            yield f"{said}{most}: {_in_numbers(found[0], macs=macs)}."
+    if equivalent := by_verdict.get("equivalent"):
+        names = [_name(each) + _change_of(macs[each.variant], " ({})") for each in equivalent]
+        verb = "is" if len(names) == 1 else "are"
+        yield f"{_listed(names)} {verb} equivalent to {baseline} within {100 * equivalent[0].margin:g} points."
+    if unsettled := by_verdict.get("inconclusive"):
+        yield f"Not settled: {_listed(map(_name, unsettled))}."
+
+
+def _name(comparison: Comparison) -> str:
+    return escape(comparison.variant)
+
+
+def _in_numbers(comparison: Comparison, *, macs: pd.Series) -> str:
+    difference = f"{formatting.points(comparison.difference)} points {formatting.interval(comparison.interval)}"
+    return difference + _change_of(macs[comparison.variant], " with {}")
+
+
+def _change_of(change: float, form: str) -> str:
+    """A relative change of MACs in words, put into the form; empty where it is not known."""
+    if pd.isna(change):
+        return ""
+    percent = round(100 * change)
+    return form.format(f"{abs(percent)} % {'more' if percent > 0 else 'fewer'} MACs" if percent else "as many MACs")
+
+
+def _listed(said: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = list(said)
+    if len(names) > MOST:
+        return f"{', '.join(names[:MOST])} and {len(names) - MOST} more"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _why_no_verdict(comparisons: Comparisons) -> str:
     return escape(comparisons.reason) or "one seed does not show the spread between seeds; use `--seeds 3` or more"
-
-
-def _published_claims(results: Results, comparisons: Comparisons) -> list[Block]:
-    claims = check_claims(results, comparisons)
-    if not claims:
-        return []
-    frame = pd.DataFrame([(claim.claim, claim.answer, evidence_of(claim), claim.suite) for claim in claims])
-    titles = ("published claim", "these runs", "evidence", "tested by")
-    return [
-        Text("Published claims, checked against these runs:"),
-        Table.of("published_claims", frame.set_axis(titles, axis="columns")),
-    ]
-
-
-def evidence_of(claim: Claim) -> str:
-    """The numbers that an answer rests on in words, or why there are none."""
-    if claim.params is not None:
-        variant, baseline = claim.params
-        return f"{variant / baseline:.1f} times: {variant:,} and {baseline:,}"
-    if claim.comparisons:
-        return "; ".join(_in_words(comparison) for comparison in claim.comparisons)
-    if claim.convergence is not None:
-        return _epochs_in_words(claim.convergence)
-    return claim.reason or "one seed does not show the spread between seeds"
-
-
-def _in_words(comparison: Comparison) -> str:
-    return (
-        f"{comparison.variant} {formatting.points(comparison.difference)} points "
-        f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
-        f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
-    )
-
-
-def _epochs_in_words(found: Convergence) -> str:
-    return (
-        f"{found.variant} {found.variant_epochs:.2f} epochs and {found.baseline} {found.baseline_epochs:.2f} to a "
-        f"training error of {formatting.percent(found.train_error)} %; difference {found.difference:+.2f} "
-        f"{formatting.interval(found.interval, scale=1)}, n = {found.n}"
-    )

@@ -47,4 +47,8 @@ def per_class_section(analysis: Analysis) -> Section:
     blocks += [Text(escape(line), kind="note") for line in analysis.unread[:MOST_NOTES]]
     if len(analysis.unread) > MOST_NOTES:
         blocks.append(Text(f"... and {len(analysis.unread) - MOST_NOTES:,} more", kind="note"))
-    return Section("Errors by class and calibration", blocks or [Text("No run is done.")])
+    return Section(
+        "Errors by class and calibration",
+        blocks or [Text("No run is done.")],
+        fold="Calibration, and the classes that each variant loses",
+    )

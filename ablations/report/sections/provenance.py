@@ -1,4 +1,4 @@
-"""Provenance: command, data, recipe, hardware, versions and commit, before any result."""
+"""Provenance: command, data, recipe, hardware, versions and commit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ def provenance_section(analysis: Analysis) -> Section:
         "Commit": ", ".join(code(commit) for commit in unique(done["commit"])),
     }
     shown = {name: value or NONE for name, value in rows.items() if value or name not in ("Controls", "Left out")}
-    return Section("", [Items([f"**{name}:** {value}" for name, value in shown.items()]), *_notes(results)])
+    return Section(
+        "Provenance",
+        [Items([f"**{name}:** {value}" for name, value in shown.items()]), *_notes(results)],
+        fold="Command, data, recipe, hardware and versions of these runs",
+    )
 
 
 def _controls(results: Results) -> Iterator[str]:

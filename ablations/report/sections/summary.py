@@ -52,11 +52,8 @@ def summary_section(analysis: Analysis) -> Section:
     return Section("Summary", blocks)
 
 
-def summary_table(results: Results, *, intervals: bool = True) -> Table:
-    """The errors and costs of each variant, with a column for each cost.
-
-    Without `intervals`, a narrow table lacks the 95 % intervals and the spread of memory.
-    """
+def summary_table(results: Results) -> Table:
+    """The errors and costs of each variant, with a column for each cost."""
     scaled = results.plan.width != 1
     trained = "trained " if scaled else ""
     ends = ("top1_error_low", "top1_error_high")
@@ -69,23 +66,18 @@ def summary_table(results: Results, *, intervals: bool = True) -> Table:
         Column("variant", ("variant",)),
         Column("n", ("n", "n_planned"), format=formatting.count_of),
         Column("top-1 error %", ("top1_error_mean", "top1_error_std"), format=formatting.percent),
-        *(interval if intervals and (results.summary["n"] > 1).any() else []),
+        *(interval if (results.summary["n"] > 1).any() else []),
         Column("top-5 error %", ("top5_error_mean", "top5_error_std"), format=formatting.percent),
         *(_cost_column(cost, prefix=trained) for cost in COSTS if not cost.count_column),
         Column(f"{trained}FLOPs", ("flops",), format=formatting.si),
         *(full_size if scaled else []),
-        *(
-            _cost_column(cost, spread=intervals or cost.name != "peak_memory_bytes")
-            for cost in COSTS
-            if cost.count_column
-        ),
+        *(_cost_column(cost) for cost in COSTS if cost.count_column),
     ]
     return Table("summary", results.summary, columns=columns, caption="Errors and costs of each variant.")
 
 
-def _cost_column(cost: Cost, *, prefix: str = "", spread: bool = True) -> Column:
-    sources = cost.columns if spread else cost.columns[:1]
-    return Column(f"{prefix}{cost.heading}", sources, format=COST_FORMATS.get(cost.name, formatting.number))
+def _cost_column(cost: Cost, *, prefix: str = "") -> Column:
+    return Column(f"{prefix}{cost.heading}", cost.columns, format=COST_FORMATS.get(cost.name, formatting.number))
 
 
 def _memory_text(done: pd.DataFrame) -> str:

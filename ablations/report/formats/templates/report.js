@@ -95,3 +95,21 @@ for (const figure of document.querySelectorAll("figure")) {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") tip.hidden = true;
 });
+
+// A link to a folded section opens it, and so does printing until it is done.
+function openTarget() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const fold = target && target.closest("details");
+  if (!fold) return;
+  fold.open = true;
+  target.scrollIntoView();
+}
+window.addEventListener("hashchange", openTarget);
+openTarget();
+
+let opened = [];
+window.addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  opened.forEach((fold) => (fold.open = true));
+});
+window.addEventListener("afterprint", () => opened.forEach((fold) => (fold.open = false)));

@@ -1,0 +1,99 @@
+"""Forest plot: the difference of each variant's top-1 error from the baseline's, with the verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ablations.analysis.analyse import Analysis
+from ablations.analysis.costs import macs_change
+from ablations.analysis.paired_tests import Comparison
+from ablations.report import formatting
+from ablations.report.figures.figure import COLOURS, GREY, HEIGHT, WIDTH, FigureKind
+from ablations.report.figures.labels import names_beside
+from ablations.report.svg import INK, PAPER, Drawing, lay_out, own_style
+
+WORDS = {"better": "lower error", "worse": "higher error", "equivalent": "equivalent", "inconclusive": "not settled"}
+LOOKS = {  # colour and shape by verdict
+    "better": (COLOURS[0], "o"),
+    "worse": (COLOURS[1], "s"),
+    "equivalent": (COLOURS[2], "D"),
+    "inconclusive": (GREY, "o"),
+}
+ROOM = 3.3  # inches beside the names, of which the two columns of text take one
+COLUMNS = ((38, "right"), (46, "left"))  # of text: offset in points from the axes, and alignment
+
+
+def draw_forest(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Drawing:
+    """Differences in points with their 95 % intervals, the lowest at the top, and the margin of equivalence as a band.
+
+    `macs` is the relative change of MACs by variant, which stands at the right with the verdict.
+    """
+    shown = sorted(comparisons, key=lambda comparison: comparison.difference)
+    tips = {}
+    with own_style():
+        figure = Figure(figsize=(WIDTH, max(HEIGHT, 1.2 + 0.25 * len(shown))), layout="constrained")
+        axes = figure.add_subplot()
+        for place, comparison in enumerate(shown):
+            low, high = (100 * bound for bound in comparison.interval)
+            colour, shape = LOOKS[comparison.verdict]
+            axes.hlines(place, low, high, colors=colour, linewidth=1.5, zorder=2)
+            face = PAPER if comparison.verdict == "inconclusive" else colour
+            marker: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 5, "zorder": 3}
+            axes.plot(100 * comparison.difference, place, shape, gid=f"forest-{place}", **marker)
+            texts = formatting.change(macs[comparison.variant]), WORDS[comparison.verdict]
+            _columns(axes, texts, place=place)
+            tips[f"forest-{place}"] = (
+                f"{comparison.variant}: {formatting.points(comparison.difference)} points "
+                f"{formatting.interval(comparison.interval)}, n = {comparison.n}, {texts[1]}, MACs {texts[0]}"
+            )
+        names_beside(axes, [comparison.variant for comparison in shown], room=ROOM)
+        axes.set_ylim(max(len(shown), 1) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.axvline(0, color=INK, linewidth=1, zorder=1)
+        if shown:
+            margin, baseline = 100 * shown[0].margin, shown[0].baseline
+            axes.axvspan(-margin, margin, color=GREY, alpha=0.2, linewidth=0, zorder=0, gid="forest-margin")
+            tips["forest-margin"] = f"margin of equivalence: {margin:g} points"
+            axes.set_xlabel(f"top-1 error minus that of {baseline} (points)")
+            _columns(axes, ("MACs", "top-1 error"), place=-0.75)
+        lay_out(figure)
+        return Drawing(figure, tips)
+
+
+def _columns(axes: Any, texts: tuple[str, str], *, place: float) -> None:
+    """Two texts to the right of the axes, at this row."""
+    for text, (offset, side) in zip(texts, COLUMNS, strict=True):
+        axes.annotate(
+            text.replace("-", "\N{MINUS SIGN}") if side == "right" else text,
+            (1, place),
+            (offset, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
+        )
+
+
+def _draw(analysis: Analysis) -> Drawing:
+    results = analysis.results
+    return draw_forest(
+        analysis.comparisons.comparisons, macs=macs_change(results.summary, baseline=results.plan.baseline)
+    )
+
+
+FOREST = FigureKind(
+    name="forest",
+    caption="Difference in top-1 error from the baseline",
+    legend=(
+        "Differences are in points of top-1 error, with 95 % intervals over seeds; the shaded band is the margin of "
+        "equivalence."
+    ),
+    draw=_draw,
+    has_data=lambda analysis: bool(analysis.comparisons.comparisons),
+)
