@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablations.report import formatting
-from ablations.report.figures.figure import COLOURS, LINE_STYLES, FigureKind
+from ablations.report.figures.figure import COLOURS, HEIGHT, LINE_STYLES, WIDTH, FigureKind
 from ablations.report.svg import Drawing, lay_out, own_style
 
-PANELS_IN_A_ROW, LINES_IN_A_ROW = 3, 3
+PANELS_IN_A_ROW, LINES_IN_A_ROW = 2, 3
 APART = 0.06  # between the points of two lines at the same level, in levels
 LINE_LENGTH = 14  # of a level's name, in characters
 
@@ -25,7 +25,7 @@ def draw_factorial(means: pd.DataFrame) -> Drawing:
     tips: dict[str, str] = {}
     with own_style():
         rows = -(-len(panels) // PANELS_IN_A_ROW)
-        figure = Figure(figsize=(4 * max(columns, 1), 3.8 * max(rows, 1)), layout="constrained")
+        figure = Figure(figsize=(WIDTH * max(columns, 1), HEIGHT * max(rows, 1)), layout="constrained")
         for number, (_, panel) in enumerate(panels):
             axes = figure.add_subplot(rows, columns, number + 1, sharey=next(iter(figure.axes), None))
             tips |= _draw_panel(axes, panel, number=number)

@@ -11,17 +11,21 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from ablations.analysis.costs import COSTS, Cost
-from ablations.report.figures.figure import COLOURS, FigureKind
+from ablations.report.figures.figure import COLOURS, FULL_WIDTH, GREY, FigureKind
 from ablations.report.figures.labels import names_beside
-from ablations.report.svg import Drawing, lay_out, own_style
+from ablations.report.svg import INK, PAPER, Drawing, lay_out, own_style
 
 PANELS = tuple(cost for cost in COSTS if cost.name in ("params", "macs"))
 SHORTEST_PART = 0.005  # of the longest bar, for a white line beside it not to hide it
 ROOM_FOR_TOTALS = 1.18  # times the longest bar
 HALF_BAR = 0.4
-STAGE_COLOURS: dict[str, str] = {
-    stage: colour
-    for stage, colour in zip(("stem", "stage 3", "stage 4", "stage 5", "auxiliary", "head"), COLOURS, strict=False)
+STAGE_COLOURS = {
+    "stem": GREY,
+    "stage 3": COLOURS[0],
+    "stage 4": COLOURS[1],
+    "stage 5": COLOURS[2],
+    "auxiliary": COLOURS[3],
+    "head": INK,
 }
 
 
@@ -38,7 +42,7 @@ def draw_modules(modules: pd.DataFrame) -> Drawing:
     variants = list(dict.fromkeys(modules["variant"]))
     stages = set(map(stage_of, modules["module"]))
     with own_style():
-        figure = Figure(figsize=(7.6, 1.2 + 0.25 * len(variants)), layout="constrained")
+        figure = Figure(figsize=(FULL_WIDTH, 1.2 + 0.25 * len(variants)), layout="constrained")
         for number, cost in enumerate(PANELS, start=1):
             axes = figure.add_subplot(1, len(PANELS), number)
             tips |= _draw_bars(axes, modules, cost)
@@ -68,7 +72,7 @@ def _draw_bars(axes: Axes, modules: pd.DataFrame, cost: Cost) -> dict[str, str]:
     wide = counts >= SHORTEST_PART * longest
     between = wide & wide.shift(-1, fill_value=False) & (places == places.shift(-1))
     rows = places[between]
-    axes.vlines(ends[between], rows - HALF_BAR, rows + HALF_BAR, colors="white", linewidth=0.5)
+    axes.vlines(ends[between], rows - HALF_BAR, rows + HALF_BAR, colors=PAPER, linewidth=0.5)
     for place, total in enumerate(by_variant.sum()):
         text = f"{total:,.0f}" if total >= 100 else f"{total:#.3g}"
         axes.annotate(text, (total, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
@@ -90,5 +94,5 @@ MODULES = FigureKind(
         "but no MACs, because evaluation does not run them."
     ),
     draw=lambda analysis: draw_modules(analysis.modules),
-    has_data=lambda analysis: len(analysis.results.done) > 0,
+    has_data=lambda analysis: len(analysis.results.done) > 0 and len(analysis.modules) > 0,
 )

@@ -57,7 +57,7 @@ def test_the_report_compares_nothing(found: Analysis) -> None:
     titles = [section.title for section in compose(found).sections]
     assert "Published systems" in titles
     assert not {"Pareto fronts", "Rankings", "Published results"} & set(titles)
-    assert [figure.name for figure in figures_of(found)] == ["learning_curves", "error_bars"]
+    assert [figure.name for figure in figures_of(found)] == ["learning_curves", "error_bars", "modules"]
     assert texts_of(differences_section(found)) == [
         "**Declared difference.** The whole recipe. No difference in error is due to the architecture alone."
     ]
