@@ -76,8 +76,11 @@ def one_device_kind(runs: pd.DataFrame) -> bool:
 
 
 def si(value: float) -> str:
-    """MACs or FLOPs in millions or billions."""
-    return f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M"
+    """A count to four digits of its thousands, millions or billions."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:#.4g} {unit}"
+    return f"{value:.0f}"
 
 
 def _timing_valid(runs: pd.DataFrame) -> pd.Series:

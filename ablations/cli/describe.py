@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.ticker import EngFormatter
 from rich.console import Console
 from rich.text import Text
 
@@ -15,7 +14,7 @@ from ablations.errors import ConfigError
 from ablations.experiment import DataSource
 from ablations.report.document import Column, Table
 from ablations.report.figures.treemap import draw_treemap
-from ablations.report.formatting import count, percent
+from ablations.report.formatting import count, percent, si
 from ablations.report.svg import write_drawings
 from ablations.storage import atomic
 from googlenet.architecture import ANY_CHANNELS, Architecture
@@ -25,7 +24,6 @@ DEFAULT_DATASET = "cifar10"
 FOLDER = "describe"  # in the folder of results
 LAYERS_FILE = "layers.csv"
 TOTAL = "total"
-_engineering = EngFormatter(places=2)
 
 
 def describe(
@@ -100,9 +98,9 @@ def modules_table(layers: pd.DataFrame) -> Table:
             Column("output", ("output",)),
             Column("params", ("params",), format=count),
             Column("% of params", ("params_share",), format=_share),
-            Column("MACs", ("macs",), format=_short),
+            Column("MACs", ("macs",), format=si),
             Column("% of MACs", ("macs_share",), format=_share),
-            Column("activations", ("activations",), format=_short),
+            Column("activations", ("activations",), format=si),
         ],
     )
 
@@ -132,8 +130,3 @@ def _shape(*sizes: int) -> str:
 
 def _share(fraction: float) -> str:
     return percent(fraction, digits=1)
-
-
-def _short(value: float) -> str:
-    """A count; from a thousand on to two decimals of its thousands, millions or billions."""
-    return count(value) if pd.isna(value) or value < 1000 else _engineering(value)

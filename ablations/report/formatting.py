@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from ablations.analysis import costs
+
 NONE = "–"
 
 
@@ -31,10 +33,8 @@ def count_of(n: int, planned: int) -> str:
 
 
 def si(value: Any) -> str:
-    """MACs or FLOPs in millions or billions."""
-    if pd.isna(value):
-        return NONE
-    return f"{value / 1e9:.3f} G" if value >= 1e9 else f"{value / 1e6:.1f} M"
+    """A count to four digits of its thousands, millions or billions."""
+    return NONE if pd.isna(value) else costs.si(value)
 
 
 def megabytes(mean: Any, std: Any = None) -> str:

@@ -82,7 +82,7 @@ def test_a_further_cost_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("params", 6_258_500, "6,258,500 parameters"),
         ("macs", 1_521_848_320, "1.522 G MACs"),
-        ("macs", 25_400_000, "25.4 M MACs"),
+        ("macs", 25_400_000, "25.40 M MACs"),
         ("train_seconds", 1234.56, "1,234.6 s of training"),
         ("peak_memory_bytes", 2.5e9, "peak memory 2.50 GB"),
     ],

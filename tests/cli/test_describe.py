@@ -32,7 +32,7 @@ def test_a_row_for_each_module_and_branch_with_totals() -> None:
     table = modules_table(layer_costs(architecture("short4"), num_classes=10)).texts().set_index("module")
     assert len(table) == 1 + 2 * (1 + 4) + 2 + 1 + 1
     # 192 channels of 3x3x3 weights with bias, scale and shift, on 32x32 pixels.
-    assert list(table.loc["stem"]) == ["192x32x32", f"{192 * (27 + 3):,}", "0.4", "5.31 M", "1.4", "196.61 k"]
+    assert list(table.loc["stem"]) == ["192x32x32", f"{192 * (27 + 3):,}", "0.4", "5.308 M", "1.4", "196.6 k"]
     assert list(table.loc["pool3"]) == ["512x16x16", *["–"] * 5]
     assert list(table.loc["head"]) == ["10x1x1", "10,250", "0.7", "10.24 k", "0.0", "10"]
     assert list(table.loc["total", ["params", "% of params", "% of MACs"]]) == ["1,557,834", "100.0", "100.0"]

@@ -26,7 +26,7 @@ MISSING = [None, math.nan, pd.NA, np.float64("nan")]
         (formatting.si(1_521_848_320), "1.522 G"),
         (formatting.si(1_000_000_000), "1.000 G"),
         (formatting.si(999_900_000), "999.9 M"),
-        (formatting.si(360_000), "0.4 M"),
+        (formatting.si(360_000), "360.0 k"),
         (formatting.megabytes(1_234_567_890), "1,235"),
         (formatting.megabytes(1_234_567_890, 12_345_678), "1,235 ± 12"),
         (formatting.percent(0.306), "30.60"),

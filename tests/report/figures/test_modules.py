@@ -36,7 +36,7 @@ def test_parts_follow_each_other_with_lengths_of_their_counts() -> None:
         assert [part.get_gid() in drawing.tips for part in parts] == [True] * len(parts)
     assert [text.get_text() for text in params.texts] == ["20.0", "2.00"]
     assert drawing.tips["modules-params-1"] == "big: 4a has 3,000,000 parameters, 15.0 %"
-    assert drawing.tips["modules-macs-2"] == "small: stem has 2.0 M MACs, 25.0 %"
+    assert drawing.tips["modules-macs-2"] == "small: stem has 2.000 M MACs, 25.0 %"
 
 
 def test_colours_are_those_of_the_stages_that_there_are() -> None:
