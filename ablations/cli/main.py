@@ -113,7 +113,9 @@ def _execute(arguments: Arguments, command: str) -> int:
         compared = _compared_suite(arguments, folder)
         commands = folder.read_plan().commands
         console.print(f"runs of: {', then '.join(commands)}", markup=False, emoji=False, soft_wrap=True)
-        _report(folder, compared, console)
+        from ablations.cli.outcome import show_outcome
+
+        show_outcome(folder, compared, console)
         return DONE
     suite = _selected_suite(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
@@ -125,9 +127,12 @@ def _execute(arguments: Arguments, command: str) -> int:
     if arguments.dry_run:
         return _dry_run(suite, data, arguments, command, console)
     planned, records = _train(suite, data, arguments, command, console)
-    _report(folder, compared, console)
+
+    from ablations.cli.outcome import say_what_was_not_measured, show_outcome
+
+    show_outcome(folder, compared, console)
     if arguments.measure_selection_bias:
-        _say_what_was_not_measured(records, folder, console)
+        say_what_was_not_measured(records, folder, console)
     elsewhere = planned - len(records)
     if elsewhere:
         raise HeldElsewhere(
@@ -296,35 +301,3 @@ def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str,
     atomic.write_text(path, "\n".join([f"# {lines[0]}", "", f"    {command}", "", *lines[1:], ""]))
     console.print(Text(f"report of the dry run: {path}"), soft_wrap=True)
     return SOME_FAILED if failed else DONE
-
-
-def _say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:
-    """A run that was done before is not trained again for a diagnostic."""
-    done = [folder.run(record.config) for record in records if record.status == "done"]
-    without = sum(not run.diagnosed.read() for run in done)
-    if without:
-        console.print(
-            f"{without} of {len(done)} runs were trained without --measure-selection-bias; --fresh trains them again",
-            soft_wrap=True,
-        )
-
-
-def _report(folder: SuiteFolder, compared: Path | None, console: Console) -> None:
-    from ablations.cli.console import show_table
-    from ablations.cli.outcome import errors_and_costs, verdicts
-    from ablations.report.sections.answers import answers_table
-    from ablations.report.write import write_report
-
-    with folder.locks.suite():
-        written = write_report(folder.path, compare_with=compared)
-    plan = written.results.plan
-    show_table(errors_and_costs(written.results), console=console, title=f"suite {plan.suite}")
-    compared_errors = verdicts(written.comparisons)
-    if compared_errors:
-        show_table(compared_errors, console=console, title=f"top-1 error against {plan.baseline}")
-    else:
-        console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
-    if written.answers.answers:
-        show_table(answers_table(written.answers, costs=False), console=console, title="does a part matter?")
-    pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
-    console.print(pages, markup=False, emoji=False, soft_wrap=True)

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
 
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.power import MOST_SEEDS
 from ablations.analysis.results import Results
+from ablations.cli.console import show_table
+from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
 from ablations.report import formatting
 from ablations.report.document import Column, Table
+from ablations.report.sections.answers import answers_table
 from ablations.report.sections.comparisons import UNDECIDED, comparisons_table
+from ablations.report.write import write_report
+
+
+def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Console) -> None:
+    """Write a suite's report, print its errors, verdicts and answers, and say where the report is.
+
+    Raises:
+        ConfigError: if a record cannot be read or the report cannot be written.
+    """
+    with folder.locks.suite():
+        written = write_report(folder.path, compare_with=compare_with)
+    plan = written.results.plan
+    show_table(errors_and_costs(written.results), console=console, title=f"suite {plan.suite}")
+    compared = verdicts(written.comparisons)
+    if compared:
+        show_table(compared, console=console, title=f"top-1 error against {plan.baseline}")
+    else:
+        console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
+    if written.answers.answers:
+        show_table(answers_table(written.answers, costs=False), console=console, title="does a part matter?")
+    pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
+    console.print(pages, markup=False, emoji=False, soft_wrap=True)
+
+
+def say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:
+    """Say how many runs lack the diagnostic of selection bias: one that was done before is not trained again for it."""
+    done = [folder.run(record.config) for record in records if record.status == "done"]
+    without = sum(not run.diagnosed.read() for run in done)
+    if without:
+        console.print(
+            f"{without} of {len(done)} runs were trained without --measure-selection-bias; --fresh trains them again",
+            soft_wrap=True,
+        )
 
 
 def errors_and_costs(results: Results) -> Table:

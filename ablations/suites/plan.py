@@ -10,11 +10,11 @@ from ablations.data.subsets import held_out_count
 from ablations.data.summary import DataSummary
 from ablations.storage.changes import changes
 from ablations.suites.factors import FACTORS
-from ablations.suites.recipe import RECIPES, Recipe
+from ablations.suites.fitting import fit_architectures, with_twins
+from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import Suite
 from googlenet.architecture import Architecture
-from googlenet.controls import equals_capacity, match
 from googlenet.counts import count_macs, count_params
 from googlenet.validation import check_choice, check_count, check_range, shown
 
@@ -148,9 +148,9 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
             are the same, or a variant has no twin of the baseline's capacity.
     """
     _check_batches(suite, data)
-    full_size, trained, skipped = _fitting(suite, data)
+    full_size, trained, skipped = fit_architectures(suite, data)
     if suite.control is not None:
-        full_size, trained = _with_twins(suite, full_size, trained, num_classes=data.num_classes)
+        full_size, trained = with_twins(suite, full_size, trained, num_classes=data.num_classes)
     recipes = {name: suite.recipe_of(name) for name in trained}
     _check_distinct(trained, recipes)
     return Plan(
@@ -191,83 +191,6 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         skipped=skipped,
         factors=suite.factors,
     )
-
-
-Named = dict[str, Architecture]
-
-
-def _fitting(suite: Suite, data: DataSummary) -> tuple[Named, Named, tuple[str, ...]]:
-    """The architectures at full size and as they are trained, and why others are left out.
-
-    Raises:
-        ValueError: if one does not fit the data; of a suite that skips these, if no variant is left.
-    """
-    trained: Named = {}
-    unfit: list[str] = []
-    for arch in suite.architectures:
-        try:
-            trained[arch.name] = _fitted(arch, suite.recipe_of(arch.name), suite, data)
-        except ValueError as error:
-            if not suite.skip_unfit or arch.name == suite.baseline:
-                raise
-            unfit.append(str(error))
-    if unfit and set(trained) <= {suite.baseline}:
-        raise ValueError(f"no variant of suite {suite.name} fits these images: {unfit[0]}")
-    return {arch.name: arch for arch in suite.architectures if arch.name in trained}, trained, tuple(unfit)
-
-
-def _with_twins(suite: Suite, full_size: Named, trained: Named, *, num_classes: int) -> tuple[Named, Named]:
-    """Both with each variant followed by its twin, unless the variant itself has the baseline's capacity.
-
-    Raises:
-        ValueError: if the baseline is missing, no width gives its capacity, or a twin is the baseline itself.
-    """
-    if suite.baseline not in trained:
-        raise ValueError(f"control needs the baseline {suite.baseline}, which is not among the variants; add it")
-    assert suite.control is not None
-    baseline = trained[suite.baseline]
-    full, fitted = {}, {}
-    for name, arch in trained.items():
-        full[name], fitted[name] = full_size[name], arch
-        if equals_capacity(arch, baseline, by=suite.control, num_classes=num_classes):
-            continue
-        twin = match(arch, baseline, by=suite.control, num_classes=num_classes)
-        if twin.layers() == baseline.layers():
-            raise ValueError(
-                f"variant {name} differs from {suite.baseline} in width alone, which control = {suite.control!r} would "
-                "undo; leave out the control"
-            )
-        fitted[twin.name] = twin
-        full[twin.name] = replace(full_size[name], name=twin.name, width=round(twin.width / suite.width, 12))
-    return full, fitted
-
-
-def _fitted(arch: Architecture, recipe: Recipe, suite: Suite, data: DataSummary) -> Architecture:
-    """The architecture for the images that the recipe makes of the data's, at the suite's width.
-
-    Raises:
-        ValueError: if it is for images of another size or with another number of channels.
-    """
-    side = recipe.resize or data.image_size
-    channels = 1 if recipe.grayscale else data.channels
-    if arch.needs_image_size not in (None, side):
-        fitting = [known.name for known in RECIPES.values() if known.resize == arch.image_size]
-        raise ValueError(
-            f"variant {arch.name} is for images of {arch.image_size}x{arch.image_size}, and these are {side}x{side}; "
-            f"set resize = {arch.image_size} in the recipe"
-            + (f" or train it with --recipe {' or '.join(fitting)}" if fitting else "")
-        )
-    if arch.needs_channels not in (None, channels):
-        fitting = [known.name for known in RECIPES.values() if known.grayscale]
-        raise ValueError(
-            f"variant {arch.name} has in_channels {arch.in_channels}, and these images have {channels}; "
-            + (
-                f"set grayscale = true in the recipe or train it with --recipe {' or '.join(fitting)}"
-                if arch.in_channels == 1
-                else "no dataset has that many, so leave it out"
-            )
-        )
-    return arch.at_size(side, in_channels=channels, width=suite.width)
 
 
 def _check_distinct(trained: Mapping[str, Architecture], recipes: Mapping[str, Recipe]) -> None:

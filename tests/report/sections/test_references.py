@@ -46,7 +46,11 @@ def test_published_figures_stand_beside_measured_ones(found: Analysis) -> None:
     row = rows["plain-cifar"]
     # Its write-up: 3,494,346 parameters, 29.8 million multiply-adds, 0.997 of training images right after 1,000 epochs.
     assert row["published for"] == "CIFAR-10: 10 classes, 32x32 pixels"
-    assert (row["params published"], row["MACs published"], row["epochs published"]) == ("3,494,346", "29.80 M", "1,000")
+    assert (row["params published"], row["MACs published"], row["epochs published"]) == (
+        "3,494,346",
+        "29.80 M",
+        "1,000",
+    )
     assert row["results published"] == "training accuracy 0.997; never tested"
     assert (row["epochs measured"], row["top-1 error %"], row["test loss"]) == ("1,000", "24.00 ± 0.00", "0.5 ± 0")
 
