@@ -9,7 +9,15 @@ import itertools
 from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple, get_args
 
-from googlenet.validation import check_choice, check_count, check_flag, check_name, check_range, shown
+from googlenet.validation import (
+    TWIN_PATTERN,
+    check_choice,
+    check_count,
+    check_flag,
+    check_name,
+    check_range,
+    shown,
+)
 
 Stem = Literal["cifar", "imagenet", "imagenet-linear"]
 Branch5x5 = Literal["5x5", "3x3", "3x3+3x3"]
@@ -142,7 +150,7 @@ class Architecture:
     image_size: int = ANY_SIZE
 
     def __post_init__(self) -> None:
-        check_name("architecture", self.name)
+        check_name("architecture", self.name, pattern=TWIN_PATTERN)
         self._check_values()
         if not isinstance(self.stages, tuple) or not all(isinstance(rows, tuple) for rows in self.stages):
             raise ValueError(f"{self.name}: stages is {self.stages!r}; it must be a tuple of tuples of InceptionRow")
@@ -191,7 +199,8 @@ class Architecture:
     def _check_branches(self) -> None:
         if not isinstance(self.branches, tuple) or not self.branches:
             raise ValueError(
-                f"{self.name}: branches is {shown(self.branches)}; name at least one of {', '.join(BRANCHES)}"
+                f"{self.name}: branches is {shown(self.branches)}; give a tuple of at least one of "
+                f"{', '.join(BRANCHES)}"
             )
         for branch in self.branches:
             check_choice(f"{self.name}: branches: branch", branch, BRANCHES)
@@ -298,6 +307,12 @@ class Architecture:
         without_meaning = [] if self.batch_norm else ["bn_eps"]
         if "5x5" not in self.branches:
             without_meaning.append("branch5x5")
+        if self.branches == ("1x1",):
+            without_meaning.append("reduction")
+        if max(map(len, self.stages)) == 1:
+            without_meaning.append("extra_pools")
+        if len(modules) == 1:
+            without_meaning.append("module_dropout")
         for name in ("name", "stages", "width", "stem_channels", *without_meaning):
             del values[name]
         aux = self.aux and (self.channels(self.aux.conv_channels), self.channels(self.aux.hidden))

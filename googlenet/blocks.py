@@ -95,26 +95,22 @@ class ReducedInception(nn.Module):
         self.splits = [count for branch, count in channels.items() if branch in arch.branches]
         conv = EntryConv(arch, in_channels, channels)
         self.entry = ConvUnit(arch, in_channels, sum(self.splits), kernel=1, conv=conv)
-        after_entry: list[nn.Module] = []
         if "1x1" in arch.branches:
-            after_entry.append(nn.Identity())
+            self.branch1x1 = nn.Identity()
         if "3x3" in arch.branches:
             self.branch3x3 = ConvUnit(arch, row.ch3x3_reduce, row.ch3x3, kernel=3)
-            after_entry.append(self.branch3x3)
         if "5x5" in arch.branches:
             self.branch5x5 = _branch5x5(arch, row.ch5x5_reduce, row.ch5x5)
-            after_entry.append(self.branch5x5)
-        self.beside_entry: tuple[nn.Module, ...] = ()
+        self.after_entry = [f"branch{branch}" for branch in channels if branch in arch.branches]
+        self.beside_entry: list[str] = []
         if "pool" in arch.branches:
             self.branch_pool = _projected_pool(arch, spec)
-            self.beside_entry = (self.branch_pool,)
-        # A tuple does not register the branches a second time.
-        self.after_entry = tuple(after_entry)
+            self.beside_entry = ["branch_pool"]
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.entry(x).split(self.splits, dim=CHANNEL_DIM)
-        maps = [branch(part) for branch, part in zip(self.after_entry, parts, strict=True)]
-        return torch.cat(maps + [branch(x) for branch in self.beside_entry], dim=CHANNEL_DIM)
+        maps = [getattr(self, name)(part) for name, part in zip(self.after_entry, parts, strict=True)]
+        return torch.cat(maps + [getattr(self, name)(x) for name in self.beside_entry], dim=CHANNEL_DIM)
 
 
 class ParallelBranches(nn.Module):

@@ -11,14 +11,13 @@ from typing import Literal, get_args
 
 from googlenet.architecture import MAX_WIDTH, Architecture
 from googlenet.counts import count_macs, count_params
-from googlenet.validation import check_choice
+from googlenet.validation import TWIN_MARK, check_choice
 
 Capacity = Literal["params", "macs"]
 CAPACITIES: tuple[Capacity, ...] = get_args(Capacity)
 TOLERANCE = 0.01  # of the target's count
 _COUNTS: dict[Capacity, Callable[..., int]] = {"params": count_params, "macs": count_macs}
 _WIDTH_DIGITS = 6  # of a width, so that it is written and read as the same number
-_MARK = "@"  # between the name of a variant and the capacity in which its twin equals the baseline
 
 
 def equals_capacity(arch: Architecture, target: Architecture, *, by: Capacity, num_classes: int) -> bool:
@@ -59,17 +58,18 @@ def match(arch: Architecture, target: Architecture, *, by: Capacity, num_classes
         listed = " and ".join(f"{found:,} at width {twin.width:g}" for twin, found in counts.items())
         raise ValueError(
             f"control of {arch.name}: no width has within {TOLERANCE:.0%} of {target.name}'s {wanted:,} {by}; nearest "
-            f"are {listed}; leave {arch.name} out, or match by {' or '.join(set(CAPACITIES) - {by})}"
+            f"are {listed}; make all variants wider, leave {arch.name} out, or match by "
+            f"{' or '.join(set(CAPACITIES) - {by})}"
         )
     return nearest
 
 
 def twin_name(variant: str, by: Capacity) -> str:
     """The name of a variant's twin: "without-5x5@params"."""
-    return f"{variant}{_MARK}{by}"
+    return f"{variant}{TWIN_MARK}{by}"
 
 
 def original_of(name: str) -> str | None:
     """The variant that the twin of this name is a control of; None for a name that is no twin's."""
-    original, _, by = name.rpartition(_MARK)
+    original, _, by = name.rpartition(TWIN_MARK)
     return original if original and by in CAPACITIES else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from googlenet.architecture import Architecture
 from googlenet.axes import AXES
+from googlenet.controls import original_of
 from googlenet.references import REFERENCES
 from googlenet.validation import check_choice
 from googlenet.variants import VARIANTS
@@ -21,5 +22,8 @@ def architecture(name: str) -> Architecture:
     Raises:
         ValueError: if there is none, naming those that exist and the nearest of them.
     """
+    original = original_of(name)
+    if original in ARCHITECTURES:
+        raise ValueError(f"architecture {name!r} is a twin, which a suite's control makes; name {original} instead")
     check_choice("architecture", name, ARCHITECTURES)
     return ARCHITECTURES[name]

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 
 MAX_NAME = 64  # characters
-NAME_PATTERN = re.compile(rf"(?=.{{1,{MAX_NAME}}}$)[a-z0-9][a-z0-9_-]*(@[a-z]+)?")  # the end marks a control
+NAME_PATTERN = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{MAX_NAME - 1}}}")
+TWIN_MARK = "@"  # in an architecture's name, between that of a variant and the capacity in which its twin is equal
+TWIN_PATTERN = re.compile(rf"(?=.{{1,{MAX_NAME}}}$){NAME_PATTERN.pattern}({TWIN_MARK}[a-z]+)?")
 MAX_COUNT = 2**63 - 1  # what 64 bits hold; beyond it, channels times width may overflow a float
 SHOWN = 200  # characters of a value in a message
 
@@ -60,7 +62,7 @@ def check_flag(what: str, value: object) -> None:
         raise ValueError(f"{what} is {shown(value)}; it must be true or false")
 
 
-def check_name(what: str, name: object) -> None:
+def check_name(what: str, name: object, *, pattern: re.Pattern[str] = NAME_PATTERN) -> None:
     """Raise ValueError unless `name` can stand in a path, a page and a spreadsheet."""
-    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+    if not isinstance(name, str) or not pattern.fullmatch(name):
         raise ValueError(f"{what} name {shown(name)} is not usable; use 1-{MAX_NAME} of a-z, 0-9, '_' and '-'")

@@ -73,7 +73,7 @@ def show_plan(plan: Plan, *, folder: SuiteFolder, console: Console) -> None:
             }
         )
     show_table(_table(variants), console=console, title=f"plan of suite {plan.suite}, in {folder.path}")
-    show_table(_table(runs), console=console, title=f"{len(runs)} runs")
+    show_table(_table(runs), console=console, title=f"{len(runs)} run{'' if len(runs) == 1 else 's'}")
     if not known:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
 

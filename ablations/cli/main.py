@@ -204,6 +204,8 @@ def _items(text: str) -> tuple[str, ...]:
 def _numbers(flag: str, text: str | None) -> tuple[int, ...] | None:
     """Whole numbers out of a comma-separated list; None if the flag was not given."""
     try:
+        if text is not None and not _items(text):
+            raise ValueError("it is empty")
         return None if text is None else tuple(int(item) for item in _items(text))
     except ValueError as error:
         raise ConfigError(f"{flag} is {text!r}; give whole numbers with commas between them, as in 80,81") from error

@@ -98,7 +98,11 @@ def _cell(base: Architecture, levels: Mapping[str, Any]) -> Architecture:
     """The base with these levels: the known architecture that it equals, or one named after its differences."""
     differing = [f"{name} {in_words(level)}" for name, level in levels.items() if level != getattr(base, name)]
     words = differing if base.name == REDUCED.name else [base.name, *differing]
-    cell = replace(base, **levels, name=_name(words) if differing else base.name)
+    try:
+        cell = replace(base, **levels, name=_name(words) if differing else base.name)
+    except ValueError as error:
+        combination = ", ".join(f"{name} {in_words(level)}" for name, level in levels.items())
+        raise ValueError(f"the cell {combination} cannot be built ({error}); leave out one of these levels") from error
     return next((known for known in ARCHITECTURES.values() if replace(known, name=cell.name) == cell), cell)
 
 

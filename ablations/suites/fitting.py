@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ablations.data.summary import DataSummary
 from ablations.suites.recipe import RECIPES, Recipe
 from ablations.suites.suite import Suite
@@ -36,26 +34,38 @@ def fit_architectures(suite: Suite, data: DataSummary) -> tuple[Named, Named, tu
 def with_twins(suite: Suite, full_size: Named, trained: Named, *, num_classes: int) -> tuple[Named, Named]:
     """Both with each variant followed by its twin, unless the variant itself has the baseline's capacity.
 
+    At full size a twin has the capacity of the baseline at full size.
+
     Raises:
-        ValueError: if the baseline is missing, no width gives its capacity, or a twin is the baseline itself.
+        ValueError: if the baseline is missing, no width gives its capacity, a twin is the baseline itself, or there is
+            no twin.
     """
     if suite.baseline not in trained:
         raise ValueError(f"control needs the baseline {suite.baseline}, which is not among the variants; add it")
     assert suite.control is not None
     baseline = trained[suite.baseline]
     full, fitted = {}, {}
+
+    def matched(arch: Architecture, target: Architecture) -> Architecture:
+        return match(arch, target, by=suite.control or "params", num_classes=num_classes)
+
     for name, arch in trained.items():
         full[name], fitted[name] = full_size[name], arch
         if equals_capacity(arch, baseline, by=suite.control, num_classes=num_classes):
             continue
-        twin = match(arch, baseline, by=suite.control, num_classes=num_classes)
+        twin = matched(arch, baseline)
         if twin.layers() == baseline.layers():
             raise ValueError(
                 f"variant {name} differs from {suite.baseline} in width alone, which control = {suite.control!r} would "
                 "undo; leave out the control"
             )
         fitted[twin.name] = twin
-        full[twin.name] = replace(full_size[name], name=twin.name, width=round(twin.width / suite.width, 12))
+        full[twin.name] = matched(full_size[name], full_size[suite.baseline])
+    if len(fitted) == len(trained):
+        raise ValueError(
+            f"no variant differs from {suite.baseline} in its {suite.control}, so control = {suite.control!r} has no "
+            "effect; leave it out"
+        )
     return full, fitted
 
 

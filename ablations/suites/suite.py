@@ -14,7 +14,7 @@ from ablations.suites.run_config import MAX_SEED
 from googlenet.architecture import Architecture
 from googlenet.controls import CAPACITIES, Capacity, original_of
 from googlenet.registry import architecture
-from googlenet.validation import check_choice, check_count, check_name, check_range
+from googlenet.validation import TWIN_MARK, check_choice, check_count, check_flag, check_name, check_range
 from googlenet.variants import REDUCED
 
 # Fields in which variants may differ, or the whole architecture; and what else a suite may declare.
@@ -83,7 +83,14 @@ class Suite:
             check_count(f"suite {self.name}: limit_train", self.limit_train)
         if self.control is not None:
             check_choice(f"suite {self.name}: control", self.control, CAPACITIES)
+        check_flag(f"suite {self.name}: skip_unfit", self.skip_unfit)
         names = [arch.name for arch in self.architectures]
+        marked = [name for name in names if TWIN_MARK in name]
+        if marked:
+            raise ValueError(
+                f"suite {self.name}: variant {marked[0]} has the name of a twin, which control makes; leave out the "
+                f"part from {TWIN_MARK!r} on"
+            )
         if not names:
             raise ValueError(f"suite {self.name}: it has no variant; name at least one")
         doubled = {name for name in names if names.count(name) > 1}
@@ -126,9 +133,9 @@ def select(
     """The suite with what the user chose in place of its own settings.
 
     Variants may come from outside of it: naming one declares that it may differ in all of its architecture. A factorial
-    suite of other variants than its own cells is not factorial any more. With
-    another dataset than its own the suite is named after both, and its results have a folder of their own. A recipe, a
-    number of epochs and epochs to keep apply to all variants, also to those that have their own.
+    suite of other variants than its own cells is not factorial any more. With another dataset than its own the suite is
+    named after both, and its results have a folder of their own. A recipe, a number of epochs and epochs to keep apply
+    to all variants, also to those that have their own.
 
     A precision that neither the user nor the recipe settles becomes `native_precision`, the device's.
 
@@ -139,7 +146,7 @@ def select(
     if variants is not None:
         own = {arch.name: arch for arch in suite.architectures}
         named = tuple(own.get(name) or architecture(name) for name in variants)
-        factors = suite.factors if named == suite.architectures else ()
+        factors = suite.factors if set(named) == set(suite.architectures) else ()
         chosen = replace(chosen, architectures=named, skip_unfit=False, factors=factors)
         if set(variants) - set(own):
             chosen = replace(chosen, varies=(ARCHITECTURE,))

@@ -233,3 +233,13 @@ def test_extras_stand_between_the_modules(extra: str) -> None:
     assert [name.removeprefix(kind) for name in names if name.startswith(kind)] == between
     for label in between:
         assert names.index(f"{kind}{label}") == names.index(f"inception{label}") + 1
+
+
+@pytest.mark.parametrize("name", ["branch3x3", "branch5x5", "branch_pool", "entry"])
+def test_a_submodule_that_is_replaced_is_used(name: str) -> None:
+    # As wrappers for several devices and adapters do.
+    module = inception(REDUCED, REDUCED.modules()[0]).eval()
+    images = torch.randn(1, 192, 6, 6)
+    before = module(images)
+    setattr(module, name, nn.Sequential(module.get_submodule(name), nn.Hardtanh(-0.1, 0.1)))
+    assert not torch.equal(module(images), before)

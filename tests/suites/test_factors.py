@@ -22,7 +22,7 @@ from ablations.suites.suite_file import read_suite_file
 from googlenet.architecture import Architecture
 from googlenet.axes import AXES
 from googlenet.controls import twin_name
-from googlenet.validation import check_name
+from googlenet.validation import TWIN_PATTERN, check_name
 from googlenet.variants import REDUCED, VARIANTS, rows
 from tests.support.synthetic_suites import make_plan
 
@@ -74,7 +74,7 @@ def test_names_are_usable_and_differ_however_many_factors_there_are() -> None:
     assert len(set(made)) == 32
     assert any(len(name) == 57 for name in made), "long ones are cut to leave room for the mark of a twin"
     for name in made:
-        check_name("twin", twin_name(name, "params"))
+        check_name("twin", twin_name(name, "params"), pattern=TWIN_PATTERN)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_names_are_usable_and_differ_however_many_factors_there_are() -> None:
         ("[factors]\nbatch_norm = [true, 0]", "factors: batch_norm: expected bool, found 0"),
         ('[factors]\nbranch5x5 = ["5x5", "7x7"]', "factors: reduced: branch5x5 '7x7' is unknown; allowed: 5x5, 3x3"),
         ('[factors]\nstages = [["3a", "4f", ""], ["3a", "", ""]]', "factors: stages: Table 1 row '4f' is unknown"),
-        (f'{TWO}bn_eps_5x5 = ["same", "channels"]', "batch-norm-false_bn-eps-5x5-channels: bn_eps_5x5 is 'chan"),
+        (f'{TWO}bn_eps_5x5 = ["same", "channels"]', "the cell batch_norm False, bn_eps_5x5 channels cannot be"),
         (f'variants = ["reduced"]\n{TWO}', "variants cannot stand beside factors, .*; remove variants or factors"),
         (f"{TWO}[variant.own]\nwidth = 2", "variant cannot stand beside factors, .*; remove variant or factors"),
         (f'baseline = "reduced"\n{TWO}', "baseline cannot stand beside factors"),

@@ -35,6 +35,7 @@ OTHER_REDUCTIONS = tuple(
     tuple(dataclasses.replace(row, ch3x3_reduce=7, ch5x5_reduce=7, pool_proj=7) for row in stage)
     for stage in REDUCED.stages
 )
+ONE_MODULE = (REDUCED.stages[0][:1], (), ())
 PAIR = select(SUITES["folder"], variants=("reduced", "short"))
 
 
@@ -157,6 +158,9 @@ def test_an_input_that_the_data_cannot_give_is_refused(variant: str, images: dic
         ({"width": 0.001}, {"width": 0.002}),  # one channel everywhere
         ({"reduction": False}, {"reduction": False, "stages": OTHER_REDUCTIONS}),
         ({"batch_norm": False}, {"batch_norm": False, "bn_eps": 1e-3}),
+        ({"branches": ("1x1", "3x3")}, {"branches": ("1x1", "3x3"), "branch5x5": "5x5"}),
+        ({"branches": ("1x1",)}, {"branches": ("1x1",), "reduction": False}),
+        ({"stages": ONE_MODULE}, {"stages": ONE_MODULE, "extra_pools": True, "module_dropout": 0.2}),
     ],
 )
 def test_variants_that_are_the_same_network_are_refused(first: dict[str, Any], second: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: Pareto
         axes.margins(x=0.12, y=0.15)
         axes.set_xlabel(cost.axis)
         axes.set_ylabel("top-1 error (%)")
-        if front.any():
+        if front.sum() > 1:
             axes.legend(loc="best", frameon=False)
         label(axes, [str(name) for name in shown["variant"]], np.column_stack([costs, errors, low, high]), front=front)
         return Drawing(figure, tips)

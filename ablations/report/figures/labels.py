@@ -18,7 +18,7 @@ from ablations.report.figures.figure import GREY
 from ablations.report.svg import lay_out
 
 ROOM = 2.9  # inches for axes beside their names
-NEAR = (7, 13, 20, 28)  # gaps between a point and its label, in points; from the last on a line joins the two
+NEAR = (7, 13, 20, 28)  # gaps between a point and its label, in points; from the second on a line joins the two
 FAR = (*NEAR, *range(36, 180, 12))
 APART = 3  # points between two labels side by side
 # What it costs to cover something, by kind; a label that costs LABEL or more has no room.
@@ -121,7 +121,7 @@ def _write(
         text.set_position(tuple(offsets[best]))
         taken.append(boxes[best] + (-APART, 0, APART, 0))
         costs.append(LABEL)
-        if lengths[best] >= NEAR[-1]:
+        if lengths[best] >= NEAR[1]:
             nearest = np.clip(centre, boxes[best, :2], boxes[best, 2:])
             ends = axes.transData.inverted().transform(np.array([centre, nearest]) * pixel)
             axes.add_artist(Line2D(*ends.T, color=GREY, linewidth=0.5, zorder=1))

@@ -64,11 +64,13 @@ def answer_sentences(analysis: Analysis) -> list[str]:
     for answer in analysis.answers.answers:
         by_capacity.setdefault(answer.capacity, []).append(answer)
     margin = f"{100 * analysis.results.plan.margin:g} points"
-    return [
+    sentences = [
         sentence
         for capacity, answers in by_capacity.items()
         for sentence in _sentences(answers, capacity=CAPACITY_NAMES[capacity], margin=margin)
     ]
+    without = analysis.answers.uncontrolled
+    return [*sentences, *([f"Without a twin, so without an answer: {', '.join(without)}."] if without else [])]
 
 
 def _sentences(answers: list[Answer], *, capacity: str, margin: str) -> Iterable[str]:

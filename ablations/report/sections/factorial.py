@@ -108,12 +108,13 @@ def _notes(factorial: Factorial) -> Iterable[str]:
     others = ", averaged over the levels of the other factors" if interactions else ""
     if several and not interactions:
         others = ", the other factors being at their first levels"
+    degrees = "degree" if factorial.residual_df == 1 else "degrees"
     higher = " Interactions of three and more factors count as residual."
     yield (
         f"An effect is the mean top-1 error at a level less that at the factor's first level{others}. Least squares on "
         f"the factors{' and their two-way interactions' if interactions else ''}, with the "
         f"{factorial.effects['n'].iloc[0]} seeds as blocks: the residuals have a standard deviation of "
-        f"{100 * factorial.residual_std:.2f} points with {factorial.residual_df} degrees of freedom, taken to be the "
+        f"{100 * factorial.residual_std:.2f} points with {factorial.residual_df} {degrees} of freedom, taken to be the "
         f"same for all variants. p is from a t test, Holm-adjusted for all {len(factorial.effects)} effects, and "
         f"significant if it is at most {ALPHA:g}." + (higher if interactions and len(factorial.factors) > 2 else "")
     )
