@@ -77,11 +77,10 @@ def verdicts(comparisons: Comparisons) -> Table | None:
         return table
     columns = [
         Column("variant", ("variant",)),
-        Column("n", ("n",)),
         Column("points", ("difference",), format=formatting.points),
         Column("95 % interval", ("interval_low", "interval_high"), format=formatting.signed_interval_of),
         Column("verdict", ("verdict",), style=lambda verdict: "plain" if verdict == UNDECIDED else "strong"),
-        Column("seeds needed", ("seeds_needed", "verdict"), format=_seeds_needed),
+        Column("settled by", ("seeds_needed", "verdict"), format=_seeds_needed),
     ]
     return replace(table, columns=columns)
 
@@ -90,4 +89,4 @@ def _seeds_needed(count: float | None, verdict: str) -> str:
     """How many seeds would settle an inconclusive comparison."""
     if verdict != UNDECIDED:
         return ""
-    return f"> {MOST_SEEDS:,}" if pd.isna(count) else formatting.count(count)
+    return f"> {MOST_SEEDS:,} seeds" if pd.isna(count) else f"{formatting.count(count)} seeds"
