@@ -98,7 +98,7 @@ def _change_of(change: float, form: str) -> str:
 def _listed(said: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     names = list(said)
-    if len(names) > MOST:
+    if len(names) > MOST + 1:  # "and 1 more" would be as long as a name
         return f"{', '.join(names[:MOST])} and {len(names) - MOST} more"
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
