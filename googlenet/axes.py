@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from googlenet.architecture import BRANCHES, Architecture, Auxiliary
+from googlenet.architecture import BRANCHES, FIRST_STAGE, MODULE_LETTERS, Architecture, Auxiliary
 from googlenet.variants import REDUCED, VARIANTS
 
 WIDTHS = {"quarter": 0.25, "half": 0.5, "three-quarter": 0.75, "three-halves": 1.5, "double": 2.0}
@@ -22,7 +22,7 @@ def _without_a_branch() -> Iterator[Architecture]:
 
 def _without_a_module() -> Iterator[Architecture]:
     for spec in REDUCED.modules():
-        stage, place = int(spec.label[0]) - 3, ord(spec.label[1]) - ord("a")
+        stage, place = int(spec.label[0]) - FIRST_STAGE, MODULE_LETTERS.index(spec.label[1])
         stages = list(REDUCED.stages)
         stages[stage] = stages[stage][:place] + stages[stage][place + 1 :]
         yield replace(REDUCED, name=f"without-{spec.label}", stages=tuple(stages))

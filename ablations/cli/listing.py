@@ -106,7 +106,7 @@ def _image(arch: Architecture) -> str:
 
 
 def _table(rows: list[dict[str, object]]) -> Table:
-    """A table of these rows: parameters with thousands separators, MACs in millions or billions."""
+    """A table of these rows: parameters with thousands separators, MACs to four digits."""
     frame = pd.DataFrame(rows)
     formats: dict[str, Callable[[Any], str]] = {"params": count, "MACs": si}
     columns = [Column(name, (name,), format=formats.get(name, str)) for name in map(str, frame)]

@@ -42,29 +42,29 @@ def with_twins(suite: Suite, full_size: Named, trained: Named, *, num_classes: i
     """
     if suite.baseline not in trained:
         raise ValueError(f"control needs the baseline {suite.baseline}, which is not among the variants; add it")
-    assert suite.control is not None
+    by = suite.control
+    assert by is not None
     baseline = trained[suite.baseline]
     full, fitted = {}, {}
 
     def matched(arch: Architecture, target: Architecture) -> Architecture:
-        return match(arch, target, by=suite.control or "params", num_classes=num_classes)
+        return match(arch, target, by=by, num_classes=num_classes)
 
     for name, arch in trained.items():
         full[name], fitted[name] = full_size[name], arch
-        if equals_capacity(arch, baseline, by=suite.control, num_classes=num_classes):
+        if equals_capacity(arch, baseline, by=by, num_classes=num_classes):
             continue
         twin = matched(arch, baseline)
         if twin.layers() == baseline.layers():
             raise ValueError(
-                f"variant {name} differs from {suite.baseline} in width alone, which control = {suite.control!r} would "
+                f"variant {name} differs from {suite.baseline} in width alone, which control = {by!r} would "
                 "undo; leave out the control"
             )
         fitted[twin.name] = twin
         full[twin.name] = matched(full_size[name], full_size[suite.baseline])
     if len(fitted) == len(trained):
         raise ValueError(
-            f"no variant differs from {suite.baseline} in its {suite.control}, so control = {suite.control!r} has no "
-            "effect; leave it out"
+            f"no variant differs from {suite.baseline} in its {by}, so control = {by!r} has no effect; leave it out"
         )
     return full, fitted
 

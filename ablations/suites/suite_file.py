@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ablations.data.registry import DATASETS
 from ablations.errors import ConfigError
 from ablations.storage.serialization import check_keys, from_plain, to_plain
 from ablations.suites.builtin import SUITES, axis_settings
@@ -71,7 +72,8 @@ def read_suite_file(path: Path, *, many_cells: bool = False) -> Suite:
     except RuntimeError as error:  # of expanduser
         raise ConfigError(f"{where}: this user has no home folder here; give the whole path") from error
     check_keys(data, known=FILE_KEYS, where=where)
-    if data.get("name") in tuple(SUITES):
+    taken = {*SUITES, *(f"{suite}-{dataset}" for suite in SUITES for dataset in DATASETS)}  # as `select` names them
+    if data.get("name") in tuple(taken):
         raise ConfigError(f"{where}: name {data['name']!r} belongs to a built-in suite, whose results it would share")
     if "factors" in data:
         return _factorial_suite(data, where=where, many_cells=many_cells)

@@ -206,6 +206,7 @@ FILE_ERRORS = [
     (HEAD + "[variant.own.recipe]\nepochs = 0", "variant own: recipe: recipe published: epochs is 0"),
     # The list of variants.
     (HEAD, "without variants: axis 'b' is unknown; allowed: branches, modules"),
+    ('name = "branches-digits"', "name 'branches-digits' belongs to a built-in suite, whose results it would share"),
     ('name = "a"\ndataset = "digits"', "neither variants nor an axis; list variants, or name an axis: branches"),
     ('name = "a"\ndataset = "digits"\naxis = "branch"', "axis 'branch' is unknown; .*did you mean 'branches'"),
     ('name = "a"\ndataset = "digits"\naxis = "depth"\nbaseline = "naive"', "baseline 'naive' is unknown"),

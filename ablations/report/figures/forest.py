@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablations.analysis.analyse import Analysis
@@ -64,7 +65,7 @@ def draw_forest(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Drawin
         return Drawing(figure, tips)
 
 
-def _columns(axes: Any, texts: tuple[str, str], *, place: float) -> None:
+def _columns(axes: Axes, texts: tuple[str, str], *, place: float) -> None:
     """Two texts to the right of the axes, at this row."""
     for text, (offset, side) in zip(texts, COLUMNS, strict=True):
         axes.annotate(
