@@ -8,8 +8,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from ablations.analysis.intervals import FloatArray, Interval
-from ablations.analysis.power import MIN_SEEDS
+from ablations.analysis.intervals import MIN_SEEDS, FloatArray, Interval
 
 BOOTSTRAP_SEEDS = 8  # below, bias and acceleration cannot be estimated
 BOOTSTRAPS = 9999

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.paired_tests import Comparison, ImageTest, compare_all, mcnemar
-from ablations.analysis.power import MIN_SEEDS
 from ablations.analysis.results import Results, by_seed_and_variant
 from ablations.records import predictions
 from ablations.records.suite_folder import SuiteFolder

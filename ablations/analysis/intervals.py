@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ablations.analysis.power import MIN_SEEDS
-
 FloatArray = NDArray[np.float64]
 
 ALPHA = 0.05
+MIN_SEEDS = 2  # for a spread
 
 
 class Interval(NamedTuple):
@@ -28,10 +27,14 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
 
-def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Student's t interval of the mean; None for fewer than two values, which have no spread."""
+def mean_interval(values: Sequence[float], *, least_std: float = 0.0) -> Interval | None:
+    """Student's t interval of the mean; None for fewer than two values, which have no spread.
+
+    The standard deviation of the values is never taken to be less than `least_std`.
+    """
     if len(values) < MIN_SEEDS:
         return None
     sample = np.asarray(values, dtype=float)
-    reach = float(stats.t.ppf(1 - ALPHA / 2, len(sample) - 1)) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    std = max(float(sample.std(ddof=1)), least_std)
+    reach = float(stats.t.ppf(1 - ALPHA / 2, len(sample) - 1)) * std / math.sqrt(len(sample))
     return Interval(float(sample.mean()) - reach, float(sample.mean()) + reach)

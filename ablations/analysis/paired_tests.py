@@ -13,8 +13,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from ablations.analysis.bootstrap import BOOTSTRAPS, bca_interval
-from ablations.analysis.intervals import ALPHA, FloatArray, Interval
-from ablations.analysis.power import MIN_SEEDS, seeds_for_difference, seeds_for_equivalence
+from ablations.analysis.intervals import ALPHA, MIN_SEEDS, FloatArray, Interval
+from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 EXACT_SEEDS = 16  # up to which the sign-flip test enumerates all 2^n signs

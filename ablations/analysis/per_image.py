@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class RunErrors(NamedTuple):
     """A run's test images of each class (C,), the wrong ones among them (C,), and its calibration.
 
     `calibration_error` is the expected calibration error, `confidence` the mean confidence, both fractions.
+    `wrong_images` says of each test image (N,) whether it is wrong, packed into bits, as thousands of runs are held.
     """
 
     run_id: str
@@ -36,6 +38,7 @@ class RunErrors(NamedTuple):
     wrong: NDArray[np.int32]
     calibration_error: float
     confidence: float
+    wrong_images: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,17 @@ class PerImageErrors:
     `unread` has a line for each finished run that is left out because its predictions cannot be read.
     """
 
-    runs: tuple[RunErrors, ...]
-    unread: tuple[str, ...]
+    runs: tuple[RunErrors, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    def wrong(self, variant: str, *, seeds: Sequence[int]) -> NDArray[np.bool_] | None:
+        """Which test images a variant gets wrong, by seed and image (n, N); None unless all of these runs were read."""
+        by_seed = {run.seed: run for run in self.runs if run.variant == variant}
+        if not by_seed.keys() >= set(seeds):
+            return None
+        images = int(self.runs[0].images.sum())
+        packed = np.stack([by_seed[seed].wrong_images for seed in seeds])
+        return np.unpackbits(packed, axis=1, count=images).astype(bool)
 
 
 class _Job(NamedTuple):
@@ -119,6 +131,7 @@ def _read(job: _Job, *, num_classes: int) -> RunErrors | str:
         wrong=np.bincount(labels[wrong], minlength=num_classes).astype(np.int32),
         calibration_error=expected_calibration_error(read.confidence, ~wrong),
         confidence=float(read.confidence.mean(dtype=np.float64)),
+        wrong_images=np.packbits(wrong),
     )
 
 

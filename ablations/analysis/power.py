@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
+from ablations.analysis.intervals import MIN_SEEDS
+
 POWER = 0.8
-MIN_SEEDS = 2  # for a spread
 MOST_SEEDS = 1000  # that are worth asking for
 
 

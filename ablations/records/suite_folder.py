@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ablations.errors import ConfigError, HeldElsewhere
+from ablations.records import looks
 from ablations.records.locks import Locks
+from ablations.records.looks import Look
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder, holds_run
 from ablations.storage import atomic
+from ablations.storage.jsonl import JsonLines
 from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.plan import SCHEMA, Plan
 from ablations.suites.plan_checks import check_against_runs
@@ -37,6 +40,7 @@ class SuiteFolder:
         self.tensorboard = path / "tensorboard"
         self.dry_run_report = path / "dry_run.md"
         self.superseded = path / "superseded"
+        self.looks = JsonLines(path / looks.FILE_NAME, Look)
         self.locks = Locks(path)
 
     def run(self, config: RunConfig) -> RunFolder:

@@ -42,7 +42,8 @@ class Plan:
     """The runs of a suite on its dataset, with the settings that its report states.
 
     `skipped` says of each variant that is too deep for the images why it is left out. `factors` are the fields whose
-    levels the variants cross, of a factorial suite.
+    levels the variants cross, of a factorial suite. `looks` are the numbers of seeds at which verdicts are to be read,
+    where they were declared.
 
     Raises:
         ValueError: on construction, if a value is impossible.
@@ -64,6 +65,7 @@ class Plan:
     full_size: tuple[FullSize, ...]
     skipped: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         uncounted = {run.architecture.name for run in self.runs} - {size.variant for size in self.full_size}

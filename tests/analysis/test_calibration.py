@@ -55,6 +55,7 @@ def run(variant: str, seed: int, *, wrong: int, calibration_error: float, confid
         wrong=np.array([wrong - 1, 1], dtype=np.int32),
         calibration_error=calibration_error,
         confidence=confidence,
+        wrong_images=np.empty(0, np.uint8),
     )
 
 

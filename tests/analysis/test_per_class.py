@@ -42,6 +42,7 @@ def runs_of(wrong: Wrong, *, images: Sequence[int] = (200,) * 10) -> list[RunErr
             wrong=np.array(counts, dtype=np.int32),
             calibration_error=0.0,
             confidence=0.5,
+            wrong_images=np.empty(0, np.uint8),
         )
         for variant, by_seed in wrong.items()
         for seed, counts in enumerate(by_seed, start=1)

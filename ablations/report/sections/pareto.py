@@ -7,8 +7,8 @@ import pandas as pd
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.bootstrap import RESAMPLES
 from ablations.analysis.costs import COSTS
+from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.pareto import ParetoFronts
-from ablations.analysis.power import MIN_SEEDS
 from ablations.report import formatting
 from ablations.report.document import Column, Section, Table, Text
 
