@@ -12,6 +12,7 @@ from ablations.analysis.answers import Answers, answer_all
 from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
 from ablations.analysis.factorial import Factorial, analyse_factors
+from ablations.analysis.looks import looks_at
 from ablations.analysis.modules import module_costs
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
@@ -58,12 +59,13 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         check_comparable(suite_dir, compare_with)
         other = load_results(compare_with)
         rank_correlation = correlate_rankings(results, other, rng=_fixed_rng())
-    comparisons = compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng())
+    looks = looks_at(results, folder.looks.read())
+    comparisons = compare_with_baseline(results, per_image, looks=looks, rng=_fixed_rng())
     return Analysis(
         results=results,
         comparisons=comparisons,
         answers=answer_all(results, comparisons),
-        factorial=analyse_factors(results),
+        factorial=analyse_factors(results, level=looks.level),
         pareto=find_fronts(results, rng=_fixed_rng()),
         rankings=rank_variants(results, rng=_fixed_rng()),
         modules=module_costs(results.plan),

@@ -8,17 +8,22 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import COSTS
-from ablations.analysis.paired_tests import Comparison, Verdict
 from ablations.analysis.results import Results
+from ablations.analysis.verdicts import DIFFERS, EQUIVALENT, Verdict
 from googlenet.controls import CAPACITIES, Capacity, equals_capacity, original_of, twin_name
 
-Word = Literal["matters", "matters only by its capacity", "makes no difference within the margin", "not settled"]
-DIFFERS = ("better", "worse")
+Word = Literal[
+    "matters",
+    "matters, but within the margin",
+    "matters only by its capacity",
+    "makes no difference within the margin",
+    "not settled",
+]
 REMOVAL_MARKS = ("without-", "no-")  # begin the name of a variant that leaves a part out
 NO_TWIN = "no variant has a twin of the baseline's capacity; run the suite with --control params"
-ONE_SEED = "one seed does not show the spread between seeds; use --seeds 3 or more"
+ONE_SEED = "one seed does not show the spread between seeds; use --seeds 5 or more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +43,16 @@ class Answer:
 
     @property
     def answer(self) -> Word:
-        """The answer in one of four words."""
+        """The answer in words, on these test images."""
         return answer_from(self.comparison.verdict, control=self.control.verdict)
+
+    @property
+    def holds_on_new_images(self) -> bool:
+        """Whether new test images of the same kind have the same answer."""
+        variant, control = self.comparison.new, self.control.new
+        if variant is None or control is None or self.answer == "not settled":
+            return False
+        return answer_from(variant.verdict, control=control.verdict) == self.answer
 
     @property
     def removes(self) -> bool:
@@ -67,19 +80,17 @@ class Answers:
     reason: str = NO_TWIN
 
     def frame(self) -> pd.DataFrame:
-        """One row an answer; differences, intervals and changes of costs are fractions."""
+        """One row an answer; differences, 95 % intervals and changes of costs are fractions."""
         return pd.DataFrame([_row(answer) for answer in self.answers], columns=list(COLUMNS))
 
 
 def answer_from(variant: Verdict, *, control: Verdict) -> Word:
     """The answer from the verdicts on a variant and on its control."""
     if control in DIFFERS:
-        return "matters"
-    if control == "equivalent" and variant in DIFFERS:
-        return "matters only by its capacity"
-    if control == variant == "equivalent":
-        return "makes no difference within the margin"
-    return "not settled"
+        return "matters, but within the margin" if control in EQUIVALENT else "matters"
+    if control not in EQUIVALENT or variant == "inconclusive":
+        return "not settled"
+    return "makes no difference within the margin" if variant in EQUIVALENT else "matters only by its capacity"
 
 
 def answer_all(results: Results, comparisons: Comparisons) -> Answers:
@@ -145,6 +156,7 @@ COLUMNS = (
     "control_interval_high",
     "control_verdict",
     "answer",
+    "holds_on_new_images",
     *(f"{cost.name}_change" for cost in COSTS),
 )
 
@@ -157,14 +169,15 @@ def _row(answer: Answer) -> dict[str, Any]:
         "capacity": answer.capacity,
         "n": variant.n,
         "difference": variant.difference,
-        "interval_low": variant.interval.low,
-        "interval_high": variant.interval.high,
+        "interval_low": variant.these.interval_95.low,
+        "interval_high": variant.these.interval_95.high,
         "verdict": variant.verdict,
         "control": control.variant,
         "control_difference": control.difference,
-        "control_interval_low": control.interval.low,
-        "control_interval_high": control.interval.high,
+        "control_interval_low": control.these.interval_95.low,
+        "control_interval_high": control.these.interval_95.high,
         "control_verdict": control.verdict,
         "answer": answer.answer,
+        "holds_on_new_images": answer.holds_on_new_images,
         **{f"{name}_change": change for name, change in answer.cost_changes.items()},
     }

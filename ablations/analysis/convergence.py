@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablations.analysis.intervals import FloatArray, Interval, mean_interval
+from ablations.analysis.intervals import ALPHA, FloatArray, Interval, mean_interval
 from ablations.analysis.results import Results
 
 
@@ -15,8 +15,7 @@ class Convergence:
     """Mean numbers of epochs to a training error; the difference is the variant's less the baseline's.
 
     `train_error` is a fraction, the highest one that a run of either ends with, so that every run reaches it.
-    `interval` is Student's 95 % interval of the mean difference, which leaves 0 out if and only if the paired t test
-    finds a difference at 5 %.
+    `interval` is Student's interval of the mean difference, at the level of the last look.
     """
 
     variant: str
@@ -29,7 +28,7 @@ class Convergence:
     interval: Interval
 
 
-def compare_convergence(results: Results, *, variant: str) -> Convergence | None:
+def compare_convergence(results: Results, *, variant: str, level: float = ALPHA) -> Convergence | None:
     """Compare a variant's epochs with those of the baseline; None for one seed or runs that are not done.
 
     Before the first epoch a network guesses: its error is that of guessing among the classes.
@@ -43,7 +42,7 @@ def compare_convergence(results: Results, *, variant: str) -> Convergence | None
     target = max(float(errors[-1].max()) for errors in curves.values())
     reached = {name: epochs_to_error(errors, target) for name, errors in curves.items()}
     differences = reached[variant] - reached[baseline]
-    interval = mean_interval(differences.tolist())
+    interval = mean_interval(differences.tolist(), level=level)
     if interval is None:
         return None
     return Convergence(

@@ -88,7 +88,8 @@ class Factorial:
     `effects` has a row for each level after the first of each factor: the difference of its marginal mean and the first
     level's, both averaged over the levels of the other factors. Rows with an `other_factor` are interactions: by how
     much the difference at `other_level` exceeds that at the other factor's first level. Errors and differences are
-    fractions, intervals 95 % t intervals, `p_holm` is adjusted for all rows, and n is the number of seeds.
+    fractions, intervals 95 % t intervals, `p_holm` is adjusted for all rows, and n is the number of seeds. `level` is
+    that of the last look, against which `p_holm` is held.
     `params_ratio` and `macs_ratio` are geometric means of the level's counts relative to the first level's, over pairs
     of variants that differ in this factor alone.
 
@@ -103,6 +104,7 @@ class Factorial:
     residual_std: float = math.nan
     residual_df: int = 0
     left_out: tuple[str, ...] = ()
+    level: float = ALPHA
     reason: str = ""
 
     @property
@@ -116,8 +118,8 @@ class Factorial:
         return self.effects[self.effects["other_factor"].notna()]
 
 
-def analyse_factors(results: Results) -> Factorial:
-    """The effects of the factors of a complete factorial suite with at least two seeds."""
+def analyse_factors(results: Results, *, level: float = ALPHA) -> Factorial:
+    """The effects of the factors of a complete factorial suite with at least two seeds, to be held against `level`."""
     plan = results.plan
     if not plan.factors:
         return Factorial()
@@ -127,7 +129,7 @@ def analyse_factors(results: Results) -> Factorial:
         reason = f"the baseline {plan.baseline} is not among these runs; add it to --variants"
         return Factorial(factors=plan.factors, reason=reason)
     if results.runs["seed"].nunique() < MIN_SEEDS:
-        reason = "one seed does not show the spread between seeds; use --seeds 3 or more"
+        reason = "one seed does not show the spread between seeds; use --seeds 5 or more"
         return Factorial(factors=plan.factors, reason=reason)
     architectures = _cell_architectures(plan)
     grid = _grid(architectures, plan)
@@ -147,6 +149,7 @@ def analyse_factors(results: Results) -> Factorial:
         residual_std=residual_std,
         residual_df=residual_df,
         left_out=tuple(name for name in results.variants if name not in grid.cells),
+        level=level,
     )
 
 

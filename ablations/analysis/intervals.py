@@ -17,7 +17,7 @@ MIN_SEEDS = 2  # for a spread
 
 
 class Interval(NamedTuple):
-    """A 95 % interval, bounds included."""
+    """A confidence interval, bounds included."""
 
     low: float
     high: float
@@ -27,14 +27,14 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
 
-def mean_interval(values: Sequence[float], *, least_std: float = 0.0) -> Interval | None:
+def mean_interval(values: Sequence[float], *, least_std: float = 0.0, level: float = ALPHA) -> Interval | None:
     """Student's t interval of the mean; None for fewer than two values, which have no spread.
 
-    The standard deviation of the values is never taken to be less than `least_std`.
+    It misses the mean with probability `level`. The standard deviation is never taken to be less than `least_std`.
     """
     if len(values) < MIN_SEEDS:
         return None
     sample = np.asarray(values, dtype=float)
     std = max(float(sample.std(ddof=1)), least_std)
-    reach = float(stats.t.ppf(1 - ALPHA / 2, len(sample) - 1)) * std / math.sqrt(len(sample))
+    reach = float(stats.t.ppf(1 - level / 2, len(sample) - 1)) * std / math.sqrt(len(sample))
     return Interval(float(sample.mean()) - reach, float(sample.mean()) + reach)

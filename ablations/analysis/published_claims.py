@@ -9,10 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.convergence import Convergence, compare_convergence
-from ablations.analysis.intervals import ALPHA
-from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.results import Results
 from ablations.data.archives import ARCHIVES
 from ablations.storage.changes import changes
@@ -107,12 +105,15 @@ def check_claims(results: Results, comparisons: Comparisons) -> list[Claim]:
     Those of the 2020 ablation are about its data. One of them is about exact counts at full size. Its others need
     comparisons over seeds of runs that compare with the published ones; one seed, an incomplete suite or another recipe
     cannot say. The claim on convergence is checked on any data, with any recipe.
+
+    A claim of a difference or against one is judged by tests of a difference beyond the margin and within it, so that
+    no answer rests on what was not shown, and more seeds of the same difference never turn one into its opposite.
     """
     if results.plan.baseline != BASELINE or BASELINE not in results.variants:
         return []
     claims = [] if load_published(results.plan.data.name).empty else _claims_of_the_ablation(results, comparisons)
     if FLATTEN in results.variants:
-        claims.append(_pooling_slows_convergence(results))
+        claims.append(_pooling_slows_convergence(results, level=comparisons.looks.level))
     return claims
 
 
@@ -122,7 +123,7 @@ def _claims_of_the_ablation(results: Results, comparisons: Comparisons) -> list[
     of_seven = _comparable_with(VARIANTS, plan, comparisons)
     claims = []
     if "naive" in planned:
-        claims += [_ten_times_the_params(results), _naive_no_better(of_seven, plan)]
+        claims += [_ten_times_the_params(results), _naive_no_better(of_seven, plan, margin=margin)]
     if planned.issuperset(SHALLOWER):
         claims.append(_depth_hardly_matters(of_seven, plan, margin=margin))
     if "short4" in planned:
@@ -156,12 +157,14 @@ def _ten_times_the_params(results: Results) -> Claim:
     )
 
 
-def _naive_no_better(comparisons: Comparisons, plan: Plan) -> Claim:
+def _naive_no_better(comparisons: Comparisons, plan: Plan, *, margin: str) -> Claim:
     def judge(found: Sequence[Comparison]) -> Answer:
-        answers: dict[str, Answer] = {"better": "disagree", "worse": "agree", "equivalent": "agree"}
-        return answers.get(found[0].verdict, "cannot say")
+        (naive,) = (each.these.shown for each in found)
+        if naive.not_lower:
+            return "agree"
+        return "disagree" if naive.beyond and naive.lower else "cannot say"
 
-    claim = f"the error of naive is no lower than that of {BASELINE}"
+    claim = f"the error of naive is no lower than that of {BASELINE} (by {margin} or more)"
     return _judged(claim, comparisons, suite=_suite_of_seven(plan), variants=("naive",), judge=judge)
 
 
@@ -172,20 +175,18 @@ def _depth_hardly_matters(comparisons: Comparisons, plan: Plan, *, margin: str) 
 
 def _short4_worse(comparisons: Comparisons, plan: Plan, *, margin: str) -> Claim:
     def judge(found: Sequence[Comparison]) -> Answer:
-        (short4,) = found
-        if short4.verdict == "worse" and not _within_margin(short4):
-            return "agree"
-        return "cannot say" if short4.verdict == "inconclusive" else "disagree"
+        opposite: dict[Answer, Answer] = {"agree": "disagree", "disagree": "agree"}
+        return opposite.get(_no_loss(found), "cannot say")
 
-    claim = f"short4 is clearly worse than {BASELINE} (not equivalent within {margin})"
+    claim = f"short4 is clearly worse than {BASELINE} (by more than {margin})"
     return _judged(claim, comparisons, suite=_suite_of_seven(plan), variants=("short4",), judge=judge)
 
 
 def _additions_change_little(comparisons: Comparisons, plan: Plan, *, margin: str) -> Claim:
     def judge(found: Sequence[Comparison]) -> Answer:
-        if any(each.verdict in ("better", "worse") and not _within_margin(each) for each in found):
+        if any(each.these.shown.beyond for each in found):
             return "disagree"
-        return "agree" if all(map(_within_margin, found)) else "cannot say"
+        return "agree" if all(each.these.shown.within for each in found) else "cannot say"
 
     claim = f"extra max-pools and dropouts between modules change little (no change beyond {margin})"
     return _judged(claim, comparisons, suite=_axis_suite("components", plan), variants=ADDED, judge=judge)
@@ -197,11 +198,11 @@ def _width_stands_in_for_depth(comparisons: Comparisons, plan: Plan, *, margin: 
     return _judged(claim, comparisons, suite=suite, variants=WIDENED, judge=_no_loss)
 
 
-def _pooling_slows_convergence(results: Results) -> Claim:
+def _pooling_slows_convergence(results: Results, *, level: float) -> Claim:
     plan = results.plan
     recipes = {run.recipe for run in plan.runs if run.architecture.name in (BASELINE, FLATTEN)}
     reason = f"{BASELINE} and {FLATTEN} have different recipes" if len(recipes) > 1 else results.why_incomplete
-    found = None if reason else compare_convergence(results, variant=FLATTEN)
+    found = None if reason else compare_convergence(results, variant=FLATTEN, level=level)
     answer: Answer = "cannot say"
     if found is not None and not found.interval.holds(0):
         answer = "agree" if found.difference < 0 else "disagree"
@@ -231,15 +232,11 @@ def _judged(
 
 
 def _no_loss(found: Sequence[Comparison]) -> Answer:
-    """Whether no variant is worse beyond the margin."""
-    if any(each.verdict == "worse" and not _within_margin(each) for each in found):
+    """Whether the error of no variant is higher by the margin or more."""
+    shown = [each.these.shown for each in found]
+    if any(each.beyond and each.higher for each in shown):
         return "disagree"
-    return "agree" if all(_within_margin(each) or each.verdict == "better" for each in found) else "cannot say"
-
-
-def _within_margin(comparison: Comparison) -> bool:
-    """Whether equivalence is shown; a small difference may be both shown and shown to be within the margin."""
-    return comparison.p_equivalent_holm <= ALPHA
+    return "agree" if all(each.not_higher for each in shown) else "cannot say"
 
 
 def _suite_of_seven(plan: Plan) -> str:

@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
 from ablations.analysis.comparisons import Comparisons
-from ablations.analysis.power import MOST_SEEDS
 from ablations.analysis.results import Results
+from ablations.analysis.verdicts import INCONCLUSIVE
 from ablations.cli.console import show_table
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report import formatting
 from ablations.report.document import Column, Table
 from ablations.report.sections.answers import answers_table
-from ablations.report.sections.comparisons import UNDECIDED, comparisons_table
-from ablations.report.write import write_report
+from ablations.report.sections.comparisons import advice, comparisons_table, interval_name, looks_sentence
+from ablations.report.write import Report, write_report
 
 
-def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Console) -> None:
-    """Write a suite's report, print its errors, verdicts and answers, and say where the report is.
+def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Console) -> Report:
+    """Write a suite's report, print its errors, verdicts and answers, and say where the report is; return it.
 
     Raises:
         ConfigError: if a record cannot be read or the report cannot be written.
@@ -35,12 +34,15 @@ def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Consol
     compared = verdicts(written.comparisons)
     if compared:
         show_table(compared, console=console, title=f"top-1 error against {plan.baseline}")
+        if read := looks_sentence(written.comparisons.looks):
+            console.print(read, markup=False, emoji=False)
     else:
         console.print(f"no verdict: {written.comparisons.reason}", markup=False, emoji=False, soft_wrap=True)
     if written.answers.answers:
         show_table(answers_table(written.answers, costs=False), console=console, title="does a part matter?")
     pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
     console.print(pages, markup=False, emoji=False, soft_wrap=True)
+    return written
 
 
 def say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:
@@ -78,15 +80,16 @@ def verdicts(comparisons: Comparisons) -> Table | None:
     columns = [
         Column("variant", ("variant",)),
         Column("points", ("difference",), format=formatting.points),
-        Column("95 % interval", ("interval_low", "interval_high"), format=formatting.signed_interval_of),
-        Column("verdict", ("verdict",), style=lambda verdict: "plain" if verdict == UNDECIDED else "strong"),
-        Column("settled by", ("seeds_needed", "verdict"), format=_seeds_needed),
+        Column(interval_name(comparisons.looks), ("low", "high"), format=formatting.signed_interval_of),
+        Column("verdict", ("verdict",), style=lambda verdict: "plain" if verdict == INCONCLUSIVE else "strong"),
+        Column("new images", ("verdict_new_images", "verdict"), format=_on_new_images),
+        Column("settled by", ("likely", "safe", "advised"), format=advice),
     ]
     return replace(table, columns=columns)
 
 
-def _seeds_needed(count: float | None, verdict: str) -> str:
-    """How many seeds would settle an inconclusive comparison."""
-    if verdict != UNDECIDED:
+def _on_new_images(new: str | None, verdict: str) -> str:
+    """Whether the verdict holds on new images."""
+    if verdict == INCONCLUSIVE:
         return ""
-    return f"> {MOST_SEEDS:,} seeds" if pd.isna(count) else f"{formatting.count(count)} seeds"
+    return "the same" if new == verdict else "not shown"

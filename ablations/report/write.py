@@ -42,14 +42,16 @@ class Report:
 def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report:
     """Write report.md, report.html, summary.tex, the CSV files and figures/ from the suite's records.
 
-    The same records give the same bytes. `compare_with` is the folder of another suite, whose ranking is compared with
-    this one's. Figures of an earlier report that this one lacks are removed, and so are files under the names that
-    earlier versions used.
+    A report with verdicts on new seeds is a look, which ``looks.jsonl`` records. The same records and looks give the
+    same bytes. `compare_with` is the folder of another suite, whose ranking is compared with this one's. Figures of an
+    earlier report that this one lacks are removed, and so are files under the names that earlier versions used.
 
     Raises:
         ConfigError: if a plan, a record or predictions cannot be read or do not belong together.
     """
     analysis = analyse(suite_dir, compare_with=compare_with)
+    if analysis.comparisons.looks.new:
+        SuiteFolder(suite_dir).looks.append(analysis.comparisons.looks.new)
     drawn = figures.figures_of(analysis)
     _write(suite_dir, analysis, drawn=drawn)
     _remove_stale(suite_dir, drawn=drawn)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.answers import DIFFERS, Answer, Answers
+from ablations.analysis.answers import Answer, Answers
+from ablations.analysis.verdicts import DIFFERS
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
@@ -36,9 +37,15 @@ def answers_section(analysis: Analysis) -> Section | None:
 def answers_table(answers: Answers, *, costs: bool = True) -> Table:
     """A row an answer; with `costs` also how the costs change.
 
-    Differences are top-1 errors less the baseline's, in points, with 95 % intervals.
+    Differences are top-1 errors less the baseline's, in points, with intervals at the level of the last look.
     """
     frame = answers.frame().assign(removes=[answer.removes for answer in answers.answers])
+    for prefix, comparisons in (
+        ("", [answer.comparison for answer in answers.answers]),
+        ("control_", [answer.control for answer in answers.answers]),
+    ):
+        for end in ("low", "high"):
+            frame[f"{prefix}interval_{end}"] = [getattr(comparison.interval, end) for comparison in comparisons]
     capacities = frame["capacity"].unique()
     equal = CAPACITY_NAMES[capacities[0]] if len(capacities) == 1 else "capacity"
     columns = [
@@ -51,6 +58,7 @@ def answers_table(answers: Answers, *, costs: bool = True) -> Table:
             format=_difference,
         ),
         Column("answer", ("answer", "control_verdict", "removes"), format=_answer, style=_answer_style),
+        Column("new images", ("holds_on_new_images", "answer"), format=_on_new_images),
     ]
     if costs:
         columns += [Column(title, (f"{name}_change",), format=_change) for name, title in COST_TITLES.items()]
@@ -64,31 +72,38 @@ def answer_sentences(analysis: Analysis) -> list[str]:
     for answer in analysis.answers.answers:
         by_capacity.setdefault(answer.capacity, []).append(answer)
     margin = f"{100 * analysis.results.plan.margin:g} points"
+    images = f"On these {analysis.results.plan.data.test_images:,} test images alone, at equal"
     sentences = [
         sentence
         for capacity, answers in by_capacity.items()
-        for sentence in _sentences(answers, capacity=CAPACITY_NAMES[capacity], margin=margin)
+        for start, chosen in (
+            ("At equal", [each for each in answers if each.holds_on_new_images or each.answer == OPEN]),
+            (images, [each for each in answers if not each.holds_on_new_images and each.answer != OPEN]),
+        )
+        for sentence in _sentences(chosen, start=f"{start} {CAPACITY_NAMES[capacity]}", margin=margin)
     ]
     without = analysis.answers.uncontrolled
     return [*sentences, *([f"Without a twin, so without an answer: {', '.join(without)}."] if without else [])]
 
 
-def _sentences(answers: list[Answer], *, capacity: str, margin: str) -> Iterable[str]:
+def _sentences(answers: list[Answer], *, start: str, margin: str) -> Iterable[str]:
     by_word: dict[str, list[Answer]] = {}
     for answer in answers:
         by_word.setdefault(answer.answer, []).append(answer)
-    start = f"At equal {capacity}"
     if found := by_word.get("matters"):
         verb = "matters" if len(found) == 1 else "matter"
         yield f"{start}, {_parts(found)} {verb}: {'; '.join(map(_effect, found))}."
+    if found := by_word.get("matters, but within the margin"):
+        verb = "matters" if len(found) == 1 else "matter"
+        yield f"{start}, {_parts(found)} {verb}, but by less than {margin}: {'; '.join(map(_effect, found))}."
     if found := by_word.get("matters only by its capacity"):
         verb, its = ("matters", "its") if len(found) == 1 else ("matter", "their")
         yield f"{start}, {_parts(found)} {verb} only by {its} capacity: no difference within {margin}."
     if found := by_word.get("makes no difference within the margin"):
         verb = "makes" if len(found) == 1 else "make"
-        yield f"{_parts(found)} {verb} no difference within {margin}, as trained and at equal {capacity}."
+        yield f"{start} and as trained, {_parts(found)} {verb} no difference within {margin}."
     if found := by_word.get(OPEN):
-        yield f"Not settled at equal {capacity}: {', '.join(answer.part for answer in found)}."
+        yield f"Not settled {start[0].lower()}{start[1:]}: {', '.join(answer.part for answer in found)}."
 
 
 def _parts(answers: list[Answer]) -> str:
@@ -114,8 +129,14 @@ def _difference(difference: float, low: float, high: float) -> str:
 def _answer(answer: str, control_verdict: str, removes: bool) -> str:
     if control_verdict not in DIFFERS:
         return answer
-    side = "higher" if control_verdict == "worse" else "lower"
+    side = "higher" if control_verdict.startswith("worse") else "lower"
     return f"{answer} (error is {side} {'without' if removes else 'with'} it)"
+
+
+def _on_new_images(holds: bool, answer: str) -> str:
+    if answer == OPEN:
+        return ""
+    return "the same" if holds else "not shown"
 
 
 def _answer_style(answer: str, _: str, __: bool) -> Style:
@@ -129,7 +150,8 @@ def _change(fraction: float) -> str:
 def _notes(analysis: Analysis) -> Iterable[str]:
     answers, plan = analysis.answers, analysis.results.plan
     yield (
-        f"Differences are top-1 errors less those of {plan.baseline}, in points, with 95 % intervals. At equal "
+        f"Differences are top-1 errors less those of {plan.baseline}, in points, with the intervals of the comparisons "
+        "on these test images; another column says whether new images have the same answer. At equal "
         f"capacity stands the twin of the variant: the same architecture at the width that gives it the capacity of "
         f"{plan.baseline}. A variant whose own capacity is within 1 % of that is its own twin. Costs are those of the "
         f"variant, not of its twin, relative to {plan.baseline}."
@@ -141,8 +163,8 @@ def _notes(analysis: Analysis) -> Iterable[str]:
 
 def _definitions(plan: Plan, *, comparisons: int) -> str:
     return (
-        "A part matters if the error differs at equal capacity. It matters only by its capacity if the variant "
-        "differs and its twin is equivalent. It makes no difference if both are equivalent, within the margin of "
-        f"{100 * plan.margin:g} points. Anything else is not settled. The tests are those of the comparisons, "
-        f"Holm-adjusted for all {comparisons} of them, variants and twins."
+        "A part matters if the error differs at equal capacity, within the margin or not. It matters only by its "
+        "capacity if the variant differs and its twin is equivalent. It makes no difference if both are equivalent, "
+        f"within the margin of {100 * plan.margin:g} points. Anything else is not settled. The tests are those of the "
+        f"comparisons, which share their level among all {comparisons}, variants and twins."
     )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
+from ablations.analysis.advice import MOST_SEEDS
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.bootstrap import BOOTSTRAP_SEEDS
-from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.intervals import ALPHA
-from ablations.analysis.power import MOST_SEEDS, POWER
+from ablations.analysis.looks import Looks
+from ablations.analysis.verdicts import INCONCLUSIVE
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
 from ablations.suites.plan import Plan
-
-UNDECIDED = "inconclusive"
 
 
 def comparisons_section(analysis: Analysis) -> Section:
@@ -34,11 +34,11 @@ def comparisons_section(analysis: Analysis) -> Section:
 def comparisons_table(comparisons: Comparisons) -> Table | None:
     """The comparisons over seeds, or with one seed those over images; None if there are neither.
 
-    Differences are the variant's top-1 error minus the baseline's, in points.
+    Differences are the variant's top-1 error minus the baseline's, in points, with intervals at the last look's level.
     """
     caption = "Top-1 error of each variant against the baseline's, paired by seed."
     if comparisons.comparisons:
-        frame, columns = comparisons.frame(), _seed_columns(bootstrap=any(c.bootstrap for c in comparisons.comparisons))
+        frame, columns = _frame(comparisons.comparisons), _seed_columns(comparisons)
     elif comparisons.image_tests:
         frame = pd.DataFrame(
             {"variant": variant, **test._asdict()} for variant, test in comparisons.image_tests.items()
@@ -49,20 +49,89 @@ def comparisons_table(comparisons: Comparisons) -> Table | None:
     return Table("comparisons", frame, columns=columns, caption=caption)
 
 
-def _seed_columns(*, bootstrap: bool) -> list[Column]:
+def interval_name(looks: Looks) -> str:
+    """The intervals of the last look in words: "96 % interval"."""
+    return f"{_percent(1 - looks.level)} interval"
+
+
+def advice(likely: float | None, safe: float | None, advised: bool) -> str:
+    """How many seeds would settle a comparison, in words; empty without advice."""
+    if not advised:
+        return ""
+    numbers = [None if number is None or pd.isna(number) else f"{number:,.0f}" for number in (likely, safe)]
+    few, many = numbers
+    if few is None:
+        return f"more than {MOST_SEEDS:,} seeds"
+    return f"{few} seeds" if few == many else f"{few} to {many or f'more than {MOST_SEEDS:,}'} seeds"
+
+
+def looks_sentence(looks: Looks) -> str:
+    """How many looks there were, and what chance of a false verdict the last one has; empty where there was none."""
+    if not looks.taken:
+        return ""
+    *earlier, last = (str(len(look.seeds)) for look in looks.taken)
+    declared = f" ({', '.join(map(str, looks.declared))} were declared)" if looks.declared else ""
+    if earlier:
+        read = f"Verdicts were read {len(looks.taken)} times, at {', '.join(earlier)} and {last} seeds{declared}"
+    else:
+        read = f"Verdicts are read for the first time, at {last} seeds{declared}"
+    return (
+        f"{read}. This look has {_percent(looks.level)} of the {_percent(ALPHA)} chance of any false verdict, which "
+        "all looks share: adding seeds and reading again does not raise it."
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"
+
+
+def _frame(comparisons: Iterable[Comparison]) -> pd.DataFrame:
+    rows = []
+    for each in comparisons:
+        new = each.new
+        rows.append(
+            {
+                "variant": each.variant,
+                "n": each.n,
+                "difference": each.difference,
+                "low": each.interval.low,
+                "high": each.interval.high,
+                "new_low": new.interval.low if new else math.nan,
+                "new_high": new.interval.high if new else math.nan,
+                "p": each.p,
+                "p_equivalent": each.p_equivalent,
+                "p_signs": each.p_signs,
+                "verdict": each.verdict,
+                "verdict_seeds": each.verdict_seeds,
+                "verdict_new_images": new.verdict if new else None,
+                "advised": each.seeds_needed is not None,
+                "likely": each.seeds_needed.likely if each.seeds_needed else None,
+                "safe": each.seeds_needed.safe if each.seeds_needed else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _seed_columns(comparisons: Comparisons) -> list[Column]:
     interval, p_value = formatting.signed_interval_of, formatting.p_value
-    by_bootstrap = Column("bootstrap 95 %", ("bootstrap_low", "bootstrap_high"), format=interval)
+    name = interval_name(comparisons.looks)
+    n = comparisons.comparisons[0].n
+
+    def verdict(said: str, seeds: float | None) -> str:
+        return said if seeds is None or pd.isna(seeds) or seeds == n else f"{said} (at {seeds:.0f} seeds)"
+
     return [
         Column("variant", ("variant",)),
         Column("n", ("n",)),
         Column("difference, points", ("difference",), format=formatting.points),
-        Column("95 % interval", ("interval_low", "interval_high"), format=interval),
+        Column(name, ("low", "high"), format=interval),
+        Column("on new images", ("new_low", "new_high"), format=interval),
         Column("p", ("p",), format=p_value),
-        Column("p (Holm)", ("p_holm",), format=p_value),
-        Column("p, equivalent (Holm)", ("p_equivalent_holm",), format=p_value),
+        Column("p, equivalent", ("p_equivalent",), format=p_value),
         Column("p (signs)", ("p_signs",), format=p_value),
-        *([by_bootstrap] if bootstrap else []),
-        Column("verdict", ("verdict", "seeds_needed"), format=_verdict, style=_verdict_style),
+        Column("verdict on these images", ("verdict", "verdict_seeds"), format=verdict, style=_style),
+        Column("verdict on new images", ("verdict_new_images",), style=_style),
+        Column("would be settled by", ("likely", "safe", "advised"), format=advice),
     ]
 
 
@@ -75,16 +144,8 @@ def _image_columns() -> list[Column]:
     ]
 
 
-def _verdict(verdict: str, seeds_needed: float | None) -> str:
-    if verdict != UNDECIDED:
-        return verdict
-    if pd.isna(seeds_needed):
-        return f"{verdict}; more than {MOST_SEEDS:,} seeds would be needed"
-    return f"{verdict}; about {seeds_needed:.0f} seeds would settle it"
-
-
-def _verdict_style(verdict: str, _: float | None) -> Style:
-    return "plain" if verdict == UNDECIDED else "strong"
+def _style(verdict: str | None, *_: object) -> Style:
+    return "plain" if verdict is None or pd.isna(verdict) or verdict == INCONCLUSIVE else "strong"
 
 
 def _notes(comparisons: Comparisons, plan: Plan) -> Iterable[str]:
@@ -98,22 +159,46 @@ def _notes(comparisons: Comparisons, plan: Plan) -> Iterable[str]:
             "it."
         )
         return
-    first = comparisons.comparisons[0]
+    yield from _notes_on_seeds(comparisons.comparisons, comparisons.looks, plan)
+
+
+def _notes_on_seeds(comparisons: tuple[Comparison, ...], looks: Looks, plan: Plan) -> Iterable[str]:
+    first = comparisons[0]
+    margin = f"{100 * plan.margin:g} points"
     yield (
-        f"Differences are the variant's top-1 error minus that of {plan.baseline}, paired by seed. Better or worse: "
-        f"paired t test, Holm-adjusted for {len(comparisons.comparisons)} comparisons, p at most {ALPHA:g}. "
-        f"Equivalent: two one-sided t tests with a margin of {100 * plan.margin:g} points, adjusted the same way. The "
-        f"number of seeds that would settle a comparison does so with {100 * POWER:.0f} % probability, if the true "
-        "difference and spread equal the estimates."
+        f"Differences are the variant's top-1 error minus that of {plan.baseline}, paired by seed"
+        f"{_correlation_in_words(comparisons)}. Better or worse: paired t test. Equivalent: two one-sided t tests with "
+        f"a margin of {margin}. Within the margin: both. A p is held against {_percent(first.level)}: the level of "
+        f"this look, {_percent(looks.level)}, shared by {len(comparisons)} comparisons. Intervals are of one "
+        f"comparison each, at {_percent(1 - looks.level)}; `comparisons.csv` has those at 95 %."
     )
+    yield looks_sentence(looks)
+    yield (
+        f"The first interval and verdict are about these {plan.data.test_images:,} test images and other seeds, the "
+        "second about new images of the same kind too. Only the second is about architectures."
+        + ("" if all(each.new for each in comparisons) else " It takes the predictions of all runs.")
+    )
+    for reason in dict.fromkeys(each.why_not_equivalent for each in comparisons if each.why_not_equivalent):
+        yield f"No equivalence: {escape(reason)}."
+    if any(each.seeds_needed for each in comparisons):
+        yield (
+            "The smaller number of seeds settles a comparison in about half of the cases, the larger one in 80 %, "
+            "given what its seeds leave open of difference and spread, at the level of the next look."
+        )
     yield (
         f"The sign-flip test, p (signs), does not assume normality; with {first.n} seeds its p cannot be below "
         f"{formatting.p_value(first.smallest_p)}."
-        + ("" if first.bootstrap else f" Bootstrap intervals need at least {BOOTSTRAP_SEEDS} seeds.")
     )
-    disagreeing = [comparison.variant for comparison in comparisons.comparisons if comparison.checks_disagree]
+    disagreeing = [comparison.variant for comparison in comparisons if comparison.signs_disagree]
     if disagreeing:
         yield (
-            f"For {', '.join(disagreeing)}, the t test and a nonparametric check disagree on whether there is a "
-            "difference (before adjustment); more seeds are needed to trust either."
+            f"For {', '.join(disagreeing)}, the t test and the sign-flip test disagree on whether there is a "
+            "difference (each at 5 %); more seeds are needed to trust either."
         )
+
+
+def _correlation_in_words(comparisons: Iterable[Comparison]) -> str:
+    known = [each.correlation for each in comparisons if not math.isnan(each.correlation)]
+    if not known:
+        return ""
+    return f" (mean correlation of the paired errors {sum(known) / len(known):+.2f}; pairs gain where it is positive)"

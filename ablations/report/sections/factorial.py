@@ -8,7 +8,6 @@ import pandas as pd
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.factorial import Factorial
-from ablations.analysis.intervals import ALPHA
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Items, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
@@ -24,7 +23,7 @@ def factorial_section(analysis: Analysis) -> Section | None:
     if factorial.reason:
         return Section(TITLE, [Text(f"No effects of the factors: {escape(factorial.reason)}.")])
     interactions = factorial.interactions
-    significant = interactions[interactions["p_holm"] <= ALPHA]
+    significant = interactions[interactions["p_holm"] <= factorial.level]
     said = [_main_sentence(row) for _, row in factorial.main_effects.iterrows()]
     blocks: list[Block] = [Items(said + [_interaction_sentence(row) for _, row in significant.iterrows()])]
     if len(interactions) and significant.empty:
@@ -34,7 +33,7 @@ def factorial_section(analysis: Analysis) -> Section | None:
         blocks.append(
             Text(f"{which} significant: nothing shows that the effect of a factor depends on the level of another one.")
         )
-    tables = [_main_table(factorial), *([_interaction_table(interactions)] if len(interactions) else [])]
+    tables = [_main_table(factorial), *([_interaction_table(factorial)] if len(interactions) else [])]
     return Section(TITLE, [*blocks, *tables, *(Text(note) for note in _notes(factorial))])
 
 
@@ -67,7 +66,7 @@ def _main_table(factorial: Factorial) -> Table:
         Column("factor", ("factor",), style="code"),
         Column("level", ("level",)),
         Column("first level", ("first_level",)),
-        *_effect_columns("effect, points"),
+        *_effect_columns("effect, points", level=factorial.level),
         Column("params x", ("params_ratio",), format=_ratio),
         Column("MACs x", ("macs_ratio",), format=_ratio),
     ]
@@ -75,7 +74,7 @@ def _main_table(factorial: Factorial) -> Table:
     return Table("factorial", factorial.main_effects, columns=columns, caption=caption)
 
 
-def _interaction_table(interactions: pd.DataFrame) -> Table:
+def _interaction_table(factorial: Factorial) -> Table:
     columns = [
         Column("factor", ("factor",), style="code"),
         Column("level", ("level",)),
@@ -83,24 +82,23 @@ def _interaction_table(interactions: pd.DataFrame) -> Table:
         Column("other factor", ("other_factor",), style="code"),
         Column("other level", ("other_level",)),
         Column("other first level", ("other_first_level",)),
-        *_effect_columns("change of the effect, points"),
+        *_effect_columns("change of the effect, points", level=factorial.level),
     ]
     caption = "Two-way interactions of the factors on top-1 error."
-    return Table("factorial_interactions", interactions, columns=columns, caption=caption)
+    return Table("factorial_interactions", factorial.interactions, columns=columns, caption=caption)
 
 
-def _effect_columns(title: str) -> list[Column]:
+def _effect_columns(title: str, *, level: float) -> list[Column]:
+    def significance(p_holm: float) -> Style:
+        return "strong" if p_holm <= level else "plain"
+
     return [
         Column("n", ("n",)),
         Column(title, ("difference",), format=formatting.points),
         Column("95 % interval", ("interval_low", "interval_high"), format=formatting.signed_interval_of),
         Column("p", ("p",), format=formatting.p_value),
-        Column("p (Holm)", ("p_holm",), format=formatting.p_value, style=_significance),
+        Column("p (Holm)", ("p_holm",), format=formatting.p_value, style=significance),
     ]
-
-
-def _significance(p_holm: float) -> Style:
-    return "strong" if p_holm <= ALPHA else "plain"
 
 
 def _notes(factorial: Factorial) -> Iterable[str]:
@@ -116,7 +114,9 @@ def _notes(factorial: Factorial) -> Iterable[str]:
         f"{factorial.effects['n'].iloc[0]} seeds as blocks: the residuals have a standard deviation of "
         f"{100 * factorial.residual_std:.2f} points with {factorial.residual_df} {degrees} of freedom, taken to be the "
         f"same for all variants. p is from a t test, Holm-adjusted for all {len(factorial.effects)} effects, and "
-        f"significant if it is at most {ALPHA:g}." + (higher if interactions and len(factorial.factors) > 2 else "")
+        f"significant if it is at most {factorial.level:.3g}, the level of the last look."
+        + (higher if interactions and len(factorial.factors) > 2 else "")
+        + (higher if interactions and len(factorial.factors) > 2 else "")
     )
     if interactions:
         yield (

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import macs_change
-from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.results import Results
+from ablations.analysis.verdicts import DIFFERS, INCONCLUSIVE
 from ablations.report import formatting
 from ablations.report.document import Block, Section, Text
 from ablations.report.formats.markdown import commands, escape
@@ -33,7 +33,9 @@ def headline_section(analysis: Analysis) -> Section:
         blocks.append(Text(" ".join(answers), kind="lead"))
     elif comparisons.comparisons:
         change = macs_change(results.summary, baseline=results.plan.baseline)
-        blocks.append(Text(" ".join(_sentences(comparisons.comparisons, macs=change)), kind="lead"))
+        images = results.plan.data.test_images
+        said = _sentences(comparisons.comparisons, macs=change, test_images=images)
+        blocks.append(Text(" ".join(said), kind="lead"))
     elif results.complete:
         blocks.append(Text(f"No verdict: {_why_no_verdict(comparisons)}.", kind="lead"))
     return Section("", blocks)
@@ -59,23 +61,41 @@ def _context(results: Results) -> str:
     return "; ".join(parts) + "."
 
 
-def _sentences(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Iterator[str]:
-    """A sentence for each verdict that there is; of a better or worse error, the largest difference in numbers."""
-    by_verdict: dict[str, list[Comparison]] = {}
-    for comparison in sorted(comparisons, key=lambda comparison: -abs(comparison.difference)):
-        by_verdict.setdefault(comparison.verdict, []).append(comparison)
+def _sentences(comparisons: Sequence[Comparison], *, macs: pd.Series, test_images: int) -> Iterator[str]:
+    """A sentence for each verdict that there is; of a better or worse error, the largest difference in numbers.
+
+    Verdicts on new images come first: only they are about architectures.
+    """
     baseline = escape(comparisons[0].baseline)
-    for verdict, error in (("better", "a lower error"), ("worse", "a higher error")):
-        if found := by_verdict.get(verdict):
-            said = f"{_listed(map(_name, found))} {'has' if len(found) == 1 else 'have'} {error} than {baseline}"
-            most = "" if len(found) == 1 else f", {_name(found[0])} most of all"
-            yield f"{said}{most}: {_in_numbers(found[0], macs=macs)}."
-    if equivalent := by_verdict.get("equivalent"):
-        names = [_name(each) + _change_of(macs[each.variant], " ({})") for each in equivalent]
-        verb = "is" if len(names) == 1 else "are"
-        yield f"{_listed(names)} {verb} equivalent to {baseline} within {100 * equivalent[0].margin:g} points."
-    if unsettled := by_verdict.get("inconclusive"):
+    ordered = sorted(comparisons, key=lambda comparison: -abs(comparison.difference))
+    general = [each for each in ordered if each.new and each.new.verdict == each.verdict]
+    here = f"On these {test_images:,} test images alone, "
+    for of, start in ((general, ""), ([each for each in ordered if each not in general], here)):
+        by_verdict: dict[str, list[Comparison]] = {}
+        for comparison in of:
+            by_verdict.setdefault(comparison.verdict, []).append(comparison)
+        for verdict in DIFFERS:
+            if found := by_verdict.get(verdict):
+                yield start + _differing(found, verdict=verdict, baseline=baseline, macs=macs, general=not start)
+        if equivalent := by_verdict.get("equivalent"):
+            names = [_name(each) + _change_of(macs[each.variant], " ({})") for each in equivalent]
+            verb = "is" if len(names) == 1 else "are"
+            margin = 100 * equivalent[0].margin
+            yield f"{start}{_listed(names)} {verb} equivalent to {baseline} within {margin:g} points."
+    if unsettled := [each for each in ordered if each.verdict == INCONCLUSIVE]:
         yield f"Not settled: {_listed(map(_name, unsettled))}."
+
+
+def _differing(found: Sequence[Comparison], *, verdict: str, baseline: str, macs: pd.Series, general: bool) -> str:
+    word, *within = verdict.split(", ")
+    if general:
+        said = f"{_listed(map(_name, found))} {'is' if len(found) == 1 else 'are'} {word} than {baseline}"
+    else:
+        error = "a lower error" if word == "better" else "a higher error"
+        said = f"{_listed(map(_name, found))} {'has' if len(found) == 1 else 'have'} {error} than {baseline}"
+    margin = f", but within the margin of {100 * found[0].margin:g} points" if within else ""
+    most = "" if len(found) == 1 else f", {_name(found[0])} most of all"
+    return f"{said}{margin}{most}: {_in_numbers(found[0], macs=macs)}."
 
 
 def _name(comparison: Comparison) -> str:
@@ -105,4 +125,4 @@ def _listed(said: Iterable[str]) -> str:
 
 
 def _why_no_verdict(comparisons: Comparisons) -> str:
-    return escape(comparisons.reason) or "one seed does not show the spread between seeds; use `--seeds 3` or more"
+    return escape(comparisons.reason) or "one seed does not show the spread between seeds; use `--seeds 5` or more"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
+from ablations.analysis.comparisons import Comparison
 from ablations.analysis.convergence import Convergence
-from ablations.analysis.paired_tests import Comparison
 from ablations.analysis.published_claims import Claim, check_claims
 from ablations.report import formatting
 from ablations.report.document import Section, Table
@@ -41,8 +41,9 @@ def evidence_of(claim: Claim) -> str:
 def _in_words(comparison: Comparison) -> str:
     return (
         f"{comparison.variant} {formatting.points(comparison.difference)} points "
-        f"{formatting.interval(comparison.interval)}, p (Holm) {formatting.p_value(comparison.p_holm)}, "
-        f"p of equivalence (Holm) {formatting.p_value(comparison.p_equivalent_holm)}, n = {comparison.n}"
+        f"{formatting.interval(comparison.interval)}, p of a difference within the margin "
+        f"{formatting.p_value(comparison.p_beyond)}, p of one beyond it {formatting.p_value(comparison.p_equivalent)} "
+        f"(each against {formatting.p_value(comparison.level)}), n = {comparison.n}"
     )
 
 

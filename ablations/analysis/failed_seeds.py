@@ -1,0 +1,7 @@
+"""temporary"""
+
+import pandas as pd
+
+
+def failed_by_variant(runs: pd.DataFrame) -> dict[str, int]:
+    return {}

@@ -1,0 +1,85 @@
+"""Looks: at which level each report tests, so that all reports on added seeds share 5 % of false verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ablations.analysis.intervals import MIN_SEEDS
+from ablations.analysis.results import Results
+from ablations.records.looks import Look
+
+TOTAL = 0.048  # of all looks; what is left of 5 % is what leaving the count may cost (see `verdicts.shared_level`)
+FIRST = 0.04  # of the first look, where none were declared
+_NEXT = 0.1  # of the first look's level has the second, and each later one half of the one before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """The looks at a suite's verdicts, in their order.
+
+    `taken` are those whose seeds are all among the suite's, the present one included. `new` is the present one if it
+    is not on record yet. `level_of_next` is the level that a look with one more seed would have.
+    """
+
+    taken: tuple[Look, ...] = ()
+    new: Look | None = None
+    declared: tuple[int, ...] = ()
+    level_of_next: float = FIRST
+
+    @property
+    def level(self) -> float:
+        """The level of the last look, or of the next one before any."""
+        return self.taken[-1].level if self.taken else self.level_of_next
+
+
+def looks_at(results: Results, recorded: Sequence[Look]) -> Looks:
+    """The looks at these results, of those on record; the present one is new if no earlier one had all of its seeds.
+
+    A report on fewer seeds than an earlier one had is no new look. It has the verdicts of the looks at its own seeds
+    or, without any, that one's level.
+    """
+    plan = results.plan
+    baseline = {run.seed: run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
+    seeds = tuple(sorted({int(seed) for seed in results.runs["seed"]}))
+    runs = tuple(baseline[seed] for seed in seeds)
+    ours = [look for look in recorded if set(look.runs) & set(baseline.values())]
+    declared = ours[0].declared if ours else plan.looks
+    present = Look(runs=runs, seeds=seeds, level=0.0, declared=declared)
+    taken = [look for look in ours if set(look.runs) <= set(runs)]
+    covering = [look for look in ours if set(look.runs) >= set(runs)]
+    new = None
+    if covering and not taken:
+        taken.append(replace(present, level=covering[0].level))
+    elif not covering:
+        level = level_of_look(ours, seeds=len(seeds), declared=declared)
+        if level > 0 and len(seeds) >= MIN_SEEDS:
+            new = replace(present, level=level)
+            taken.append(new)
+            ours.append(new)
+    return Looks(
+        taken=tuple(taken),
+        new=new,
+        declared=declared,
+        level_of_next=level_of_look(ours, seeds=_next_seeds(len(seeds), declared), declared=declared),
+    )
+
+
+def level_of_look(earlier: Iterable[Look], *, seeds: int, declared: Sequence[int]) -> float:
+    """The chance of any false verdict that a new look at so many seeds may have after these earlier ones.
+
+    Declared looks have equal shares of the total, and one that was left out gives its share to the next. Otherwise the
+    first one has most of it, and later ones shares that add up to the rest however many there are. So no rule for when
+    to stop, or to add seeds, makes the chance of any false verdict larger than the total.
+
+    0 where nothing is left: between two declared looks, and after the last one.
+    """
+    spent = [look.level for look in earlier]
+    if declared:
+        reached = sum(number <= seeds for number in declared)
+        return max(0.0, round(TOTAL * reached / len(declared) - sum(spent), 12))
+    return FIRST * _NEXT * 0.5 ** (len(spent) - 1) if spent else FIRST
+
+
+def _next_seeds(seeds: int, declared: Sequence[int]) -> int:
+    return min((number for number in declared if number > seeds), default=seeds + 1)
