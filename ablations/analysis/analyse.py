@@ -21,7 +21,7 @@ from ablations.analysis.results import Results, load_results
 from ablations.errors import ConfigError
 from ablations.records.suite_folder import SuiteFolder
 
-RANDOM_SEED = 0  # of every resample, so that a report can be rebuilt byte for byte
+RANDOM_SEED = 0  # of every draw, so that a report can be rebuilt byte for byte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
     if compare_with is not None:
         check_comparable(suite_dir, compare_with)
         other = load_results(compare_with)
-        rank_correlation = correlate_rankings(results, other, rng=_fixed_rng())
+        rank_correlation = correlate_rankings(results, other)
     comparisons = compare_with_baseline(results, folder, unread=per_image.unread, rng=_fixed_rng())
     return Analysis(
         results=results,

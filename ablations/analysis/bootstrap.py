@@ -1,4 +1,4 @@
-"""Bootstrap over seeds: resampling weights, means under them, and the BCa interval of a mean difference."""
+"""Bootstrap over seeds: the BCa interval of a mean difference."""
 
 from __future__ import annotations
 
@@ -8,27 +8,10 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from ablations.analysis.intervals import MIN_SEEDS, FloatArray, Interval
+from ablations.analysis.intervals import FloatArray, Interval
 
 BOOTSTRAP_SEEDS = 8  # below, bias and acceleration cannot be estimated
 BOOTSTRAPS = 9999
-RESAMPLES = 2000  # of the seeds, for all variants together
-
-
-def resample_seeds(seeds: int, rng: np.random.Generator) -> FloatArray:
-    """How often each of n seeds is in each bootstrap resample, (RESAMPLES, n); (0, 1) for a single seed."""
-    count = RESAMPLES if seeds >= MIN_SEEDS else 0
-    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=count).astype(float)
-
-
-def weighted_means(grid: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Means over seeds, (draws, V), of values (n, V) under the weights of the seeds in each draw, (draws, n).
-
-    Without weights there is one draw, in which each seed counts once.
-    """
-    weights = np.ones((1, len(grid))) if weights is None else weights
-    # Sums that are equal but for rounding have to tie; two that differ do so by an image at least.
-    return np.round(weights @ grid, 9) / weights.sum(axis=1, keepdims=True)
 
 
 def bca_interval(differences: FloatArray, rng: np.random.Generator) -> Interval | None:
