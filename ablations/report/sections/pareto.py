@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import COSTS
 from ablations.analysis.mean_draws import DRAWS, SHARE_SEEDS
@@ -53,4 +55,4 @@ def _table(fronts: ParetoFronts) -> Table:
 
 def _on_front(_: float, on_front: bool, probability: float) -> str:
     answer = "yes" if on_front else "no"
-    return f"{answer}, {formatting.draw_share(probability)}"
+    return answer if pd.isna(probability) else f"{answer}, {formatting.draw_share(probability)}"
