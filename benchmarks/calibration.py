@@ -6,7 +6,7 @@ Every suite is a baseline and six variants whose truth is known. The functions t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -154,7 +154,7 @@ def follow_advice(suite: Suite, *, first: int = 3) -> bool:
         if suite.is_wrong(now):
             return True
         shown = shown.joined(now)
-        advised = [advise(suite, n, variant, looks=looks)[1] for variant in np.flatnonzero(~shown.settled)]
+        advised = [advise(suite, n, variant, looks=looks)[1] for variant in np.flatnonzero(~shown.settled).tolist()]
         more = min((number for number in advised if number is not None), default=ADVISED_SEEDS + 1)
         if n == ADVISED_SEEDS or not advised:
             return False
@@ -327,7 +327,7 @@ def _follow_once(rng: np.random.Generator, *, n: int, spread: float, difference:
         yield likely, safe
 
 
-def _share(found: Iterator[bool] | Sequence[bool] | Sequence[np.bool_]) -> dict[str, float]:
+def _share(found: Iterable[bool | np.bool_]) -> dict[str, float]:
     """The share of suites with its standard error, and their number."""
     values = [bool(each) for each in found]
     share = sum(values) / len(values)
