@@ -19,11 +19,11 @@ from ablations.report import formatting
 from ablations.report.document import Column, Table
 from ablations.report.sections.answers import answers_table
 from ablations.report.sections.comparisons import UNDECIDED, comparisons_table
-from ablations.report.write import write_report
+from ablations.report.write import Report, write_report
 
 
-def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Console) -> None:
-    """Write a suite's report, print its errors, verdicts and answers, and say where the report is.
+def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Console) -> Report:
+    """Write a suite's report, print its errors, verdicts and answers, and say where the report is; return it.
 
     Raises:
         ConfigError: if a record cannot be read or the report cannot be written.
@@ -41,6 +41,7 @@ def show_outcome(folder: SuiteFolder, compare_with: Path | None, console: Consol
         show_table(answers_table(written.answers, costs=False), console=console, title="does a part matter?")
     pages = f"report: {written.path} and {written.path.with_suffix('.html').name}"
     console.print(pages, markup=False, emoji=False, soft_wrap=True)
+    return written
 
 
 def say_what_was_not_measured(records: Sequence[RunRecord], folder: SuiteFolder, console: Console) -> None:
