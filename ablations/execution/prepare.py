@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from ablations.errors import ConfigError
 from ablations.hardware.environment import Environment
-from ablations.records.looks import looks_at_runs, looks_of
+from ablations.records.looks import looks_of
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
 from ablations.suites.plan import Plan
-from ablations.suites.run_config import RunConfig
 from ablations.suites.suite import VERSIONS
 
 logger = logging.getLogger(__name__)
@@ -78,26 +77,19 @@ def prepare(
     dropped = set(replaced)
     kept = [config for config in reported.runs if config not in dropped]
     _check_versions(reported, records=suite.records(kept), environment=environment)
-    reported = _with_looks(reported, planned.looks, suite=suite, replaced=replaced)
+    reported = _with_looks(reported, planned.looks, suite=suite)
     archived = suite.archive_runs(replaced)
     suite.write_plan(reported)
     return archived
 
 
-def _with_looks(
-    reported: Plan, declared: tuple[int, ...], *, suite: SuiteFolder, replaced: Sequence[RunConfig]
-) -> Plan:
+def _with_looks(reported: Plan, declared: tuple[int, ...], *, suite: SuiteFolder) -> Plan:
     """The plan with the looks that were declared before the first one was taken, now or by an earlier plan.
-
-    Looks at runs that are `replaced` do not count.
 
     Raises:
         ConfigError: if looks were taken already, and this plan declares others.
     """
     taken = looks_of(reported, suite.looks.read())
-    if taken and replaced:
-        archived = looks_at_runs(taken, {config.run_id for config in replaced})
-        taken = tuple(look for look in taken if look not in archived)
     if taken:
         before = taken[0].declared
         if declared and declared != before:
@@ -106,7 +98,7 @@ def _with_looks(
             raise ConfigError(
                 f"--looks {_flag(declared)} comes after {reports} with verdicts on these runs (at {counts} seeds), for "
                 f"which {f'--looks {_flag(before)} was' if before else 'no looks were'} declared; leave it out (also "
-                "of the suite file), or --fresh trains the baseline's runs again"
+                "of the suite file), or train other seeds in another folder, with --seed-list and --results"
             )
         reported = replace(reported, looks=before)
     seeds = len(reported.shared_seeds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ablations.suites.plan import Plan
@@ -40,10 +40,9 @@ class Look:
 
 
 def looks_of(plan: Plan, recorded: Iterable[Look]) -> tuple[Look, ...]:
-    """Those of the recorded looks that are at runs of the plan's baseline, in their order."""
-    return looks_at_runs(recorded, {run.run_id for run in plan.runs if run.architecture.name == plan.baseline})
+    """Those of the recorded looks that are at runs of the plan's baseline, in their order.
 
-
-def looks_at_runs(recorded: Iterable[Look], run_ids: Container[str]) -> tuple[Look, ...]:
-    """Those of the recorded looks that are at any of these runs, in their order."""
-    return tuple(look for look in recorded if any(run in run_ids for run in look.runs))
+    Runs that start afresh keep their ids, and so their looks: the same seeds are no new evidence.
+    """
+    runs = {run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
+    return tuple(look for look in recorded if not runs.isdisjoint(look.runs))

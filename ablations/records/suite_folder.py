@@ -13,7 +13,7 @@ from typing import Any
 from ablations.errors import ConfigError, HeldElsewhere
 from ablations.records import looks
 from ablations.records.locks import Locks
-from ablations.records.looks import Look, looks_at_runs
+from ablations.records.looks import Look
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder, holds_run
 from ablations.storage import atomic
@@ -115,8 +115,6 @@ class SuiteFolder:
     def archive_runs(self, configs: Sequence[RunConfig]) -> list[Path]:
         """Move these runs' folders to ``superseded/<time>-<n>/``, so that they start afresh; return their new paths.
 
-        Looks at any of them count no more: ``looks.jsonl`` loses them, and there is a copy of it beside the runs.
-
         Raises:
             HeldElsewhere: if another process trains one of them; none is moved then, unless it began at this very
                 moment.
@@ -132,16 +130,7 @@ class SuiteFolder:
                 _refuse_taken(() if mine else (folder.name,))
                 target.mkdir(parents=True, exist_ok=True)
                 moved.append(folder.rename(target / folder.name))
-        self._archive_looks(configs, target)
         return moved
-
-    def _archive_looks(self, configs: Iterable[RunConfig], target: Path) -> None:
-        recorded = self.looks.read()
-        archived = looks_at_runs(recorded, {config.run_id for config in configs}) if recorded else ()
-        if archived:
-            before = self.looks.path.read_text(encoding="utf-8", errors="replace")
-            atomic.write_text(target / self.looks.path.name, before)
-            self.looks.rewrite([look for look in recorded if look not in archived])
 
 
 def _refuse_taken(run_ids: Iterable[str]) -> None:

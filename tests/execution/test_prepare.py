@@ -224,7 +224,7 @@ def test_looks_are_declared_anew_until_one_is_taken(tmp_path: Path) -> None:
         prepared(declaring(2, 4, seeds=2), tmp_path)
     assert str(raised.value) == (
         "--looks 2,4 comes after 2 reports with verdicts on these runs (at 2, 8 seeds), for which --looks 2,8 was "
-        "declared; leave it out (also of the suite file), or --fresh trains the baseline's runs again"
+        "declared; leave it out (also of the suite file), or train other seeds in another folder, with --seed-list and --results"
     )
     assert contents(tmp_path) == before
 
@@ -245,13 +245,14 @@ def test_a_declaration_is_kept_with_its_looks_when_other_runs_were_reported_in_b
     assert prepared(declaring(seeds=2), tmp_path).looks == (2, 4)
 
 
-def test_after_a_fresh_start_looks_are_declared_anew(tmp_path: Path) -> None:
+def test_a_fresh_start_of_the_same_seeds_keeps_their_looks(tmp_path: Path) -> None:
     train(declaring(2, 4, seeds=2), tmp_path)
     take_look(tmp_path)
-    assert prepared(declaring(2, 8, seeds=2), tmp_path, fresh=True).looks == (2, 8)
-    assert SuiteFolder(tmp_path).looks.read() == ()
-    (archive,) = (tmp_path / "superseded").iterdir()
-    assert len((archive / "looks.jsonl").read_text().splitlines()) == 1
+    before = SuiteFolder(tmp_path).looks.read()
+    with pytest.raises(ConfigError, match="--looks 2,8 comes after 1 report"):
+        prepared(declaring(2, 8, seeds=2), tmp_path, fresh=True)
+    assert prepared(declaring(seeds=2), tmp_path, fresh=True).looks == (2, 4)
+    assert SuiteFolder(tmp_path).looks.read() == before
 
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed is"), (3, "3 seeds are"), (2, ""), (4, "")])

@@ -1,4 +1,4 @@
-"""Looks: which are at a plan's runs, there and back, damage, and what archived runs do to them."""
+"""Looks: which are at a plan's runs, there and back, and damage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ablations.errors import ConfigError
 from ablations.records.looks import Look, looks_of
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.plan import Plan
-from tests.support.synthetic_suites import make_plan, make_record
+from tests.support.synthetic_suites import make_plan
 
 PLAN = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
 
@@ -56,19 +56,3 @@ def test_a_damaged_line_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "looks.jsonl").write_text("no JSON\n")
     with pytest.raises(ConfigError, match=r"looks\.jsonl, line 1 is damaged .*; repair or remove the line$"):
         SuiteFolder(tmp_path).looks.read()
-
-
-def test_looks_at_archived_runs_are_archived_with_them(tmp_path: Path) -> None:
-    folder = SuiteFolder(tmp_path)
-    baseline = [run for run in PLAN.runs if run.architecture.name == "reduced"]
-    other = look_at(make_plan("cifar10", seeds=2, recipe="fast"), 1, 2)
-    for run in baseline:
-        folder.run(run).write_result(make_record(run, wrong=1_000))
-    for look in (look_at(PLAN, 1, 2), other, look_at(PLAN, 1, 2, 3)):
-        folder.looks.append(look)
-    before = folder.looks.path.read_bytes()
-    (moved,) = folder.archive_runs([baseline[2]])
-    assert folder.looks.read() == (look_at(PLAN, 1, 2), other)
-    assert (moved.parent / "looks.jsonl").read_bytes() == before
-    folder.archive_runs([run for run in PLAN.runs if run.architecture.name == "short"])
-    assert len(folder.looks.read()) == 2, "looks are at runs of the baseline"
