@@ -224,7 +224,8 @@ def test_looks_are_declared_anew_until_one_is_taken(tmp_path: Path) -> None:
         prepared(declaring(2, 4, seeds=2), tmp_path)
     assert str(raised.value) == (
         "--looks 2,4 comes after 2 reports with verdicts on these runs (at 2, 8 seeds), for which --looks 2,8 was "
-        "declared; leave it out (also of the suite file), or train other seeds in another folder, with --seed-list and --results"
+        "declared; leave it out (also of the suite file), or train other seeds in another folder, with --seed-list and "
+        "--results"
     )
     assert contents(tmp_path) == before
 
