@@ -85,20 +85,25 @@ class Arguments:
     describe: str | None = None
     """Show what each module and branch of this architecture costs, write its layers and a treemap, and stop."""
     plan: bool = False
-    """Show the runs and what is done of them, and stop."""
+    """Show the runs, what is done of them, what they cost and what they can show, and stop."""
+    budget: str | None = None
+    """With --plan, how many seeds fit into this time, as in 90m, 6h or 2d."""
+    expect_sd: float | None = None
+    """With --plan, the standard deviation over seeds to expect of a variant's error, in points."""
     dry_run: bool = False
-    """Train each variant on one batch, say what a step takes, also in dry_run.md, and stop; nothing is recorded."""
+    """Train each variant for a few steps, say what a run takes, also in dry_run.md and for --plan, and stop."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
 
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
 _RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
-_NEW_RUNS = _RUNNING - {"resume", "fresh", "until_settled", "max_seeds"}
+_PLANNING = frozenset({"budget", "expect_sd"})
+_NEW_RUNS = _RUNNING - _PLANNING - {"resume", "fresh", "until_settled", "max_seeds"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
     "describe": frozenset({"dataset", "width", "image_size", "data_dir", "results"}),
-    "plan": _NEW_RUNS,
+    "plan": _NEW_RUNS | _PLANNING,
     "dry_run": _NEW_RUNS,
     "report": frozenset({"suite", "dataset", "results", "compare_with"}),
 }
@@ -129,6 +134,9 @@ def checked(arguments: Arguments) -> Arguments:
         raise ConfigError("--seed-list has no effect with --until-settled; use --seeds for those to begin with")
     if "max_seeds" in given and not arguments.until_settled:
         raise ConfigError("--max-seeds has no effect without --until-settled; give both, or use --seeds")
+    if "plan" not in given and _PLANNING & {*given}:
+        name = flag_of(next(name for name in given if name in _PLANNING))
+        raise ConfigError(f"{name} has no effect without --plan; give both")
     paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
     return replace(arguments, **paths)
 

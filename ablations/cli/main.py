@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ablations.experiment import DataSource
     from ablations.records.suite_folder import SuiteFolder
+    from ablations.suites.plan import Plan
     from ablations.suites.suite import Suite
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # no right to a file, or a disk that is only read
@@ -91,7 +92,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     from rich.logging import RichHandler
 
     from ablations.cli.console import make_console
-    from ablations.cli.listing import show_architectures, show_plan
+    from ablations.cli.listing import show_architectures
     from ablations.cli.running import CommandRun
     from ablations.experiment import DataSource, plan_suite
     from ablations.records.suite_folder import SuiteFolder
@@ -120,8 +121,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     compared = _compared_suite(arguments, folder)
     if arguments.plan:
         plan = plan_suite(suite, data.summarise(suite.dataset), command=command)
-        show_plan(plan, folder=folder, console=console)
-        return DONE
+        return _show_plan(plan, folder, arguments, console)
     if arguments.dry_run:
         return _dry_run(suite, data, arguments, command, console)
     command_run = CommandRun(
@@ -225,27 +225,45 @@ def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
     return compared
 
 
-def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
-    """Print a line for each variant once its first batch is trained, and write the lines to the suite's folder.
+def _show_plan(plan: Plan, folder: SuiteFolder, arguments: Arguments, console: Console) -> int:
+    from ablations.cli.budget import budget_seconds, expected_std, show_design
+    from ablations.cli.planning import show_plan, survey
 
-    A variant that fails does not stop the others.
+    budget = None if arguments.budget is None else budget_seconds(arguments.budget)
+    std = None if arguments.expect_sd is None else expected_std(arguments.expect_sd)
+    state = survey(plan, folder=folder, device=arguments.device)
+    show_plan(state, console=console, slots=max(1, arguments.runs_per_gpu))
+    show_design(state, console=console, budget=budget, std=std)
+    return DONE
+
+
+def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
+    """Print a line for each variant once its first steps are timed, and write the lines to the suite's folder.
+
+    What a run takes goes into the calibrations in the folder of results. A variant that fails does not stop the others.
     """
     from rich.text import Text
 
-    from ablations.cli.listing import describe_dry_run, describe_first_batch
+    from ablations.analysis.run_costs import calibrations_in
+    from ablations.cli.listing import describe_dry_run, describe_first_steps
     from ablations.cli.running import execution_options
     from ablations.experiment import dry_run
     from ablations.records.suite_folder import SuiteFolder
     from ablations.storage import atomic
 
     lines = [describe_dry_run(suite.name)]
+    calibrations = calibrations_in(arguments.results)
     console.print(Text(lines[0]), soft_wrap=True)
     failed = 0
     for variant in dry_run(suite, data=data, options=execution_options(arguments), command=command):
-        lines.append(f"- {describe_first_batch(variant)}")
+        lines.append(f"- {describe_first_steps(variant)}")
         console.print(Text(lines[-1]), soft_wrap=True)
-        failed += isinstance(variant.outcome, Exception)
+        if variant.calibration is None:
+            failed += 1
+        else:
+            calibrations.path.parent.mkdir(parents=True, exist_ok=True)
+            calibrations.append(variant.calibration)
     path = SuiteFolder(arguments.results / suite.name).dry_run_report
     atomic.write_text(path, "\n".join([f"# {lines[0]}", "", f"    {command}", "", *lines[1:], ""]))
-    console.print(Text(f"report of the dry run: {path}"), soft_wrap=True)
+    console.print(Text(f"report of the dry run: {path}; its times, for --plan: {calibrations.path}"), soft_wrap=True)
     return SOME_FAILED if failed else DONE
