@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
 from googlenet.architecture import Architecture
 
-READ = 10  # records of a variant that are read in each other suite, the newest
+READ = 10  # records of a variant that are read in each suite, the newest
 
 
 class Machine(NamedTuple):
@@ -124,19 +124,20 @@ def calibrations_in(results: Path) -> JsonLines[Calibration]:
     return JsonLines(results / calibration.FILE_NAME, Calibration, remedy=calibration.REMEDY)
 
 
-def records_elsewhere(plan: Plan, folder: SuiteFolder) -> list[RunRecord]:
-    """The newest records of runs of the plan's variants on its dataset in the other suites beside this one.
+def other_records(plan: Plan, folder: SuiteFolder, *, known: Collection[str]) -> list[RunRecord]:
+    """The newest records of runs of the plan's variants on its dataset, in its folder and the suites beside it.
 
-    Records that cannot be read are left out: they are not what is planned.
+    Of its own folder the runs with these `known` ids are left out, and so are records that cannot be read: they are
+    not what is planned.
     """
     prefixes = {f"{run.dataset}-{run.architecture.name}" for run in plan.runs}
     records = []
     for runs in sorted(folder.path.parent.glob("*/runs")):
-        if runs == folder.runs:
-            continue
+        left_out = known if runs == folder.runs else ()
         by_prefix: dict[str, list[Path]] = {}
         for path in runs.iterdir():
-            by_prefix.setdefault(path.name.rpartition("-s")[0], []).append(path / RESULT_FILE)
+            if path.name not in left_out:
+                by_prefix.setdefault(path.name.rpartition("-s")[0], []).append(path / RESULT_FILE)
         for prefix in sorted(prefixes & by_prefix.keys()):
             records += _newest(by_prefix[prefix])
     return records

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from ablations.analysis.run_costs import RunCosts, calibrations_in, makespan, records_elsewhere, run_costs
+from ablations.analysis.run_costs import RunCosts, calibrations_in, makespan, other_records, run_costs
 from ablations.cli.console import show_table
 from ablations.cli.listing import image_of, listing_table
 from ablations.hardware.probe import device_name
@@ -67,13 +67,15 @@ def survey(plan: Plan, *, folder: SuiteFolder, device: str = "auto") -> PlanStat
     known = bool(plan.data.fingerprint)
     rows = [_run_row(config, folder, known=known) for config in plan.runs]
     done = [config for config, row in zip(plan.runs, rows, strict=True) if row["status"] == DONE]
+    names = {row["run"] for row in rows}
     if known:
-        others = _other_seeds(plan, folder, planned={row["run"] for row in rows})
+        others = list(_other_seeds(plan, folder, planned=names))
+        names |= {run.run_id for run in others}
         done += [run for run in others if folder.run(run).read_status() == DONE]
     records = folder.records(done[:READ])
+    timed = [*records, *other_records(plan, folder, known=names)]
     name = device_name(device)
     calibrations = calibrations_in(folder.path.parent).read()
-    timed = [*records, *records_elsewhere(plan, folder)]
     return PlanState(
         plan=plan,
         folder=folder,

@@ -27,7 +27,7 @@ class DiskUse(NamedTuple):
 
 
 def disk_use(config: RunConfig, *, test_images: int) -> DiskUse:
-    """The bytes of a run; those of its metrics and of the files' own structure, about one percent, are left out."""
+    """The bytes of a run, but for its metrics and the files' own structure, a few hundred bytes a tensor."""
     recipe = config.recipe
     weights = _weights_bytes(config)
     states = 0 if recipe.optimizer == "sgd" and not recipe.momentum else _STATES_OF_A_PARAMETER[recipe.optimizer]
