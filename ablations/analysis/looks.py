@@ -37,9 +37,11 @@ def looks_at(results: Results, recorded: Sequence[Look]) -> Looks:
     """The looks at these results, of those on record; the present one is new if no earlier one had all of its seeds.
 
     A report on fewer seeds than an earlier one had is no new look. It has the verdicts of the looks at its own seeds
-    or, without any, that one's level.
+    or, without any, that one's level. Without the baseline there are no verdicts and no looks.
     """
     plan = results.plan
+    if plan.baseline not in results.variants:
+        return Looks()
     baseline = {run.seed: run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
     seeds = tuple(sorted({int(seed) for seed in results.runs["seed"]}))
     runs = tuple(baseline[seed] for seed in seeds)
