@@ -144,17 +144,18 @@ def sample_of(differences: FloatArray, *, new_error: float = np.nan) -> Sample:
     return Sample(differences, np.full(count, 0.4), np.full(count, new_error), np.full(count, 1e6))
 
 
-def test_verdicts_of_several_looks_are_those_of_the_first_that_gave_them() -> None:
-    # In images by seed: worse at once and scattered later; inconclusive; equivalent from the fifth seed on;
-    # better at first, and worse in the end.
-    differences = np.array([[100, -300, -30, -60], [101, 0, 0, -61], [99, 300, 30, -59], [900, 90, 0, 900]])
-    later = np.array([[-700, 90, 0, 901], [100, -300, 1, 900], [100, 0, -1, 901], [0, 9, 2, 900], [50, 9, 0, 901]])
-    nine = np.concatenate([differences, later, np.full((30, 4), [[100, 0, 0, 900]])]).astype(float)
-    found = judge(
-        [sample_of(nine[:number]) for number in (3, 8, 39)], [0.04] * 3, margin=MARGIN, may_be_equivalent=True
-    )
-    assert [found.these.of(each).verdict() for each in range(4)] == ["worse", "equivalent", "equivalent", "worse"]
-    assert found.looks.tolist() == [0, 2, 1, 0]
+def test_verdicts_of_several_looks_are_those_of_the_last_that_changed_them() -> None:
+    # In images by seed: worse at once and scattered later; inconclusive; equivalent from the eighth seed on; better at
+    # first, and worse in the end; worse at first, and then within the margin too.
+    first = np.array([[100, -300, -30, -60, 38], [101, 0, 0, -61, 40], [99, 300, 30, -59, 44]])
+    later = np.array([[900, 90, 0, 900, 30], [-700, 90, 0, 901, 31], [100, -300, 1, 900, 30], [100, 0, -1, 901, 29]])
+    last = np.tile([[100, 0, 0, 900, 30]], (31, 1))
+    seeds = np.concatenate([first, later, [[0, 9, 2, 900, 30]], last]).astype(float)
+    samples = [sample_of(seeds[:number]) for number in (3, 8, 39)]
+    found = judge(samples, [0.04, 0.04, 0.04], margin=MARGIN, may_be_equivalent=True)
+    words = ["worse", "equivalent", "equivalent", "worse", "worse, within the margin"]
+    assert [found.these.of(each).verdict() for each in range(5)] == words
+    assert found.looks.tolist() == [0, 2, 1, 2, 1]
 
 
 def test_the_level_of_a_look_is_its_own() -> None:
