@@ -22,7 +22,7 @@ from ablations.analysis.results import Results, load_results
 from ablations.errors import ConfigError
 from ablations.records.suite_folder import SuiteFolder
 
-RANDOM_SEED = 0  # of every resample, so that a report can be rebuilt byte for byte
+RANDOM_SEED = 0  # of every draw, so that a report can be rebuilt byte for byte
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +58,17 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
     if compare_with is not None:
         check_comparable(suite_dir, compare_with)
         other = load_results(compare_with)
-        rank_correlation = correlate_rankings(results, other, rng=_fixed_rng())
+        rank_correlation = correlate_rankings(results, other)
     looks = looks_at(results, folder.looks.read())
     comparisons = compare_with_baseline(results, per_image, looks=looks, rng=_fixed_rng())
+    least_std = per_image.least_stds()
     return Analysis(
         results=results,
         comparisons=comparisons,
         answers=answer_all(results, comparisons),
         factorial=analyse_factors(results, level=looks.level),
-        pareto=find_fronts(results, rng=_fixed_rng()),
-        rankings=rank_variants(results, rng=_fixed_rng()),
+        pareto=find_fronts(results, least_std=least_std, rng=_fixed_rng()),
+        rankings=rank_variants(results, least_std=least_std, rng=_fixed_rng()),
         modules=module_costs(results.plan),
         per_class=per_class_errors(per_image.runs, results.plan),
         calibration=calibrate(per_image.runs),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.results import Results
-from ablations.records.looks import Look
+from ablations.records.looks import Look, looks_of
 
 TOTAL = 0.048  # of all looks; what is left of 5 % is what leaving the count may cost (see `verdicts.shared_level`)
 FIRST = 0.04  # of the first look, where none were declared
@@ -37,30 +37,27 @@ def looks_at(results: Results, recorded: Sequence[Look]) -> Looks:
     """The looks at these results, of those on record; the present one is new if no earlier one had all of its seeds.
 
     A report on fewer seeds than an earlier one had is no new look. It has the verdicts of the looks at its own seeds
-    or, without any, that one's level. Without the baseline there are no verdicts and no looks.
+    or, without any, that one's level.
     """
     plan = results.plan
-    if plan.baseline not in results.variants:
-        return Looks()
-    baseline = {run.seed: run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
+    by_seed = {run.seed: run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
     seeds = tuple(sorted({int(seed) for seed in results.runs["seed"]}))
-    runs = tuple(baseline[seed] for seed in seeds)
-    ours = [look for look in recorded if set(look.runs) & set(baseline.values())]
+    ours = looks_of(plan, recorded)
     declared = ours[0].declared if ours else plan.looks
-    present = Look(runs=runs, seeds=seeds, level=0.0, declared=declared)
-    taken = [look for look in ours if set(look.runs) <= set(runs)]
+    if len(seeds) < MIN_SEEDS or not by_seed.keys() >= set(seeds):
+        return Looks(declared=declared)
+    runs = tuple(by_seed[seed] for seed in seeds)
+    taken = tuple(look for look in ours if set(look.runs) <= set(runs))
     covering = [look for look in ours if set(look.runs) >= set(runs)]
-    new = None
-    if covering and not taken:
-        taken.append(replace(present, level=covering[0].level))
-    elif not covering:
-        level = level_of_look(ours, seeds=len(seeds), declared=declared)
-        if level > 0 and len(seeds) >= MIN_SEEDS:
-            new = replace(present, level=level)
-            taken.append(new)
-            ours.append(new)
+    level = covering[0].level if covering else level_of_look(ours, seeds=len(seeds), declared=declared)
+    present = Look(runs=runs, seeds=seeds, level=level, declared=declared)
+    new = None if covering or not level else present
+    if new or (covering and not taken):
+        taken = (*taken, present)
+    if new:
+        ours = (*ours, new)
     return Looks(
-        taken=tuple(taken),
+        taken=taken,
         new=new,
         declared=declared,
         level_of_next=level_of_look(ours, seeds=_next_seeds(len(seeds), declared), declared=declared),

@@ -1,7 +1,8 @@
-"""Pareto fronts of top-1 error against each cost, with the bootstrap probability of being on one."""
+"""Pareto fronts of top-1 error against each cost, with shares of draws of the true means."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations.analysis.bootstrap import resample_seeds, weighted_means
 from ablations.analysis.costs import COSTS, Cost
 from ablations.analysis.intervals import FloatArray
+from ablations.analysis.mean_draws import SHARE_SEEDS, draw_errors, draw_means, least_stds, seed_means
 from ablations.analysis.results import Results, by_seed_and_variant
 
 COLUMNS = ("variant", "cost", "value", "error", "n", "on_front", "front_probability")
@@ -22,7 +23,7 @@ class ParetoFronts:
     """The Pareto fronts of mean top-1 error and mean cost; `reason` says why there are none.
 
     `table` has a row a variant and comparable cost: the mean cost and error (a fraction) over n seeds, whether the
-    variant is on the front, and in which share of bootstrap resamples of the seeds it is (NaN for one seed).
+    variant is on the front, and in which share of draws of the true means it is (NaN below five seeds).
     """
 
     table: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(COLUMNS)))
@@ -33,35 +34,50 @@ class ParetoFronts:
         return self.table[self.table["cost"] == cost.name].set_index("variant")
 
 
-def find_fronts(results: Results, *, rng: np.random.Generator) -> ParetoFronts:
+def find_fronts(
+    results: Results, *, least_std: Mapping[str, float] | None = None, rng: np.random.Generator
+) -> ParetoFronts:
     """The Pareto front of each comparable cost; an incomplete suite has none.
 
-    Seeds are resampled for all variants together because they are paired.
+    No standard deviation of errors is taken to be less than the variant's in `least_std`, or than rounding to one image
+    makes it. Costs that are measured are drawn like errors; the others are the same in every draw.
     """
     if results.why_no_comparison:
         return ParetoFronts(reason=results.why_no_comparison)
-    runs, variants = results.runs, results.variants
-    errors = by_seed_and_variant(runs, "top1_error", variants=variants)
-    draws = resample_seeds(len(errors), rng)
-    mean_error, drawn_errors = weighted_means(errors), weighted_means(errors, draws)
-    frames = []
-    for cost in COSTS:
-        if not cost.all_comparable(runs):
-            continue
-        costs = by_seed_and_variant(runs, cost.name, variants=variants)
-        mean_cost = weighted_means(costs)
-        drawn = on_front(weighted_means(costs, draws), drawn_errors)
-        columns = {
-            "variant": variants,
-            "cost": cost.name,
-            "value": mean_cost[0],
-            "error": mean_error[0],
-            "n": len(errors),
-            "on_front": on_front(mean_cost, mean_error)[0],
-            "front_probability": drawn.mean(axis=0) if len(draws) else np.nan,
-        }
-        frames.append(pd.DataFrame(columns, columns=list(COLUMNS)))
+    errors = by_seed_and_variant(results.runs, "top1_error", variants=results.variants)
+    drawn_errors = draw_errors(errors, least_std=least_stds(results, least_std), rng=rng)
+    frames = [
+        _front(results, cost, errors=errors, drawn_errors=drawn_errors, rng=rng)
+        for cost in COSTS
+        if cost.all_comparable(results.runs)
+    ]
     return ParetoFronts(table=pd.concat(frames, ignore_index=True))
+
+
+def _front(
+    results: Results, cost: Cost, *, errors: FloatArray, drawn_errors: FloatArray, rng: np.random.Generator
+) -> pd.DataFrame:
+    """The rows of one cost."""
+    costs = by_seed_and_variant(results.runs, cost.name, variants=results.variants)
+    mean_cost, mean_error = seed_means(costs), seed_means(errors)
+    drawn = on_front(draw_means(costs, std=_cost_std(costs), rng=rng), drawn_errors)
+    columns = {
+        "variant": results.variants,
+        "cost": cost.name,
+        "value": mean_cost,
+        "error": mean_error,
+        "n": len(errors),
+        "on_front": on_front(mean_cost[None], mean_error[None])[0],
+        "front_probability": drawn.mean(axis=0) if len(errors) >= SHARE_SEEDS else np.nan,
+    }
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def _cost_std(costs: FloatArray) -> FloatArray:
+    """The standard deviation of each variant's cost over seeds, (V,), of costs (n, V)."""
+    # Costs that do not vary have to tie in every draw, but their computed deviation may be a rounding error.
+    varies = np.ptp(costs, axis=0) > 0
+    return np.where(varies, costs.std(axis=0, ddof=1), 0.0) if varies.any() else np.zeros(costs.shape[1])
 
 
 def on_front(costs: FloatArray, errors: FloatArray) -> NDArray[np.bool_]:

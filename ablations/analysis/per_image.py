@@ -14,7 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.calibration import check_confidence, expected_calibration_error
+from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.results import Results
+from ablations.analysis.variance_components import least_std, mean_squares
 from ablations.errors import ConfigError
 from ablations.records import predictions
 from ablations.records.predictions import TOP_K, Predictions
@@ -59,6 +61,14 @@ class PerImageErrors:
         images = int(self.runs[0].images.sum())
         packed = np.stack([by_seed[seed].wrong_images for seed in seeds])
         return np.unpackbits(packed, axis=1, count=images).astype(bool)
+
+    def least_stds(self) -> dict[str, float]:
+        """By variant with two or more runs, what its error's standard deviation over seeds cannot be less than."""
+        seeds: dict[str, list[int]] = {}
+        for run in self.runs:
+            seeds.setdefault(run.variant, []).append(run.seed)
+        found = {name: self.wrong(name, seeds=own) for name, own in seeds.items() if len(own) >= MIN_SEEDS}
+        return {name: least_std(mean_squares(wrong)) for name, wrong in found.items() if wrong is not None}
 
 
 class _Job(NamedTuple):

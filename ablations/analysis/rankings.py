@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
-from ablations.analysis.bootstrap import resample_seeds, weighted_means
-from ablations.analysis.intervals import FloatArray, Interval
+from ablations.analysis.expected_tau import MIN_VARIANTS, expected_tau, measure_spread, noise_ceiling
+from ablations.analysis.intervals import FloatArray
+from ablations.analysis.mean_draws import SHARE_SEEDS, draw_errors, least_stds, seed_means
 from ablations.analysis.results import DIFFERENT_RECIPES, Results, by_seed_and_variant
 
 # Columns of epochs that variants can be ranked by, in order of preference, and their names.
 MEASURES = {"validation_error": "validation error", "test_error": "test error", "train_error": "training error"}
 STABLE_TAU = 0.9  # Kendall's tau from which a ranking counts as the final one
-MOST_SUBSETS = 500  # of one size: all are enumerated up to this number, and this many are sampled above it
+RANGE_DRAWS = 98  # percent of the draws in a rank range; near ties make 95 % of them hold fewer than 95 % of true ranks
 MOST_SIZES = 20
-MIN_SHARED = 3  # variants; a ranking of fewer says nothing
+PLANNED_SEEDS = (5, 10, 20)  # to look ahead to
 RANK_COLUMNS = ("variant", "n", "error", "rank", "rank_low", "rank_high", "best_probability")
-SEED_COLUMNS = ("seeds", "tau", "tau_low", "tau_high", "top_agrees")
-EPOCH_COLUMNS = ("epoch", "measure", "tau", "tau_low", "tau_high")
+SEED_COLUMNS = ("seeds", "tau")
+EPOCH_COLUMNS = ("epoch", "measure", "tau")
 
 
 def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
@@ -35,18 +34,20 @@ def _empty(columns: tuple[str, ...]) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rankings:
-    """Rankings of a suite's variants by mean top-1 error, a fraction; `_low` and `_high` bound 95 % of the draws.
+    """Rankings of a suite's variants by mean top-1 error, a fraction.
 
-    `ranks` has a row a variant; rank 1 is the least error, and variants that tie for it share `best_probability`.
-    `by_seeds` compares the ranking by k seeds with that by all n: mean Kendall's tau-b over subsets of the seeds, and
-    the share of subsets in which the same variant is best. `by_epoch` compares the ranking by `measure` after an epoch
-    with that by the final test error; its bounds are biased low, because a resample of the seeds scatters more than the
-    seeds themselves. Draws in which all variants tie have no tau and are left out. `reason` says why all are empty.
+    `ranks` has a row a variant; rank 1 is the least error. `rank_low` and `rank_high` bound 98 % of the ranks in draws
+    of the true errors, which hold the true rank in at least 95 % of suites; `best_probability` is the share of draws in
+    which the variant is best, NaN below five seeds. `by_seeds` has the Kendall's tau that a ranking by that number of
+    seeds is expected to have with the true order; `spread_p` is of the F test of no spread between variants, without
+    which there is no true order. `by_epoch` has the tau-b of the ranking by `measure` after an epoch with that by the
+    final test error, NaN where all variants tie. `reason` says why all are empty.
     """
 
     ranks: pd.DataFrame = field(default_factory=partial(_empty, RANK_COLUMNS))
     by_seeds: pd.DataFrame = field(default_factory=partial(_empty, SEED_COLUMNS))
     by_epoch: pd.DataFrame = field(default_factory=partial(_empty, EPOCH_COLUMNS))
+    spread_p: float = math.nan
     reason: str = ""
 
 
@@ -54,34 +55,47 @@ class Rankings:
 class RankCorrelation:
     """Kendall's tau-b between two suites' rankings, by mean top-1 error, of the variants that both have.
 
-    `p` is for the hypothesis of no association, given these means; `interval` is the bootstrap's over the seeds of
-    both, None with one seed in either. `seeds` are the two numbers of seeds. `reason` says why there is no tau.
+    `p` is for the hypothesis of no association, given these means. `ceiling` is the noise ceiling: the tau that two
+    suites with the same true order would have on average with these numbers of `seeds`; NaN with one seed in either,
+    0 where the means of one spread no more than seeds make them. `reason` says why there is no tau.
     """
 
     other: str
     variants: tuple[str, ...] = ()
     tau: float = math.nan
-    interval: Interval | None = None
+    ceiling: float = math.nan
     p: float = math.nan
     seeds: tuple[int, int] = (0, 0)
     reason: str = ""
 
 
-def rank_variants(results: Results, *, rng: np.random.Generator) -> Rankings:
+def rank_variants(
+    results: Results, *, least_std: Mapping[str, float] | None = None, rng: np.random.Generator
+) -> Rankings:
     """Rank a suite's variants; an incomplete suite has no rankings.
 
-    Seeds are resampled for all variants together because they are paired. With one seed, probabilities and bounds are
-    NaN.
+    No standard deviation of errors is taken to be less than the variant's in `least_std`, or than rounding to one image
+    makes it. With one seed, probabilities and bounds are NaN.
     """
     if results.why_no_comparison:
         return Rankings(reason=results.why_no_comparison)
     errors = by_seed_and_variant(results.runs, "top1_error", variants=results.variants)
-    draws = resample_seeds(len(errors), rng)
+    floor = least_stds(results, least_std)
+    spread = measure_spread(errors, least_std=floor)
     return Rankings(
-        ranks=_ranks(results.variants, errors, draws=draws),
-        by_seeds=_by_seeds(errors, rng),
-        by_epoch=_by_epoch(results, errors, draws=draws),
+        ranks=_ranks(results.variants, errors, drawn=draw_errors(errors, least_std=floor, rng=rng)),
+        by_seeds=_empty(SEED_COLUMNS) if spread is None else _by_seeds(spread.ratio, n=len(errors)),
+        by_epoch=_by_epoch(results, errors),
+        spread_p=math.nan if spread is None else spread.p,
     )
+
+
+def rank_ranges(drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The lower and upper ends (V,) of the ranges of ranks in draws of the errors (draws, V)."""
+    ranks = rankdata(drawn, axis=1)
+    outside = (100 - RANGE_DRAWS) / 2
+    low = np.percentile(ranks, outside, axis=0, method="lower")
+    return low, np.percentile(ranks, 100 - outside, axis=0, method="higher")
 
 
 def first_stable_epoch(by_epoch: pd.DataFrame, *, tau: float = STABLE_TAU) -> int | None:
@@ -95,8 +109,8 @@ def first_stable_epoch(by_epoch: pd.DataFrame, *, tau: float = STABLE_TAU) -> in
     return stable
 
 
-def correlate_rankings(first: Results, second: Results, *, rng: np.random.Generator) -> RankCorrelation:
-    """Correlate two suites' rankings of the variants that both have; seeds are resampled independently."""
+def correlate_rankings(first: Results, second: Results) -> RankCorrelation:
+    """Correlate two suites' rankings of the variants that both have."""
     names = first.plan.suite, second.plan.suite
     for name, results in zip(names, (first, second), strict=True):
         why = DIFFERENT_RECIPES if results.different_recipes else results.why_incomplete
@@ -104,40 +118,34 @@ def correlate_rankings(first: Results, second: Results, *, rng: np.random.Genera
             return RankCorrelation(other=names[1], reason=f"suite {name}: {why}")
     others = set(second.variants)
     variants = [name for name in first.variants if name in others]
-    if len(variants) < MIN_SHARED:
+    if len(variants) < MIN_VARIANTS:
         reason = (
-            f"suites {names[0]} and {names[1]} share {len(variants)} variants; an order needs at least {MIN_SHARED}, "
+            f"suites {names[0]} and {names[1]} share {len(variants)} variants; an order needs at least {MIN_VARIANTS}, "
             "so add some to --variants"
         )
         return RankCorrelation(other=names[1], reason=reason)
     errors = [by_seed_and_variant(results.runs, "top1_error", variants=variants) for results in (first, second)]
-    draws = [resample_seeds(len(grid), rng) for grid in errors]
-    found: Any = kendalltau(*(weighted_means(grid)[0] for grid in errors))
-    interval = None
-    if all(map(len, draws)):
-        taus = _tau_b(*(weighted_means(grid, weights) for grid, weights in zip(errors, draws, strict=True)))
-        low, high = _bounds(taus)
-        interval = None if math.isnan(low) else Interval(low, high)
+    found: Any = kendalltau(*map(seed_means, errors))
+    spreads = [
+        measure_spread(grid, least_std=least_stds(results))
+        for grid, results in zip(errors, (first, second), strict=True)
+    ]
+    seeds = len(errors[0]), len(errors[1])
+    known = [(spread.ratio, n) for spread, n in zip(spreads, seeds, strict=True) if spread is not None]
     return RankCorrelation(
         other=names[1],
         variants=tuple(variants),
         tau=float(found.statistic),
-        interval=interval,
+        ceiling=noise_ceiling(known[0], known[1]) if len(known) == 2 else math.nan,
         p=float(found.pvalue),
-        seeds=(len(errors[0]), len(errors[1])),
+        seeds=seeds,
     )
 
 
-def _best(errors: FloatArray) -> FloatArray:
-    """Whether each variant is the best of each draw, (draws, V); those that tie have equal shares of 1."""
-    least = errors == errors.min(axis=1, keepdims=True)
-    return least / least.sum(axis=1, keepdims=True)
-
-
-def _ranks(variants: list[str], errors: FloatArray, *, draws: FloatArray) -> pd.DataFrame:
-    error, drawn_errors = weighted_means(errors)[0], weighted_means(errors, draws)
-    ranks = rankdata(drawn_errors, axis=1)
-    low, high = np.percentile(ranks, [2.5, 97.5], axis=0) if len(draws) else (np.nan, np.nan)
+def _ranks(variants: list[str], errors: FloatArray, *, drawn: FloatArray) -> pd.DataFrame:
+    error = seed_means(errors)
+    low, high = rank_ranges(drawn) if len(drawn) else (np.nan, np.nan)
+    best = drawn == drawn.min(axis=1, keepdims=True)
     columns = {
         "variant": variants,
         "n": len(errors),
@@ -145,78 +153,26 @@ def _ranks(variants: list[str], errors: FloatArray, *, draws: FloatArray) -> pd.
         "rank": rankdata(error),
         "rank_low": low,
         "rank_high": high,
-        "best_probability": _best(drawn_errors).mean(axis=0) if len(draws) else np.nan,
+        "best_probability": best.mean(axis=0) if len(errors) >= SHARE_SEEDS else np.nan,
     }
     return pd.DataFrame(columns, columns=list(RANK_COLUMNS))
 
 
-def _by_seeds(errors: FloatArray, rng: np.random.Generator) -> pd.DataFrame:
-    """A row a number of seeds below n, at most `MOST_SIZES` of them, evenly spread."""
-    n = len(errors)
-    everything = weighted_means(errors)
-    rows = []
-    for size in np.unique(np.linspace(1, n - 1, min(n - 1, MOST_SIZES)).round().astype(int)).tolist():
-        means = weighted_means(errors, np.array(list(_subsets(n, size, rng))))
-        taus = _tau_b(means, everything)
-        top_agrees = _best(means)[:, _best(everything)[0] > 0].sum(axis=1).mean()
-        rows.append((size, _nan_mean(taus), *_bounds(taus), top_agrees))
-    return pd.DataFrame(rows, columns=list(SEED_COLUMNS))
+def _by_seeds(ratio: float, *, n: int) -> pd.DataFrame:
+    """A row a number of seeds up to n, at most `MOST_SIZES` of them, evenly spread, and a few beyond."""
+    sizes = np.unique(np.linspace(1, n, min(n, MOST_SIZES)).round().astype(int)).tolist()
+    sizes += [seeds for seeds in PLANNED_SEEDS if seeds > n]
+    return pd.DataFrame([(k, expected_tau(ratio, seeds=k)) for k in sizes], columns=list(SEED_COLUMNS))
 
 
-def _subsets(n: int, size: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Subsets of n seeds of this size, each as zeros and ones (n,)."""
-    if math.comb(n, size) <= MOST_SUBSETS:
-        for chosen in combinations(range(n), size):
-            yield np.isin(np.arange(n), chosen).astype(float)
-    else:
-        for _ in range(MOST_SUBSETS):
-            yield (rng.permutation(n) < size).astype(float)
-
-
-def _by_epoch(results: Results, errors: FloatArray, *, draws: FloatArray) -> pd.DataFrame:
+def _by_epoch(results: Results, errors: FloatArray) -> pd.DataFrame:
     epochs, variants = results.epochs, results.variants
     measures = [name for name in MEASURES if name in epochs and epochs[name].notna().all()]
     if not measures or len(epochs) != epochs["epoch"].nunique() * errors.size:
         return _empty(EPOCH_COLUMNS)
-    measure = measures[0]
-    final, drawn_final = weighted_means(errors), weighted_means(errors, draws)
+    measure, final = measures[0], seed_means(errors)
     rows = []
     for epoch, group in epochs.groupby("epoch"):
-        values = by_seed_and_variant(group, measure, variants=variants)
-        tau = _tau_b(weighted_means(values), final)[0]
-        rows.append((epoch, measure, tau, *_bounds(_tau_b(weighted_means(values, draws), drawn_final))))
+        found: Any = kendalltau(seed_means(by_seed_and_variant(group, measure, variants=variants)), final)
+        rows.append((epoch, measure, float(found.statistic)))
     return pd.DataFrame(rows, columns=list(EPOCH_COLUMNS))
-
-
-def _tau_b(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Kendall's tau-b between two rankings in each draw, (draws, V) or one draw (1, V) for all; NaN if all tie.
-
-    Scipy's kendalltau over an axis is 700 times slower on 2,000 draws of seven variants.
-    """
-    x, y = first.T.copy(), second.T.copy()
-    concordance, untied_x, untied_y = np.zeros(len(first)), np.zeros(len(first)), np.zeros(len(second))
-    for index in range(len(x) - 1):
-        order_x, order_y = _order(x, index), _order(y, index)
-        concordance += (order_x * order_y).sum(axis=0)
-        untied_x += np.count_nonzero(order_x, axis=0)
-        untied_y += np.count_nonzero(order_y, axis=0)
-    pairs = np.sqrt(untied_x * untied_y)
-    return np.divide(concordance, pairs, out=np.full(len(first), np.nan), where=pairs > 0)
-
-
-def _order(values: FloatArray, index: int) -> NDArray[np.int8]:
-    """The sign of a variant's values less those of each later variant, (later, draws)."""
-    own, later = values[index], values[index + 1 :]
-    return (own > later).astype(np.int8) - (own < later).astype(np.int8)
-
-
-def _nan_mean(values: FloatArray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
-
-
-def _bounds(values: FloatArray) -> tuple[float, float]:
-    """The 2.5th and 97.5th percentile of the known values; NaN where there is none."""
-    known = values[~np.isnan(values)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (math.nan, math.nan)
-    return float(low), float(high)

@@ -158,11 +158,11 @@ def by_seed_and_variant(frame: pd.DataFrame, column: str, *, variants: Sequence[
 
 def _shared_seeds(plan: Plan) -> set[int]:
     """The seeds that every variant was planned with: a mean over other seeds would compare seeds, not variants."""
-    by_variant: dict[str, set[int]] = {}
-    for config in plan.runs:
-        by_variant.setdefault(config.architecture.name, set()).add(config.seed)
-    shared = set.intersection(*by_variant.values())
+    shared = set(plan.shared_seeds)
     if not shared:
+        by_variant: dict[str, set[int]] = {}
+        for config in plan.runs:
+            by_variant.setdefault(config.architecture.name, set()).add(config.seed)
         listed = ", ".join(f"{name}: {sorted(seeds)}" for name, seeds in by_variant.items())
         raise ConfigError(
             f"the variants of suite {plan.suite} have no seed in common ({listed}); run all with the same --seeds"

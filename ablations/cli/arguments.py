@@ -38,6 +38,12 @@ class Arguments:
     """Train every variant with the seeds 1 to N."""
     seed_list: str | None = None
     """Train every variant with these seeds, comma-separated."""
+    looks: str | None = None
+    """Declare, before the first report, at which numbers of seeds verdicts are read, comma-separated."""
+    until_settled: bool = False
+    """Go on with more seeds, at the declared looks or twice as many each time, until every comparison is settled."""
+    max_seeds: int = 20
+    """With --until-settled, the most seeds."""
     recipe: str | None = None
     """published, fast, digits, bn-aux-adam, plain-adam or gray-adam, instead of the suite's own recipe."""
     epochs: int | None = None
@@ -88,7 +94,7 @@ class Arguments:
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
 _RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
-_NEW_RUNS = _RUNNING - {"resume", "fresh"}
+_NEW_RUNS = _RUNNING - {"resume", "fresh", "until_settled", "max_seeds"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
     "describe": frozenset({"dataset", "width", "image_size", "data_dir", "results"}),
@@ -107,17 +113,22 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with another one of MODES, or a home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, or a
+            home folder is not known.
     """
-    chosen = [name for name in MODES if getattr(arguments, name) not in (False, None)]
+    given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
+    chosen = [name for name in MODES if name in given]
     if len(chosen) > 1:
         raise ConfigError(f"{_listed(MODES)} exclude each other; give one of them")
     for mode in chosen:
-        given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
         ignored = [name for name in given if name != mode and name not in MODES[mode]]
         if ignored:
             verb = "has" if len(ignored) == 1 else "have"
             raise ConfigError(f"{_listed(ignored)} {verb} no effect with {flag_of(mode)}; {_usable_with(mode)}")
+    if arguments.until_settled and arguments.seed_list is not None:
+        raise ConfigError("--seed-list has no effect with --until-settled; use --seeds for those to begin with")
+    if "max_seeds" in given and not arguments.until_settled:
+        raise ConfigError("--max-seeds has no effect without --until-settled; give both, or use --seeds")
     paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
     return replace(arguments, **paths)
 

@@ -9,8 +9,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -18,18 +18,15 @@ from typing import TYPE_CHECKING
 import tyro
 
 from ablations.cli.arguments import Arguments, checked
-from ablations.errors import ConfigError, HeldElsewhere, Terminated, UserError
+from ablations.errors import ConfigError, Terminated, UserError
 from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ablations.experiment import DataSource
-    from ablations.records.record import RunRecord
     from ablations.records.suite_folder import SuiteFolder
     from ablations.suites.suite import Suite
-    from ablations.training.events import Event
-    from ablations.training.options import ExecutionOptions
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # no right to a file, or a disk that is only read
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 3, 130, 143
@@ -95,6 +92,7 @@ def _execute(arguments: Arguments, command: str) -> int:
 
     from ablations.cli.console import make_console
     from ablations.cli.listing import show_architectures, show_plan
+    from ablations.cli.running import CommandRun
     from ablations.experiment import DataSource, plan_suite
     from ablations.records.suite_folder import SuiteFolder
 
@@ -126,19 +124,18 @@ def _execute(arguments: Arguments, command: str) -> int:
         return DONE
     if arguments.dry_run:
         return _dry_run(suite, data, arguments, command, console)
-    planned, records = _train(suite, data, arguments, command, console)
+    command_run = CommandRun(
+        arguments=arguments, data=data, command=command, console=console, folder=folder, compared=compared
+    )
+    if arguments.until_settled:
+        from ablations.cli.until_settled import run_until_settled
 
-    from ablations.cli.outcome import say_what_was_not_measured, show_outcome
-
-    show_outcome(folder, compared, console)
-    if arguments.measure_selection_bias:
-        say_what_was_not_measured(records, folder, console)
-    elsewhere = planned - len(records)
-    if elsewhere:
-        raise HeldElsewhere(
-            f"another process trains {elsewhere} of these {planned} runs; once it is done, --report shows them too"
-        )
-    return DONE if all(record.status == "done" for record in records) else SOME_FAILED
+        all_done = run_until_settled(suite, command_run)
+    else:
+        trained = command_run.train(suite)
+        command_run.report(trained)
+        all_done = trained.all_done
+    return DONE if all_done else SOME_FAILED
 
 
 def _describe(variant: str, data: DataSource, arguments: Arguments, console: Console) -> int:
@@ -163,6 +160,7 @@ def _selected_suite(arguments: Arguments) -> Suite:
             dataset=arguments.dataset,
             seeds=arguments.seeds,
             seed_list=_numbers("--seed-list", arguments.seed_list),
+            looks=_numbers("--looks", arguments.looks),
             epochs=arguments.epochs,
             keep_epochs=_numbers("--keep-epochs", arguments.keep_epochs),
             limit_train=arguments.limit_train,
@@ -227,59 +225,6 @@ def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
     return compared
 
 
-def _train(
-    suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console
-) -> tuple[int, list[RunRecord]]:
-    """How many runs are planned, and the records of all but those that another process has."""
-    from ablations.execution.signals import Stopper
-    from ablations.experiment import run_suite
-    from ablations.observers.progress import Display
-    from ablations.observers.tensorboard import TensorBoard
-    from ablations.records.suite_folder import SuiteFolder
-    from ablations.report.write import check_report
-    from ablations.training.events import SuiteStarted, to_all
-
-    options = _options(arguments)
-    folder = SuiteFolder(arguments.results / suite.name)
-
-    def check_before_training(event: Event) -> None:
-        if isinstance(event, SuiteStarted):
-            check_report(folder.read_plan(), folder.path)
-
-    with ExitStack() as observing:
-        observers: list[Callable[[Event], None]] = [check_before_training]
-        if arguments.track == "tensorboard":
-            observers.append(observing.enter_context(TensorBoard(folder.tensorboard)).on_event)
-        display = observing.enter_context(Display(console=console, log_every=arguments.log_every))
-        stopper = observing.enter_context(Stopper())
-        records = run_suite(
-            suite,
-            results=arguments.results,
-            data=data,
-            options=options,
-            resume=arguments.resume,
-            fresh=arguments.fresh,
-            command=command,
-            on_event=to_all(display.on_event, *observers, stopper.on_event),
-        )
-        return display.planned_runs, records
-
-
-def _options(arguments: Arguments) -> ExecutionOptions:
-    from ablations.training.options import ExecutionOptions
-
-    if arguments.log_every < 0:
-        raise ConfigError(f"--log-every is {arguments.log_every}; use 1 or more steps, or 0 to print none")
-    return ExecutionOptions.resolve(
-        device=arguments.device,
-        engine=arguments.engine,
-        deterministic=arguments.deterministic,
-        measure_selection_bias=arguments.measure_selection_bias,
-        runs_per_device=arguments.runs_per_gpu,
-        log_every=arguments.log_every,
-    )
-
-
 def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
     """Print a line for each variant once its first batch is trained, and write the lines to the suite's folder.
 
@@ -288,6 +233,7 @@ def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str,
     from rich.text import Text
 
     from ablations.cli.listing import describe_dry_run, describe_first_batch
+    from ablations.cli.running import execution_options
     from ablations.experiment import dry_run
     from ablations.records.suite_folder import SuiteFolder
     from ablations.storage import atomic
@@ -295,7 +241,7 @@ def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str,
     lines = [describe_dry_run(suite.name)]
     console.print(Text(lines[0]), soft_wrap=True)
     failed = 0
-    for variant in dry_run(suite, data=data, options=_options(arguments), command=command):
+    for variant in dry_run(suite, data=data, options=execution_options(arguments), command=command):
         lines.append(f"- {describe_first_batch(variant)}")
         console.print(Text(lines[-1]), soft_wrap=True)
         failed += isinstance(variant.outcome, Exception)

@@ -40,7 +40,7 @@ class SuiteFolder:
         self.tensorboard = path / "tensorboard"
         self.dry_run_report = path / "dry_run.md"
         self.superseded = path / "superseded"
-        self.looks = JsonLines(path / looks.FILE_NAME, Look)
+        self.looks = JsonLines(path / looks.FILE_NAME, Look, remedy=looks.REMEDY)
         self.locks = Locks(path)
 
     def run(self, config: RunConfig) -> RunFolder:

@@ -57,6 +57,13 @@ def share(fraction: Any) -> str:
     return NONE if pd.isna(fraction) else f"{whole_percent(fraction)} %"
 
 
+def draw_share(fraction: Any) -> str:
+    """A share of draws in whole percent, never none or all of them; "too few" where seeds are too few for a share."""
+    if pd.isna(fraction):
+        return "too few"
+    return "< 1 %" if fraction < 0.01 else "> 99 %" if fraction > 0.99 else share(fraction)
+
+
 def seconds(mean: Any, std: Any = None) -> str:
     """Seconds, with their standard deviation where it is known."""
     return _with_spread(mean, std, scale=1, form=",.1f")

@@ -51,7 +51,8 @@ def write_report(suite_dir: Path, *, compare_with: Path | None = None) -> Report
     """
     analysis = analyse(suite_dir, compare_with=compare_with)
     if analysis.comparisons.looks.new:
-        SuiteFolder(suite_dir).looks.append(analysis.comparisons.looks.new)
+        looks = SuiteFolder(suite_dir).looks  # rewritten whole, because a line after a torn one would be lost with it
+        looks.rewrite([*looks.read(), analysis.comparisons.looks.new])
     drawn = figures.figures_of(analysis)
     _write(suite_dir, analysis, drawn=drawn)
     _remove_stale(suite_dir, drawn=drawn)

@@ -20,13 +20,22 @@ T = TypeVar("T")
 class JsonLines(Generic[T]):
     """A JSON Lines file at `path` with one instance of the dataclass `kind` per line.
 
-    With `number`, a function of an entry, the entries must be numbered 1, 2, 3 and so on.
+    With `number`, a function of an entry, the entries must be numbered 1, 2, 3 and so on. `remedy` says what to do
+    about a damaged line.
     """
 
-    def __init__(self, path: Path, kind: type[T], *, number: Callable[[T], int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: type[T],
+        *,
+        number: Callable[[T], int] | None = None,
+        remedy: str = "--fresh moves the run aside",
+    ) -> None:
         self.path = path
         self._kind = kind
         self._number = number
+        self._remedy = remedy
         self._torn: bytes | None = None  # the torn last line that was logged, to log it once
 
     def append(self, entry: T) -> None:
@@ -77,12 +86,12 @@ class JsonLines(Generic[T]):
             try:
                 data = parse_json(line)
             except ValueError as error:
-                raise ConfigError(f"{where} is damaged ({error}); --fresh moves the run aside") from error
+                raise ConfigError(f"{where} is damaged ({error}); {self._remedy}") from error
             entry = from_plain(self._kind, data, where=where)
             if self._number is not None and self._number(entry) != number:
                 raise ConfigError(
                     f"{where} says that it is number {self._number(entry)}: lines are lost, doubled or out of order; "
-                    "--fresh moves the run aside"
+                    f"{self._remedy}"
                 )
             yield entry
 

@@ -13,7 +13,7 @@ from ablations.suites.factors import FACTORS
 from ablations.suites.fitting import fit_architectures, with_twins
 from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
-from ablations.suites.suite import Suite
+from ablations.suites.suite import Suite, check_looks
 from googlenet.architecture import Architecture
 from googlenet.counts import count_macs, count_params
 from googlenet.validation import check_choice, check_count, check_range, shown
@@ -84,6 +84,15 @@ class Plan:
             check_count("limit_train", self.limit_train)
         for name in self.factors:
             check_choice("factor", name, FACTORS)
+        check_looks("looks", self.looks)
+
+    @property
+    def shared_seeds(self) -> tuple[int, ...]:
+        """The seeds that every variant is planned with, sorted: those that a report is about."""
+        by_variant: dict[str, set[int]] = {}
+        for run in self.runs:
+            by_variant.setdefault(run.architecture.name, set()).add(run.seed)
+        return tuple(sorted(set.intersection(*by_variant.values())))
 
     def changes_since(self, earlier: Plan) -> list[str]:
         """What keeps the two plans' runs out of one table, one line per value that differs."""
@@ -109,6 +118,7 @@ class Plan:
 
         They do if data, recipe, subset, width, baseline and margin are the same; otherwise this plan stands alone.
         Runs of a variant whose architecture or own recipe has changed since are left out, and all if the baseline has.
+        Looks that the earlier plan declares stay where this one declares none.
         """
         if self.changes_since(earlier):
             return self
@@ -127,6 +137,7 @@ class Plan:
             self,
             varies=tuple(dict.fromkeys((*self.varies, *earlier.varies))),
             factors=self.factors or earlier.factors,
+            looks=self.looks or earlier.looks,
             commands=commands,
             runs=(*self.runs, *kept),
             full_size=(*self.full_size, *sizes),
@@ -192,6 +203,7 @@ def make_plan(suite: Suite, *, data: DataSummary, command: str) -> Plan:
         ),
         skipped=skipped,
         factors=suite.factors,
+        looks=suite.looks,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any
 
 from ablations.data.registry import DATASETS
@@ -23,6 +24,7 @@ VARYING = (ARCHITECTURE, *(part.name for part in fields(Architecture) if part.na
 VERSIONS = "versions"
 DECLARABLE = (*VARYING, "recipe", *(f"recipe.{field.name}" for field in fields(Recipe)), VERSIONS)
 MAX_SEEDS = 10_000
+MIN_LOOK = 2  # seeds; one has no spread
 MARGIN = 0.005  # half a point: about three times the standard deviation over seeds on CIFAR-10
 
 
@@ -35,7 +37,8 @@ class Suite:
     variant's own values of the recipe, by variant and field.
 
     `width` multiplies the width of all of them, for a suite that has to be small. Seeds are those of `seed_list` or,
-    where it is empty, 1 to `seeds`. A difference in top-1 error of less than `margin`, a fraction, counts as none.
+    where it is empty, 1 to `seeds`. `looks` are the numbers of seeds at which verdicts are to be read, if they are
+    declared. A difference in top-1 error of less than `margin`, a fraction, counts as none.
 
     With `control` every variant gets a twin whose parameters or MACs equal the baseline's (see `googlenet.controls`).
     `skip_unfit` leaves out the variants that are too deep for the data's image size, instead of refusing the suite.
@@ -54,6 +57,7 @@ class Suite:
     baseline: str = REDUCED.name
     seeds: int = 1
     seed_list: tuple[int, ...] = ()
+    looks: tuple[int, ...] = ()
     margin: float = MARGIN
     width: float = 1.0
     limit_train: int | None = None
@@ -77,6 +81,7 @@ class Suite:
             check_count(f"suite {self.name}: seed_list", seed, low=0, high=MAX_SEED)
         if len(set(self.seed_list)) < len(self.seed_list):
             raise ValueError(f"suite {self.name}: seed_list is {list(self.seed_list)}; name each seed once")
+        check_looks(f"suite {self.name}: looks", self.looks)
         check_range(f"suite {self.name}: margin", self.margin, low=0, high=0.5, open_low=True)
         check_range(f"suite {self.name}: width", self.width, low=0, high=16, open_low=True)
         if self.limit_train is not None:
@@ -114,6 +119,14 @@ class Suite:
         return from_plain(Recipe, {**to_plain(self.recipe), **changes}, where=f"variant {variant}: recipe")
 
 
+def check_looks(what: str, looks: Sequence[int]) -> None:
+    """Raise ValueError unless these are increasing numbers of seeds, each of at least two; there may be none."""
+    for seeds in looks:
+        check_count(what, seeds, low=MIN_LOOK, high=MAX_SEEDS)
+    if any(later <= earlier for earlier, later in pairwise(looks)):
+        raise ValueError(f"{what} is {list(looks)}; name increasing numbers of seeds, each once, as in 3,5,10")
+
+
 def select(
     suite: Suite,
     *,
@@ -121,6 +134,7 @@ def select(
     dataset: str | None = None,
     seeds: int | None = None,
     seed_list: tuple[int, ...] | None = None,
+    looks: tuple[int, ...] | None = None,
     epochs: int | None = None,
     keep_epochs: tuple[int, ...] | None = None,
     limit_train: int | None = None,
@@ -159,6 +173,8 @@ def select(
         chosen = replace(chosen, seeds=seeds, seed_list=())
     if seed_list is not None:
         chosen = replace(chosen, seed_list=seed_list)
+    if looks is not None:
+        chosen = replace(chosen, looks=looks)
     if recipe is not None:
         check_choice("recipe", recipe, RECIPES)
         # A whole recipe of a variant's own gives way, a single value of it stays.

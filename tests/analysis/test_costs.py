@@ -23,9 +23,10 @@ from ablations.analysis.costs import (
 )
 from ablations.analysis.pareto import find_fronts
 from ablations.analysis.results import load_results
-from tests.support.resamples import ERRORS, NAMES
 from tests.support.synthetic_suites import make_plan, make_results, save_suite
 
+NAMES = ["a", "b", "c", "d"]
+ERRORS = np.full((3, 4), 0.1)
 BY_NAME = {cost.name: cost for cost in COSTS}
 
 

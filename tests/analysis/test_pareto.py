@@ -1,23 +1,26 @@
-"""Pareto fronts: against the definition, pair by pair, every resample of three seeds, and cases by hand."""
+"""Pareto fronts: against the definition, pair by pair, exact t distributions, and cases by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from ablations.analysis.costs import COSTS
-from ablations.analysis.intervals import FloatArray
 from ablations.analysis.pareto import COLUMNS, ParetoFronts, find_fronts, on_front
+from ablations.analysis.rankings import rank_variants
 from ablations.analysis.results import Results, load_results
-from tests.support.resamples import ERRORS, NAMES, RESAMPLES, close, row
 from tests.support.synthetic_suites import make_plan, make_results, save_suite
 
+# Seeds are rows: four variants whose ranking changes from seed to seed.
+ERRORS = np.array([[0.10, 0.11, 0.13, 0.20], [0.12, 0.09, 0.10, 0.21], [0.11, 0.13, 0.09, 0.19]])
+NAMES = ["a", "b", "c", "d"]
 SECONDS = np.array([[30.0, 20.0, 31.0, 10.0], [31.0, 36.0, 30.0, 11.0], [29.0, 22.0, 28.0, 12.0]])
 
 
@@ -25,14 +28,18 @@ def found(results: Results) -> ParetoFronts:
     return find_fronts(results, rng=np.random.default_rng(7))
 
 
+def row(frame: pd.DataFrame, **where: object) -> Any:
+    """The only row with these values."""
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
 def by_definition(costs: Sequence[float], errors: Sequence[float]) -> list[bool]:
     """Which points no other one matches in both and beats in one, pair by pair."""
     points = list(zip(costs, errors, strict=True))
     return [not any(c <= cost and e <= error and (c < cost or e < error) for c, e in points) for cost, error in points]
-
-
-def front_of_means(costs: FloatArray, errors: FloatArray) -> list[bool]:
-    return by_definition(costs.mean(axis=0).round(9).tolist(), errors.mean(axis=0).round(9).tolist())
 
 
 def test_the_front_of_a_small_case_worked_by_hand() -> None:
@@ -61,29 +68,42 @@ def test_a_variant_is_on_the_front_if_no_other_dominates_it() -> None:
     assert (one["value"], one["error"], one["n"]) == (2, 0.25, 1)
 
 
-def test_a_front_probability_is_the_share_of_resamples_that_put_the_variant_on_it() -> None:
-    # The dearer one has a mean of 0.05, 0.085 or 0.12 in 1, 2 and 1 of the 4 resamples, against 0.10.
-    table = found(make_results(np.array([[0.10, 0.05], [0.10, 0.12]]), names=["cheap", "dear"])).table
+def test_a_front_probability_is_the_share_of_draws_that_put_the_variant_on_it() -> None:
+    # Of two variants the dearer one is on the front where its drawn error is less: as often as it is best.
+    errors = np.random.default_rng(0).normal([0.10, 0.10], 0.004, size=(6, 2))
+    results = make_results(errors, names=["cheap", "dear"], train_seconds=[100.1, 100.2])
+    table = found(results).table
+    best = rank_variants(results, rng=np.random.default_rng(7)).ranks.set_index("variant")["best_probability"]
     assert row(table, cost="params", variant="cheap")["front_probability"] == 1
-    assert row(table, cost="params", variant="dear")["front_probability"] == close(0.75)
+    for cost in ("params", "train_seconds"):  # exact, and measured without spread
+        assert row(table, cost=cost, variant="dear")["front_probability"] == best["dear"]
+    assert 0.1 < best["dear"] < 0.9
 
 
-def test_costs_and_errors_are_averaged_over_the_same_resampled_seeds() -> None:
-    table = found(make_results(ERRORS, names=NAMES, train_seconds=SECONDS)).table
-    drawn = [front_of_means(SECONDS[s], ERRORS[s]) for s in RESAMPLES]
-    apart = [front_of_means(SECONDS[s], ERRORS[t]) for s, t in product(RESAMPLES, RESAMPLES)]
-    for name, together, independent in zip(NAMES, np.mean(drawn, axis=0), np.mean(apart, axis=0), strict=True):
-        one = row(table, cost="train_seconds", variant=name)
-        assert one["value"] == pytest.approx(SECONDS.mean(axis=0)[NAMES.index(name)])
-        assert one["front_probability"] == close(together)
-        if name == "a":
-            assert one["front_probability"] != close(independent)
+def test_measured_costs_are_drawn_from_students_t_distribution_too() -> None:
+    # The better variant is always on the front; the other one is where it takes less time.
+    errors = np.tile([0.1, 0.2], (5, 1))
+    seconds = np.array([[30.0, 31], [34, 28], [29, 29], [31, 31], [32, 27]])
+    table = found(make_results(errors, names=["good", "bad"], train_seconds=seconds)).table
+    assert row(table, cost="train_seconds", variant="good")["front_probability"] == 1
+    good, bad = (stats.t(4, seconds[:, at].mean(), seconds[:, at].std(ddof=1) / np.sqrt(5)) for at in (0, 1))
+    expected = bad.cdf(good.ppf((np.arange(4000) + 0.5) / 4000)).mean()
+    share = row(table, cost="train_seconds", variant="bad")["front_probability"]
+    assert share == pytest.approx(expected, abs=5 * 0.5 / np.sqrt(2000))
 
 
-def test_twins_are_both_on_the_front_of_every_resample() -> None:
-    errors = np.array([[0.1, 0.1, 0.7], [0.2, 0.2, 0.8], [0.3, 0.3, 0.9]])
-    table = found(make_results(errors, names=["a", "twin", "last"])).table
-    assert list(table[table["cost"] == "train_seconds"]["front_probability"]) == [1, 1, 0]
+def test_variants_that_cost_the_same_share_the_draws() -> None:
+    errors = np.array([[0.1, 0.1, 0.7], [0.2, 0.2, 0.8], [0.3, 0.3, 0.9], [0.1, 0.1, 0.7], [0.2, 0.2, 0.8]])
+    table = found(make_results(errors, names=["a", "twin", "last"], train_seconds=100.1)).table
+    shares = table[table["cost"] == "train_seconds"]["front_probability"]
+    assert shares.sum() == pytest.approx(1) and shares.iloc[0] == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_least_spread_makes_fronts_less_sure() -> None:
+    results = make_results(np.tile([0.1, 0.12], (5, 1)), names=["cheap", "dear"])
+    for least_std, expected in ((None, 0), ({"cheap": 1.0, "dear": 1.0}, 0.5)):
+        table = find_fronts(results, least_std=least_std, rng=np.random.default_rng(7)).table
+        assert row(table, cost="params", variant="dear")["front_probability"] == pytest.approx(expected, abs=0.06)
 
 
 def test_a_cost_that_does_not_compare_has_no_front() -> None:
@@ -108,8 +128,9 @@ def test_without_fronts_the_reason_names_the_remedy() -> None:
         assert none.table.empty and list(none.table.columns) == list(COLUMNS)
 
 
-def test_one_seed_has_a_front_without_probabilities() -> None:
-    one = found(make_results(ERRORS[:1], names=NAMES))
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_below_five_seeds_there_is_a_front_without_probabilities(seeds: int) -> None:
+    one = found(make_results(np.tile(ERRORS[:1], (seeds, 1)), names=NAMES))
     assert list(one.of(COSTS[0])["on_front"]) == [True, False, False, False]
     assert one.table["front_probability"].isna().all() and one.reason == ""
 

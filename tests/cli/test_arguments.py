@@ -54,7 +54,8 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
         ),
         (
             ("--plan", "--fresh"),
-            "--fresh has no effect with --plan; it goes with every flag but --fresh and --resume",
+            "--fresh has no effect with --plan; it goes with every flag but --fresh, --max-seeds, --resume and "
+            "--until-settled",
         ),
         (
             ("--describe", "short4", "--seeds", "2"),
@@ -66,6 +67,14 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
             ("--list", "--report"),
             "--list, --describe, --plan, --dry-run and --report exclude each other; give one of them",
         ),
+        (
+            ("--until-settled", "--seed-list", "80,81"),
+            "--seed-list has no effect with --until-settled; use --seeds for those to begin with",
+        ),
+        (
+            ("--max-seeds", "10"),
+            "--max-seeds has no effect without --until-settled; give both, or use --seeds",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -75,8 +84,13 @@ def test_flags_without_effect_are_named_with_those_that_have_one(given: tuple[st
     assert str(raised.value) == message
 
 
-def test_without_a_mode_every_flag_goes_with_a_run() -> None:
-    given = {field.name: other(field.name, field.default) for field in fields(Arguments) if field.name not in MODES}
+@pytest.mark.parametrize("left_out", [("seed_list",), ("until_settled", "max_seeds")], ids=" ".join)
+def test_without_a_mode_every_flag_goes_with_a_run(left_out: tuple[str, ...]) -> None:
+    given = {
+        field.name: other(field.name, field.default)
+        for field in fields(Arguments)
+        if field.name not in (*MODES, *left_out)
+    }
     assert checked(Arguments(**given)) == Arguments(**given)
 
 

@@ -322,6 +322,12 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--variants", "short4", "--limit-train", "100", "--keep-epochs", "9"), "keep_epochs is 9"),
         (("--seed-list", "80,x"), "--seed-list is '80,x'; give whole numbers with commas between them, as in 80,81"),
         (("--seed-list", "80", "--seeds", "2"), "--seeds and --seed-list exclude each other"),
+        (("--looks", "3;5"), "--looks is '3;5'; give whole numbers with commas between them"),
+        (
+            ("--looks", "5,3"),
+            "suite digits: looks is [5, 3]; name increasing numbers of seeds, each once, as in 3,5,10",
+        ),
+        (("--until-settled", "--plan"), "--until-settled has no effect with --plan; it goes with every flag but"),
         (("--dataset", "fmnist"), "dataset 'fmnist' is unknown; allowed: digits, "),
         (("--log-every", "-1"), "--log-every is -1; use 1 or more steps"),
         (("--compare-with", "nosuch"), "nosuch/plan.json is not there"),

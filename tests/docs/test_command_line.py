@@ -16,7 +16,8 @@ TABLES = tables(page("docs/command-line.md"))
 # What a flag that is left out means where its default is None.
 LEFT_OUT = {
     **dict.fromkeys(
-        ("--variants", "--control", "--width", "--dataset", "--seeds", "--seed-list", "--recipe"), "the suite's"
+        ("--variants", "--control", "--width", "--dataset", "--seeds", "--seed-list", "--looks", "--recipe"),
+        "the suite's",
     ),
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",

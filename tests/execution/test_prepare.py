@@ -14,6 +14,7 @@ import pytest
 from ablations.errors import ConfigError
 from ablations.execution.prepare import _check_versions, prepare
 from ablations.records import suite_folder
+from ablations.records.looks import Look
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
@@ -186,6 +187,81 @@ def test_an_earlier_plan_that_cannot_be_read_is_replaced_with_a_warning_and_refu
     assert (name, level) == ("ablations.records.suite_folder", logging.WARNING)
     assert str(path) in message and "is replaced" in message
     assert SuiteFolder(tmp_path).read_plan() == plan
+
+
+# Looks
+
+
+def declaring(*looks: int, seeds: int, **settings: Any) -> Plan:
+    """A plan of two variants that declares looks."""
+    return replace(make_plan("cifar10", seeds=seeds, variants=("reduced", "short"), **settings), looks=looks)
+
+
+def take_look(suite_dir: Path, **changes: Any) -> None:
+    """Note a look at the saved plan."""
+    suite = SuiteFolder(suite_dir)
+    plan = suite.read_plan()
+    runs = {run.seed: run.run_id for run in plan.runs if run.architecture.name == plan.baseline}
+    suite.looks.append(
+        replace(Look(runs=tuple(runs.values()), seeds=tuple(runs), level=0.04, declared=plan.looks), **changes)
+    )
+
+
+def prepared(plan: Plan, suite_dir: Path, *, fresh: bool = False) -> Plan:
+    """The plan that preparing the suite's folder saves."""
+    prepare(plan, suite=SuiteFolder(suite_dir), environment=ENVIRONMENT, fresh=fresh)
+    return SuiteFolder(suite_dir).read_plan()
+
+
+def test_looks_are_declared_anew_until_one_is_taken(tmp_path: Path) -> None:
+    assert prepared(declaring(2, 4, seeds=2), tmp_path).looks == (2, 4)
+    assert prepared(declaring(2, 8, seeds=2), tmp_path).looks == (2, 8)
+    take_look(tmp_path)
+    assert prepared(declaring(2, 8, seeds=2), tmp_path).looks == prepared(declaring(seeds=8), tmp_path).looks == (2, 8)
+    take_look(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        prepared(declaring(2, 4, seeds=2), tmp_path)
+    assert str(raised.value) == (
+        "--looks 2,4 comes after 2 reports with verdicts on these runs (at 2, 8 seeds), for which --looks 2,8 was "
+        "declared; leave it out (also of the suite file), or train other seeds in another folder, with --seed-list and "
+        "--results"
+    )
+    assert contents(tmp_path) == before
+
+
+def test_looks_are_not_declared_after_one_without_a_declaration(tmp_path: Path) -> None:
+    prepared(declaring(seeds=2), tmp_path)
+    take_look(tmp_path)
+    with pytest.raises(ConfigError, match=r"--looks 2,4 comes after 1 report .* for which no looks were declared; "):
+        prepared(declaring(2, 4, seeds=4), tmp_path)
+    assert prepared(declaring(2, 4, seeds=4, recipe="fast"), tmp_path).looks == (2, 4), "of other runs"
+    assert prepared(declaring(seeds=2), tmp_path).looks == (), "and of these again"
+
+
+def test_a_declaration_is_kept_with_its_looks_when_other_runs_were_reported_in_between(tmp_path: Path) -> None:
+    prepared(declaring(2, 4, seeds=2), tmp_path)
+    take_look(tmp_path)
+    assert prepared(declaring(seeds=2, recipe="fast"), tmp_path).looks == ()
+    assert prepared(declaring(seeds=2), tmp_path).looks == (2, 4)
+
+
+def test_a_fresh_start_of_the_same_seeds_keeps_their_looks(tmp_path: Path) -> None:
+    train(declaring(2, 4, seeds=2), tmp_path)
+    take_look(tmp_path)
+    before = SuiteFolder(tmp_path).looks.read()
+    with pytest.raises(ConfigError, match="--looks 2,8 comes after 1 report"):
+        prepared(declaring(2, 8, seeds=2), tmp_path, fresh=True)
+    assert prepared(declaring(seeds=2), tmp_path, fresh=True).looks == (2, 4)
+    assert SuiteFolder(tmp_path).looks.read() == before
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed is"), (3, "3 seeds are"), (2, ""), (4, "")])
+def test_seeds_that_are_at_no_declared_look_are_said(
+    seeds: int, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(declaring(2, 4, seeds=seeds), tmp_path)
+    assert caplog.messages == ([f"{said} none of the declared looks 2, 4; verdicts are read at these"] if said else [])
 
 
 # Versions

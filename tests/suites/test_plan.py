@@ -362,6 +362,22 @@ def test_joined_plans_vary_what_either_varied() -> None:
     assert dataclasses.replace(own, margin=0.01).joined(foreign).varies == own.varies, "it stands alone"
 
 
+def test_declared_looks_stay_until_others_are_declared() -> None:
+    undeclared, first, other = (make(select(PAIR, looks=looks)) for looks in ((), (3, 10), (5,)))
+    assert (undeclared.looks, first.looks) == ((), (3, 10))
+    assert undeclared.joined(first).looks == first.joined(undeclared).looks == (3, 10)
+    assert other.joined(first).looks == (5,)
+    assert {run.run_id for run in first.runs} == {run.run_id for run in undeclared.runs}
+    with pytest.raises(ValueError, match=re.escape("looks is [10, 3]; name increasing numbers of seeds")):
+        dataclasses.replace(first, looks=(10, 3))
+
+
+def test_shared_seeds_are_those_of_every_variant() -> None:
+    earlier, now = make(select(PAIR, seeds=3)), make(select(PAIR, variants=("reduced", "long"), seed_list=(2, 9, 3)))
+    assert earlier.shared_seeds == (1, 2, 3)
+    assert now.joined(earlier).shared_seeds == (2, 3)
+
+
 def test_a_plan_without_runs_or_their_full_size_counts_is_refused() -> None:
     planned = make(PAIR)
     with pytest.raises(ValueError, match="no runs; run the suite again"):

@@ -62,6 +62,10 @@ def test_the_digits_suite_is_an_eighth_as_wide_and_flips_nothing() -> None:
         ({"seeds": True}, "seeds is True; it must be a whole number of at least 1"),
         ({"seeds": 10_001}, "seeds is 10001; it must be a whole number of at most 10000"),
         ({"limit_train": 1.5}, "limit_train is 1.5; it must be a whole number of at least 1"),
+        ({"looks": (1, 3)}, "looks is 1; it must be a whole number of at least 2"),
+        ({"looks": (3, 10_001)}, "looks is 10001; it must be a whole number of at most 10000"),
+        ({"looks": (3, 3)}, "looks is [3, 3]; name increasing numbers of seeds, each once, as in 3,5,10"),
+        ({"looks": (5, 3)}, "looks is [5, 3]; name increasing numbers of seeds"),
     ],
 )
 def test_a_suite_refuses_by_value_and_by_what_is_allowed(changes: dict[str, Any], message: str) -> None:

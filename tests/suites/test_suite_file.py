@@ -118,10 +118,11 @@ def test_the_shortest_suite_file(tmp_path: Path) -> None:
 
 def test_a_file_without_variants_has_those_of_an_axis(tmp_path: Path) -> None:
     text = 'name = "a"\naxis = "branches"\ndataset = "digits"\nseeds = 3\ncontrol = "macs"\nrecipe = "digits"'
+    text += "\nlooks = [3, 10]"
     suite = read_suite_file(write(tmp_path, text))
     assert suite.architectures == (VARIANTS["reduced"], *AXES["branches"])
     assert (suite.baseline, suite.varies, suite.control) == ("reduced", ("branches",), "macs")
-    assert (suite.recipe, suite.seeds, suite.skip_unfit) == (DIGITS, 3, True)
+    assert (suite.recipe, suite.seeds, suite.looks, suite.skip_unfit) == (DIGITS, 3, (3, 10), True)
 
 
 def test_own_variants_need_no_list_of_names(tmp_path: Path) -> None:
@@ -193,6 +194,8 @@ FILE_ERRORS = [
     (HEAD + 'variants = ["naive"]\nlimit_train = 0', "limit_train is 0; it must be a whole number of at least 1"),
     (HEAD.replace('"a"', "7") + 'variants = ["naive"]', "name: expected str, found 7"),
     (HEAD + 'variants = ["naive"]\nseeds = 10001', "seeds is 10001; it must be a whole number of at most 10000"),
+    (HEAD + 'variants = ["naive"]\nlooks = 3', "looks: expected a list, found 3"),
+    (HEAD + 'variants = ["naive"]\nlooks = [5, 3]', r"looks is \[5, 3\]; name increasing numbers of seeds"),
     (HEAD + 'variants = ["naive"]\nseeds = [1, 1, 2]', r"seeds: expected int, found \[1, 1, 2\]"),
     (HEAD + f'variants = ["naive"]\nseeds = 0x{"f" * 10_000}', "seeds is a huge int; it must be a whole number of at"),
     (HEAD + '[variant.own.recipe]\nlearning_rate = "1e-3"', "learning_rate: expected float, found '1e-3'"),

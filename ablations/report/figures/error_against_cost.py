@@ -12,6 +12,7 @@ from ablations.analysis.costs import Cost
 from ablations.analysis.pareto import ParetoFronts
 from ablations.report.figures.figure import COLOURS, HEIGHT, WIDTH, FigureKind, draw_point, error_tip, errors_in_percent
 from ablations.report.figures.labels import label
+from ablations.report.formatting import draw_share
 from ablations.report.svg import Drawing, own_style
 
 LOG_FROM = 3.0  # how far apart costs are, as a factor, for a log axis to have ticks to read
@@ -41,7 +42,7 @@ def draw_error_against_cost(summary: pd.DataFrame, cost: Cost, *, fronts: Pareto
             )
             share = shares[place]
             tips[gid] = f"{error_tip(row, 'top1')}, {cost.describe(row[cost.column])}" + (
-                "" if np.isnan(share) else f", on the front in {100 * share:.0f} % of resamples"
+                "" if np.isnan(share) else f", on the front in {draw_share(share)} of draws"
             )
         if len(shown) and costs.max() >= LOG_FROM * costs.min() > 0:
             axes.set_xscale("log")

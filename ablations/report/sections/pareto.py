@@ -5,16 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.bootstrap import RESAMPLES
 from ablations.analysis.costs import COSTS
-from ablations.analysis.intervals import MIN_SEEDS
+from ablations.analysis.mean_draws import DRAWS, SHARE_SEEDS
 from ablations.analysis.pareto import ParetoFronts
 from ablations.report import formatting
 from ablations.report.document import Column, Section, Table, Text
 
 
 def pareto_section(analysis: Analysis) -> Section | None:
-    """Which variants are on the Pareto fronts of error and cost, with bootstrap shares; None if recipes differ."""
+    """Which variants are on the Pareto fronts of error and cost, with shares of draws; None if recipes differ."""
     if analysis.results.different_recipes:
         return None
     fronts = analysis.pareto
@@ -22,11 +21,12 @@ def pareto_section(analysis: Analysis) -> Section | None:
         return Section("Pareto fronts", [Text(f"No front: {fronts.reason}.")])
     text = (
         "A variant is on the Pareto front if no other variant is at least as good in both mean top-1 error and mean "
-        f"cost and better in one. Percentages are the share of {RESAMPLES:,} bootstrap resamples of the seeds in which "
-        "it is on the front."
+        "cost and better in one. "
     )
-    if (fronts.table["n"] < MIN_SEEDS).any():
-        text += " One seed cannot be resampled, so the uncertainty of a front is unknown."
+    if (fronts.table["n"] < SHARE_SEEDS).any():
+        text += f"Fewer than {SHARE_SEEDS} seeds are too few to say how sure that is."
+    else:
+        text += f"Percentages are the share of {DRAWS:,} draws of the true means in which it is on the front."
     missing = [cost.title for cost in COSTS if fronts.of(cost).empty]
     if missing:
         text += f" There is no front for {' and '.join(missing)}: not all of these runs have comparable values."
@@ -55,4 +55,4 @@ def _table(fronts: ParetoFronts) -> Table:
 
 def _on_front(_: float, on_front: bool, probability: float) -> str:
     answer = "yes" if on_front else "no"
-    return answer if pd.isna(probability) else f"{answer}, {formatting.share(probability)}"
+    return answer if pd.isna(probability) else f"{answer}, {formatting.draw_share(probability)}"

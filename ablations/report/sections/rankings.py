@@ -7,10 +7,14 @@ import math
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.rankings import MEASURES, STABLE_TAU, RankCorrelation, first_stable_epoch
+from ablations.analysis.intervals import ALPHA, MIN_SEEDS
+from ablations.analysis.mean_draws import DRAWS, SHARE_SEEDS
+from ablations.analysis.rankings import MEASURES, STABLE_TAU, RankCorrelation, Rankings, first_stable_epoch
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape
+
+SHOWN_SEEDS = (1, 2, 3, 5, 10, 20)  # beside the suite's own number
 
 
 def rankings_section(analysis: Analysis) -> Section | None:
@@ -19,7 +23,8 @@ def rankings_section(analysis: Analysis) -> Section | None:
     blocks: list[Block] = []
     if not rankings.reason:
         blocks.append(_table(rankings.ranks))
-        texts = _seeds_text(rankings.by_seeds, n=int(rankings.ranks["n"].iloc[0])), _epochs_text(rankings.by_epoch)
+        n = int(rankings.ranks["n"].iloc[0])
+        texts = _ranks_text(n), _seeds_text(rankings, n=n), _epochs_text(rankings.by_epoch)
         blocks += [Text(text) for text in texts if text]
     if analysis.rank_correlation is not None:
         blocks.append(Text(_correlation_text(analysis.rank_correlation)))
@@ -33,7 +38,7 @@ def _table(ranks: pd.DataFrame) -> Table:
         Column("top-1 error %", ("error",), format=formatting.percent),
         Column("rank", ("rank",), format="{:g}".format),
         Column("95 % interval", ("rank_low", "rank_high"), format=_rank_interval),
-        Column("best in resamples", ("best_probability",), format=formatting.share),
+        Column("best in draws", ("best_probability",), format=formatting.draw_share),
     ]
     return Table("rankings", ranks.sort_values("rank", kind="stable"), columns=columns)
 
@@ -42,18 +47,31 @@ def _rank_interval(low: float, high: float) -> str:
     return formatting.NONE if pd.isna(low) else f"[{low:g}, {high:g}]"
 
 
-def _seeds_text(by_seeds: pd.DataFrame, *, n: int) -> str:
-    parts = [
-        f"{row['tau']:.2f} with {row['seeds']:.0f} (same best variant in {100 * row['top_agrees']:.0f} %)"
-        for _, row in by_seeds.iterrows()
-        if not pd.isna(row["tau"])
-    ]
-    if not parts:
+def _ranks_text(n: int) -> str:
+    if n < MIN_SEEDS:
         return ""
-    return (
-        f"**Seeds.** Kendall's tau between the ranking by fewer seeds and the ranking by all {n}, mean over subsets: "
-        f"{', '.join(parts)}."
+    text = f"Intervals of ranks are from {DRAWS:,} draws of the true mean errors"
+    if n < SHARE_SEEDS:
+        return f"{text}. Fewer than {SHARE_SEEDS} seeds are too few to say how often a variant is best."
+    return f"{text}, in which a variant is best as often as the last column says."
+
+
+def _seeds_text(rankings: Rankings, *, n: int) -> str:
+    shown = rankings.by_seeds[rankings.by_seeds["seeds"].isin([*SHOWN_SEEDS, n])]
+    if shown.empty:
+        return ""
+    parts = [f"{tau:.2f} with {k}" for k, tau in zip(shown["seeds"], shown["tau"], strict=True)]
+    text = (
+        "**Seeds.** Kendall's tau that a ranking is expected to have with the true order, by the number of seeds: "
+        f"{', '.join(parts)}. This suite has {n}."
     )
+    if rankings.spread_p > ALPHA:
+        text += (
+            " The variants spread no more than seeds alone could make them (F test, p "
+            f"{formatting.p_value(rankings.spread_p)}), so these values may be too high: if all true errors are equal, "
+            "there is no true order."
+        )
+    return text
 
 
 def _epochs_text(by_epoch: pd.DataFrame) -> str:
@@ -90,9 +108,25 @@ def _correlation_text(found: RankCorrelation) -> str:
         return f"**Other suite.** No comparison with the ranking of {other}: {escape(found.reason)}."
     if math.isnan(found.tau):
         return f"**Other suite.** No comparison with the ranking of {other}: in one suite all variants tie."
-    interval = formatting.interval(found.interval, scale=1) if found.interval else "none with one seed"
     return (
         f"**Other suite.** Kendall's tau between the rankings of {len(found.variants)} variants in this suite and in "
-        f"{other}: {found.tau:+.2f}, 95 % interval {interval} over {found.seeds[0]} and {found.seeds[1]} "
-        f"seeds, p {formatting.p_value(found.p)}. At 1 each suite predicts the other's ranking, at 0 neither does."
+        f"{other}: {found.tau:+.2f}, p {formatting.p_value(found.p)}. {_ceiling_text(found)}"
     )
+
+
+def _ceiling_text(found: RankCorrelation) -> str:
+    """How tau stands to its noise ceiling."""
+    if math.isnan(found.ceiling):
+        return "One seed does not tell how far seeds alone lower it."
+    if found.ceiling == 0:
+        return (
+            "In one suite the variants spread no more than seeds alone make them, so nothing can be told of the true "
+            "orders."
+        )
+    ceiling = (
+        f"Two suites with the same true order would have {found.ceiling:+.2f} on average, with {found.seeds[0]} and "
+        f"{found.seeds[1]} seeds (noise ceiling)"
+    )
+    if found.tau >= found.ceiling:
+        return f"{ceiling}: these two agree as well as their seeds let them."
+    return f"{ceiling}: the {found.ceiling - found.tau:.2f} below it is chance or a difference of the true orders."

@@ -17,6 +17,7 @@ from ablations.analysis.costs import COSTS, Cost
 from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.results import Results, load_results
 from ablations.report.figures.error_against_cost import draw_error_against_cost
+from ablations.report.formatting import draw_share
 from ablations.report.svg import Drawing
 from tests.support.drawings import marker, place_of, segments, summary_row
 from tests.support.synthetic_suites import make_plan, make_record, save, save_suite
@@ -65,7 +66,7 @@ def test_tooltips_say_how_often_a_variant_is_on_the_front_of_that_cost(
     for cost in COSTS:
         drawing = drawings[cost.file_name]
         for variant, share in five.pareto.of(cost)["front_probability"].items():
-            said = f", on the front in {100 * share:.0f} % of resamples"
+            said = f", on the front in {draw_share(share)} of draws"
             assert drawing.tips[place_of(drawing, str(variant))].endswith(said)
 
 

@@ -11,7 +11,7 @@ from tests.support.drawings import marker, place_of, segments
 
 def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
     frame = pd.DataFrame(
-        [("b", 5, 0.2, 2.5, 1, 3, 0.25), ("a", 5, 0.1, 1, 1, 1.5, 0.75), ("c", 5, 0.2, 2.5, 2, 3, 0.0)],
+        [("b", 5, 0.2, 2.5, 1, 3, 0.25), ("a", 5, 0.1, 1, 1, 1.5, None), ("c", 5, 0.2, 2.5, 2, 3, 0.0)],
         columns=list(RANK_COLUMNS),
     )
     drawing = draw_rankings(Rankings(ranks=frame))
@@ -24,9 +24,8 @@ def test_ranks_are_dots_with_their_intervals_from_the_best_down() -> None:
         [[1, 1], [3, 1]],
         [[2, 2], [3, 2]],
     ]
-    assert drawing.tips[place_of(drawing, "b")] == (
-        "b: rank 2.5, n = 5, 95 % interval [1, 3], best in 25 % of resamples"
-    )
+    assert drawing.tips[place_of(drawing, "b")] == ("b: rank 2.5, n = 5, 95 % interval [1, 3], best in 25 % of draws")
+    assert drawing.tips[place_of(drawing, "a")].endswith("95 % interval [1, 1.5]")
 
 
 def test_without_ranks_the_axes_are_empty() -> None:

@@ -37,7 +37,7 @@ def test_a_complete_suite_has_every_figure_once_with_its_legend(complete: Analys
     (said,) = texts_of(section)
     assert [" ".join(sentence.split()[:3]) for sentence in said.split(". ")] == [
         *("Error against cost:", "Without a filled", "Shading in learning"),
-        *("Error bars are", "Lines in rankings", "Shading in rank"),
+        *("Error bars are", "Lines in rankings", "Rank stability by"),
         *("Modules: white lines", "Auxiliary heads have"),
     ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
@@ -28,7 +30,7 @@ def section_of(results: Results, correlation: RankCorrelation | None = None) -> 
 
 
 def correlation_of(first: Results, second: Results) -> RankCorrelation:
-    return correlate_rankings(first, second, rng=np.random.default_rng(7))
+    return correlate_rankings(first, second)
 
 
 def of(section: Section | None, start: str) -> list[str]:
@@ -42,27 +44,54 @@ def test_variants_are_listed_in_the_order_of_their_error() -> None:
     assert [row["variant"] for row in rows] == ["a", "b", "c", "d"]
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["top-1 error %"] for row in rows] == ["10.00", "12.00", "20.00", "41.00"]
-    # Every seed has this order, so that every resample does.
-    assert [row["95 % interval"] for row in rows] == ["[1, 1]", "[2, 2]", "[3, 3]", "[4, 4]"]
-    assert [row["best in resamples"] for row in rows] == ["100 %", "0 %", "0 %", "0 %"]
-    (said,) = of(section, "Seeds")
-    assert said.endswith(
-        "between the ranking by fewer seeds and the ranking by all 3, mean over subsets: 1.00 with 1 (same best "
-        "variant in 100 %), 1.00 with 2 (same best variant in 100 %)."
+    # The last one is ten standard errors away from the others, the first two are two apart.
+    assert [row["95 % interval"] for row in rows] == ["[1, 2]", "[1, 2]", "[3, 3]", "[4, 4]"]
+    assert {row["best in draws"] for row in rows} == {"too few"}
+    assert texts_of(section)[0] == (
+        "Intervals of ranks are from 2,000 draws of the true mean errors. Fewer than 5 seeds are too few to say how "
+        "often a variant is best."
     )
+
+
+def test_from_five_seeds_on_the_share_of_draws_in_which_a_variant_is_best_is_said() -> None:
+    errors = np.vstack([ERRORS, ERRORS[:2]])
+    section = section_of(make_results(errors, names=NAMES))
+    best = [row["best in draws"] for row in tables_of(section)["rankings"]]
+    assert best == ["> 99 %", "< 1 %", "< 1 %", "< 1 %"]
+    assert texts_of(section)[0].endswith("in which a variant is best as often as the last column says.")
 
 
 def test_ranks_that_are_shared_are_not_rounded() -> None:
     errors = np.array([[0.1, 0.1, 0.2], [0.1, 0.1, 0.3]])
     rows = tables_of(section_of(make_results(errors, names=["a", "b", "c"])))["rankings"]
-    assert [row["95 % interval"] for row in rows] == ["[1.5, 1.5]", "[1.5, 1.5]", "[3, 3]"]
+    assert [row["rank"] for row in rows] == ["1.5", "1.5", "3"]
 
 
 def test_one_seed_has_ranks_without_intervals() -> None:
     section = section_of(make_results(ERRORS[:1], names=NAMES))
     rows = tables_of(section)["rankings"]
-    assert {(row["95 % interval"], row["best in resamples"]) for row in rows} == {("–", "–")}
+    assert {(row["95 % interval"], row["best in draws"]) for row in rows} == {("–", "too few")}
     assert texts_of(section) == []
+
+
+def seeds_text(spread_p: float) -> str:
+    by_seeds = pd.DataFrame({"seeds": [1, 2, 3, 4, 5, 10, 20], "tau": [0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8]})
+    results = make_results(np.tile(ERRORS[0], (4, 1)), names=NAMES)
+    found = replace(ranked(results), by_seeds=by_seeds, spread_p=spread_p)
+    (said,) = of(rankings_section(make_analysis(results, rankings=found)), "Seeds")
+    return said
+
+
+def test_the_expected_tau_is_said_of_some_numbers_of_seeds_and_the_suites_own() -> None:
+    said = (
+        "**Seeds.** Kendall's tau that a ranking is expected to have with the true order, by the number of seeds: 0.30 "
+        "with 1, 0.40 with 2, 0.50 with 3, 0.55 with 4, 0.60 with 5, 0.70 with 10, 0.80 with 20. This suite has 4."
+    )
+    assert seeds_text(0.01) == said
+    assert seeds_text(0.34) == (
+        f"{said} The variants spread no more than seeds alone could make them (F test, p 0.3400), so these values may "
+        "be too high: if all true errors are equal, there is no true order."
+    )
 
 
 def epochs_text(measure: str, *by_epoch: np.ndarray) -> str:
@@ -122,10 +151,35 @@ def test_another_suites_ranking_is_compared_by_kendalls_tau() -> None:
     (said,) = of(section, "Other suite")
     assert said.startswith(
         "**Other suite.** Kendall's tau between the rankings of 3 variants in this suite and in cifar10: "
+        f"{expected.statistic:+.2f}, p {expected.pvalue:.4f}. "
     )
-    assert f"cifar10: {expected.statistic:+.2f}, 95 % interval [" in said
-    assert f"over 3 and 2 seeds, p {expected.pvalue:.4f}." in said
-    assert -1 < expected.statistic < 1
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "said"),
+    [
+        (
+            0.9,
+            "Two suites with the same true order would have +0.90 on average, with 3 and 5 seeds (noise ceiling): the "
+            "0.30 below it is chance or a difference of the true orders.",
+        ),
+        (
+            0.6,
+            "Two suites with the same true order would have +0.60 on average, with 3 and 5 seeds (noise ceiling): "
+            "these two agree as well as their seeds let them.",
+        ),
+        (
+            0.0,
+            "In one suite the variants spread no more than seeds alone make them, so nothing can be told of the true "
+            "orders.",
+        ),
+        (float("nan"), "One seed does not tell how far seeds alone lower it."),
+    ],
+)
+def test_tau_with_another_suite_is_held_against_its_noise_ceiling(ceiling: float, said: str) -> None:
+    found = RankCorrelation(other="there", variants=("a", "b", "c"), tau=0.6, p=0.1, seeds=(3, 5), ceiling=ceiling)
+    (text,) = of(section_of(make_results(ERRORS, names=NAMES), found), "Other suite")
+    assert text.endswith(f"there: +0.60, p 0.1000. {said}")
 
 
 def test_a_suite_that_cannot_be_compared_with_says_why() -> None:
