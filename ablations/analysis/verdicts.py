@@ -151,6 +151,7 @@ def judge(samples: Sequence[Sample], levels: Sequence[float], *, margin: float, 
     looks = np.full(count, -1)
     for number, (sample, level) in enumerate(zip(samples, levels, strict=True)):
         these, new = (show(tests, level=level, may_be_equivalent=may_be_equivalent) for tests in sample.tests(margin))
-        shown, shown_on_new = shown.joined(these), shown_on_new.joined(new.both(these))
-        looks[(looks < 0) & shown.settled] = number
+        before, shown, shown_on_new = shown, shown.joined(these), shown_on_new.joined(new.both(these))
+        changed = (before.lower != shown.lower) | (before.higher != shown.higher) | (before.within != shown.within)
+        looks[changed] = number
     return Judged(shown, shown_on_new, looks)
