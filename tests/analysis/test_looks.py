@@ -22,7 +22,7 @@ def take(*numbers: int, declared: tuple[int, ...] = ()) -> list[float]:
     looks: list[Look] = []
     for number in numbers:
         level = level_of_look(looks, seeds=number, declared=declared)
-        looks.append(Look(runs=(), seeds=(), level=level, declared=declared))
+        looks.append(Look(runs=("one", "two"), seeds=(1, 2), level=level, declared=declared))
     return [look.level for look in looks]
 
 
@@ -143,5 +143,4 @@ def test_before_the_first_declared_number_and_with_one_seed_there_is_no_look() -
 
 
 def test_without_the_baseline_there_are_no_looks() -> None:
-    results = results_at(3)
-    assert looks_at(replace(results, runs=results.runs[results.runs["variant"] == "short"]), []) == Looks()
+    assert looks_at(results_at(3, plan=make_plan("cifar10", seeds=3, variants=("short", "naive"))), []) == Looks()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
-from ablations.analysis.intervals import ALPHA
+from ablations.analysis.intervals import ALPHA, MIN_SEEDS
 from ablations.analysis.looks import Looks
 from ablations.analysis.per_image import PerImageErrors, RunErrors
 from ablations.analysis.results import Results
@@ -20,9 +20,9 @@ MARGIN = 0.005
 
 
 def looks_of(*numbers: int, level: float = ALPHA) -> Looks:
-    """Looks at so many seeds, from seed 1 on, each with the same level."""
-    looks = (Look(runs=(), seeds=tuple(range(1, number + 1)), level=level) for number in numbers)
-    return Looks(taken=tuple(looks))
+    """Looks at so many seeds, from seed 1 on, each with the same level; none at a single one."""
+    seeds = [tuple(range(1, number + 1)) for number in numbers if number >= MIN_SEEDS]
+    return Looks(taken=tuple(Look(runs=tuple(map(str, each)), seeds=each, level=level) for each in seeds))
 
 
 def results_of(wrong: Mapping[str, Sequence[float]]) -> Results:
