@@ -9,6 +9,7 @@ import pandas as pd
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import macs_change
+from ablations.analysis.failed_seeds import failed_by_variant
 from ablations.analysis.results import Results
 from ablations.analysis.verdicts import DIFFERS, INCONCLUSIVE
 from ablations.report import formatting
@@ -56,6 +57,9 @@ def _context(results: Results) -> str:
     else:
         parts += [f"against {escape(plan.baseline)}"] if plan.baseline in results.variants else []
         parts.append(f"recipe {escape(plan.recipe.name)}")
+    for name, count in failed_by_variant(results.runs).items():
+        if count:
+            parts.append(f"{count} of {seeds.split()[0]} runs of {escape(name)} failed to train")
     if plan.width != 1:
         parts.append(f"networks of {plan.width:g} times their width, which do not rank the full-size ones")
     return "; ".join(parts) + "."

@@ -58,7 +58,7 @@ def _losses(analysis: Analysis) -> list[Block]:
     baseline, tested = analysis.results.plan.baseline, int(analysis.per_class["p_holm"].notna().sum())
     if not tested:
         return []
-    losses = degraded_classes(analysis.per_class)
+    losses = degraded_classes(analysis.per_class, level=analysis.comparisons.looks.level)
     tests = f"paired t tests, Holm-adjusted for all {tested:,} pairs of a class and a variant"
     if losses.empty:
         return [Text(f"On no class is the error of a variant shown to be higher than that of {baseline} ({tests}).")]
