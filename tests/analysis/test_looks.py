@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ablations.analysis.looks import Looks, level_of_look, looks_at
+from ablations.analysis.looks import FIRST, TOTAL, Looks, level_of_look, looks_at
 from ablations.analysis.results import Results
 from ablations.records.looks import Look
 from ablations.suites.plan import Plan
 from tests.support.synthetic_suites import make_plan, make_results, with_recipes
 
 VARIANTS = ("reduced", "short")
+SECOND = (TOTAL - FIRST) / 2  # the level of a second look that was not declared
 
 
 def take(*numbers: int, declared: tuple[int, ...] = ()) -> list[float]:
@@ -30,25 +31,25 @@ def take(*numbers: int, declared: tuple[int, ...] = ()) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "levels"),
+    ("numbers", "thirds"),
     [
-        ((3, 5, 10), [0.016, 0.016, 0.016]),
-        ((5, 10), [0.032, 0.016]),
-        ((10,), [0.048]),
-        ((3, 4, 5, 9, 10, 11), [0.016, 0, 0.016, 0, 0.016, 0]),
-        ((2, 4), [0, 0.016]),
+        ((3, 5, 10), [1, 1, 1]),
+        ((5, 10), [2, 1]),
+        ((10,), [3]),
+        ((3, 4, 5, 9, 10, 11), [1, 0, 1, 0, 1, 0]),
+        ((2, 4), [0, 1]),
     ],
 )
 def test_declared_looks_share_the_level_and_those_left_out_give_theirs_to_the_next(
-    numbers: tuple[int, ...], levels: list[float]
+    numbers: tuple[int, ...], thirds: list[int]
 ) -> None:
-    assert take(*numbers, declared=(3, 5, 10)) == pytest.approx(levels)
+    assert take(*numbers, declared=(3, 5, 10)) == pytest.approx([TOTAL * each / 3 for each in thirds])
 
 
 def test_looks_that_were_not_declared_have_shares_that_add_up_to_the_level_however_many_there_are() -> None:
     levels = take(*range(3, 63))
-    assert levels[:4] == pytest.approx([0.04, 0.004, 0.002, 0.001])
-    assert min(levels) > 0 and sum(levels) == pytest.approx(0.048)
+    assert levels[:4] == pytest.approx([FIRST, SECOND, SECOND / 2, SECOND / 4])
+    assert min(levels) > 0 and sum(levels) == pytest.approx(TOTAL) and TOTAL < 0.05
 
 
 # Reports
@@ -83,13 +84,13 @@ def test_a_report_on_new_seeds_is_a_look_at_the_baselines_runs() -> None:
         (tuple(baseline), (1, 2, 3, 4, 5)),
     ]
     assert found.taken == tuple(recorded) and found.new == recorded[-1]
-    assert (found.level, found.level_of_next) == pytest.approx((0.004, 0.002))
+    assert (found.level, found.level_of_next) == pytest.approx((SECOND, SECOND / 2))
 
 
 def test_a_report_that_is_built_again_is_no_new_look() -> None:
     recorded, found = read_at(3, 5, 5)
     assert (numbers_of(recorded), found.new, found.taken) == ([3, 5], None, tuple(recorded))
-    assert (found.level, found.level_of_next) == pytest.approx((0.004, 0.002))
+    assert (found.level, found.level_of_next) == pytest.approx((SECOND, SECOND / 2))
 
 
 def test_a_report_on_fewer_seeds_has_the_looks_at_these_or_the_level_of_the_one_that_had_them() -> None:
@@ -97,7 +98,7 @@ def test_a_report_on_fewer_seeds_has_the_looks_at_these_or_the_level_of_the_one_
     assert (numbers_of(recorded), found.new, numbers_of(found.taken)) == ([3, 10], None, [3])
     recorded, found = read_at(5, 3)
     assert (numbers_of(recorded), found.new, numbers_of(found.taken)) == ([5], None, [3])
-    assert (found.level, found.level_of_next) == pytest.approx((0.04, 0.004))
+    assert (found.level, found.level_of_next) == pytest.approx((FIRST, SECOND))
 
 
 def test_looks_at_other_seeds_count_although_they_show_nothing_of_these() -> None:
@@ -107,7 +108,7 @@ def test_looks_at_other_seeds_count_although_they_show_nothing_of_these() -> Non
     results = results_at(5, plan=full)
     later = replace(results, runs=results.runs[results.runs["seed"] > 3])
     found = looks_at(later, recorded)
-    assert (numbers_of(found.taken), found.level) == ([2], pytest.approx(0.004))
+    assert (numbers_of(found.taken), found.level) == ([2], pytest.approx(SECOND))
 
 
 def test_another_variant_is_no_new_look() -> None:
@@ -123,23 +124,23 @@ def test_runs_with_other_settings_have_looks_of_their_own() -> None:
     other = with_recipes(plan, dict.fromkeys(VARIANTS, {"epochs": 2}))
     found = looks_at(results_at(3, plan=other), recorded)
     assert found.new is not None and found.taken == (found.new,)
-    assert found.level == 0.04
+    assert found.level == FIRST
 
 
 def test_declared_numbers_are_those_of_the_first_look() -> None:
     recorded, found = read_at(3, looks=(3, 6))
-    assert (found.declared, found.level, found.level_of_next) == ((3, 6), 0.024, 0.024)
+    assert (found.declared, found.level, found.level_of_next) == ((3, 6), TOTAL / 2, TOTAL / 2)
     later = looks_at(results_at(4, looks=(4, 8)), recorded)
     assert (later.declared, later.new, later.taken) == ((3, 6), None, tuple(recorded))
     late = looks_at(results_at(3, looks=(3,)), read_at(2)[0])
-    assert (late.declared, late.level) == ((), pytest.approx(0.004))
+    assert (late.declared, late.level) == ((), pytest.approx(SECOND))
 
 
 def test_before_the_first_declared_number_and_with_one_seed_there_is_no_look() -> None:
     recorded, found = read_at(2, looks=(3, 6))
-    assert (recorded, found.taken, found.level_of_next) == ([], (), 0.024)
+    assert (recorded, found.taken, found.level_of_next) == ([], (), TOTAL / 2)
     recorded, found = read_at(1)
-    assert (recorded, found.taken, found.level) == ([], (), 0.04)
+    assert (recorded, found.taken, found.level) == ([], (), FIRST)
 
 
 def test_without_the_baseline_there_are_no_looks() -> None:

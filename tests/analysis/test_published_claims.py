@@ -206,7 +206,7 @@ def test_no_answer_turns_into_its_opposite_as_seeds_are_added(
         shifts[-1] -= shifts.sum() - seeds * difference
         base = np.full(seeds, 3_400)
         of_seven, of_components = (
-            dict.fromkeys(names, (base + shifts).tolist()) | {"reduced": base.tolist()}
+            {name: (base if name == "reduced" else base + shifts).tolist() for name in names}
             for names in (("reduced", "naive", *DEPTHS), ADDED)
         )
         found.append(answers(checked(of_seven, plan=seven)[1:] + checked(of_components, plan=components)))

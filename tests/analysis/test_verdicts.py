@@ -130,6 +130,9 @@ def shown_of(*fields: str) -> Shown:
         ({"not_lower", "not_higher"}, {"higher", "beyond"}, {"not_lower", "higher", "beyond"}),
         ({"not_lower", "not_higher"}, {"lower", "beyond"}, {"not_higher", "lower", "beyond"}),
         ({"higher", "beyond"}, {"not_lower", "not_higher"}, {"higher", "not_lower", "not_higher"}),
+        ({"higher", "beyond"}, {"not_higher"}, {"higher", "not_higher"}),
+        ({"higher", "beyond"}, {"lower"}, {"lower"}),
+        ({"lower", "beyond"}, {"not_higher"}, {"lower", "beyond", "not_higher"}),
     ],
 )
 def test_what_was_shown_stays_unless_a_later_look_contradicts_it(

@@ -49,6 +49,7 @@ def predicted(wrong: Mapping[str, NDArray[np.bool_]]) -> PerImageErrors:
                 images=np.array([row.size], dtype=np.int32),
                 wrong=np.array([row.sum()], dtype=np.int32),
                 calibration_error=0.0,
+                calibrated_error=0.0,
                 confidence=0.5,
                 wrong_images=np.packbits(row),
             )

@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from ablations.analysis.advice import SeedsNeeded
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.looks import Looks
+from ablations.analysis.looks import FIRST, Looks
 from ablations.report.sections.comparisons import advice, comparisons_section, comparisons_table, looks_sentence
 from tests.support.paired_suites import compare, looks_of, predicted, results_of
 from tests.support.synthetic_suites import make_analysis, tables_of, texts_of
@@ -34,12 +34,12 @@ def test_a_row_has_the_difference_its_interval_and_the_p_values(
     differences = np.subtract(wrong["short2"], wrong["reduced"]) / 1e4
     test: Any = scipy_stats.ttest_1samp(differences, 0)
     equivalent: Any = scipy_stats.ttest_1samp(differences, 0.005, alternative="less")
-    low, high = (100 * bound for bound in test.confidence_interval(0.96))
+    low, high = (100 * bound for bound in test.confidence_interval(1 - FIRST))
     assert row == {
         "variant": "short2",
         "n": "4",
         "difference, points": f"{100 * differences.mean():+.2f}",
-        "96 % interval": f"[{low:+.2f}, {high:+.2f}]",
+        f"{100 * (1 - FIRST):g} % interval": f"[{low:+.2f}, {high:+.2f}]",
         "on new images": "–",
         "p": f"{test.pvalue:.4f}",
         "p, equivalent": f"{equivalent.pvalue:.4f}",
@@ -111,7 +111,8 @@ def test_with_predictions_there_are_intervals_and_verdicts_on_new_images() -> No
 def test_the_notes_say_at_which_level_tests_are_held_and_what_is_missing(complete: Analysis) -> None:
     notes = " ".join(texts_of(comparisons_section(complete)))
     # Two of the four are settled beyond the margin and leave the count.
-    assert "A p is held against 2 %: the level of this look, 4 %, shared by 4 comparisons." in notes
+    level = f"A p is held against {50 * FIRST:g} %: the level of this look, {100 * FIRST:g} %, shared by 4 comparisons."
+    assert level in notes
     assert "with 4 seeds its p cannot be below 0.1250" in notes  # 2 of the 16 ways to flip four signs
     assert "It takes the predictions of all runs." in notes
     assert "No equivalence" not in notes

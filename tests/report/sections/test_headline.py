@@ -11,6 +11,7 @@ from scipy import stats as scipy_stats
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparisons
+from ablations.analysis.looks import FIRST
 from ablations.report.sections.headline import headline_section
 from tests.support.synthetic_suites import texts_of
 
@@ -33,7 +34,7 @@ def test_a_complete_suite_sorts_its_variants_by_verdict(complete: Analysis, wron
     ends = {}
     for variant in ("short", "naive"):
         differences = np.subtract(wrong[variant], wrong["reduced"]) / 1e4
-        interval = scipy_stats.ttest_1samp(differences, 0).confidence_interval(0.96)
+        interval = scipy_stats.ttest_1samp(differences, 0).confidence_interval(1 - FIRST)
         ends[variant] = f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
     _, found = texts_of(headline_section(on_new_images(with_macs(complete, macs), "short", "naive", "long")))
     assert found == (
