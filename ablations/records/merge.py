@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ablations.errors import ConfigError, HeldElsewhere
-from ablations.records import merged
 from ablations.records.looks import Look, looks_of
-from ablations.records.merged import FileChecksum, Merged
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import holds_run
 from ablations.records.suite_folder import SuiteFolder
-from ablations.records.verified_run import VerifiedRun, checksums, sha256_of, verified
-from ablations.storage import atomic
+from ablations.records.verified_run import VerifiedRun, checksums, verified
 from ablations.suites.confounds import check_confounds
 from ablations.suites.plan import Plan
 from ablations.suites.suite import VERSIONS
@@ -229,30 +225,8 @@ def _take(run: VerifiedRun, folder: SuiteFolder, source: _Source) -> bool:
     with folder.locks.run(run.run_id) as mine:
         if not mine or target.exists():
             return False
-        _copy(run, target, source=source.folder.path)
+        run.copy_to(target, source=source.folder.path)
     return True
-
-
-def _copy(run: VerifiedRun, target: Path, *, source: Path) -> None:
-    """Copy a run into a hidden folder beside the target, hold it against its checksums, and rename it."""
-    temporary = target.with_name(f".{target.name}.merging")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a merge that was killed
-    try:
-        for name, sha256 in run.checksums.items():
-            original = run.path / name
-            with atomic.replacing(temporary / name, needed_bytes=original.stat().st_size) as part:
-                shutil.copyfile(original, part)
-                if sha256_of(part) != sha256:
-                    raise ConfigError(
-                        f"{original} has changed while it was copied; merge again once nothing changes it"
-                    )
-        earlier = merged.read(run.path)
-        files = tuple(FileChecksum(name=name, sha256=sha256) for name, sha256 in run.checksums.items())
-        sources = (*(earlier.sources if earlier else ()), str(source))
-        merged.write(temporary, Merged(sources=sources, files=files))
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _outcome(source: _Source, plan: Plan, *, busy: set[str]) -> MergedFolder:

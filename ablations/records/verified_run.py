@@ -1,16 +1,19 @@
-"""A finished run in another results folder, verified before it is copied: its files, record and predictions."""
+"""A finished run in another results folder, verified, then copied: its files, record and predictions."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from ablations.errors import ConfigError
 from ablations.records import merged
+from ablations.records.merged import FileChecksum, Merged
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RESULT_FILE, RunFolder
+from ablations.storage import atomic
 
 
 class VerifiedRun(NamedTuple):
@@ -41,6 +44,30 @@ class VerifiedRun(NamedTuple):
                 f"nothing was merged: {self.path} and {other} are the same run with different {', '.join(different)}; "
                 "decide which one counts and move the other out of its runs/"
             )
+
+    def copy_to(self, target: Path, *, source: Path) -> None:
+        """Copy the run into a hidden folder beside the target, hold it against its checksums, and rename it.
+
+        `source` is the suite's folder that it is taken from, which its ``merged.json`` names.
+
+        Raises:
+            ConfigError: if a file has changed since it was verified.
+            DiskFull: if the disk or a quota has no room for it; nothing is left of it then.
+        """
+        temporary = target.with_name(f".{target.name}.merging")
+        shutil.rmtree(temporary, ignore_errors=True)  # of a merge that was killed
+        try:
+            for name, sha256 in self.checksums.items():
+                original = self.path / name
+                with atomic.replacing(temporary / name, needed_bytes=original.stat().st_size) as part:
+                    shutil.copyfile(original, part)
+                    if sha256_of(part) != sha256:
+                        raise ConfigError(f"{original} changed while it was copied; merge again once it is left alone")
+            files = tuple(FileChecksum(name=name, sha256=sha256) for name, sha256 in self.checksums.items())
+            merged.write(temporary, Merged(sources=(*self.sources, str(source)), files=files))
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def verified(run: RunFolder) -> VerifiedRun | None:
