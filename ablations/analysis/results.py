@@ -16,6 +16,7 @@ from ablations.analysis.failed_seeds import failed_to_train
 from ablations.analysis.intervals import FloatArray, mean_interval
 from ablations.data.subsets import held_out_count
 from ablations.errors import ConfigError
+from ablations.records import merged
 from ablations.records.record import MISSING, UNFINISHED, Costs, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
@@ -245,6 +246,8 @@ def _run_row(folder: RunFolder, record: RunRecord | None, *, epochs: Sequence[Ep
     for name in ("device", "device_kind", "engine", "deterministic", "threads", "platform", "python", "commit"):
         row[name] = environment.get(name)
     row["versions"] = "; ".join(environment.get("versions", ()))
+    origin = merged.read(folder.path)
+    row["merged_from"] = ", then ".join(origin.sources) if origin else None
     return row
 
 

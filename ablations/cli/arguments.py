@@ -90,10 +90,19 @@ class Arguments:
     """Train each variant on one batch, say what a step takes, also in dry_run.md, and stop; nothing is recorded."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
+    merge: tuple[Path, ...] | None = None
+    """Copy the finished runs of the same settings and data from these results folders, report, and stop."""
 
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
-_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {
+    "list",
+    "describe",
+    "plan",
+    "dry_run",
+    "report",
+    "merge",
+}
 _NEW_RUNS = _RUNNING - {"resume", "fresh", "until_settled", "max_seeds"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
@@ -101,6 +110,7 @@ MODES: dict[str, frozenset[str]] = {
     "plan": _NEW_RUNS,
     "dry_run": _NEW_RUNS,
     "report": frozenset({"suite", "dataset", "results", "compare_with"}),
+    "merge": frozenset({"suite", "dataset", "results"}),
 }
 
 
@@ -113,8 +123,8 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, or a
-            home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, if
+            --merge names no folder, or a home folder is not known.
     """
     given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
     chosen = [name for name in MODES if name in given]
@@ -130,6 +140,10 @@ def checked(arguments: Arguments) -> Arguments:
     if "max_seeds" in given and not arguments.until_settled:
         raise ConfigError("--max-seeds has no effect without --until-settled; give both, or use --seeds")
     paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
+    if arguments.merge is not None:
+        if not arguments.merge:
+            raise ConfigError("--merge names no folder; give one or more folders of results")
+        arguments = replace(arguments, merge=tuple(_expanded("merge", path) for path in arguments.merge))
     return replace(arguments, **paths)
 
 

@@ -115,6 +115,11 @@ def _execute(arguments: Arguments, command: str) -> int:
 
         show_outcome(folder, compared, console)
         return DONE
+    if arguments.merge is not None:
+        from ablations.cli.merging import merge_and_report
+
+        merge_and_report(SuiteFolder(arguments.results / _suite_name(arguments)), arguments.merge, console)
+        return DONE
     suite = _selected_suite(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
     compared = _compared_suite(arguments, folder)
@@ -174,17 +179,23 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError(str(error)) from error
 
 
-def _reported_folder(arguments: Arguments) -> Path:
-    """The folder of a suite that was run, whether or not it is built in or its file is still there."""
+def _suite_name(arguments: Arguments) -> str:
+    """The name of a suite that was run, whether or not it is built in or its file is still there."""
     from ablations.suites.builtin import SUITES
     from ablations.suites.suite_file import find_suite
-    from googlenet.validation import nearest, shown
 
     found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
     suite = find_suite(arguments.suite, many_cells=True) if found else None
     name = suite.name if suite else arguments.suite
     if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
         name = f"{name}-{arguments.dataset}"  # as `select` names the suite
+    return name
+
+
+def _reported_folder(arguments: Arguments) -> Path:
+    from googlenet.validation import nearest, shown
+
+    name = _suite_name(arguments)
     known = sorted(path.parent.name for path in arguments.results.glob("*/plan.json"))
     if name not in known:
         there = f"; suites that are there: {', '.join(known)}{nearest(name, known)}" if known else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,16 @@ from ablations.suites.run_config import RunConfig
 
 SHOWN_CHANGES = 3  # in a message
 CONFIG_FILE, RESULT_FILE = "config.json", "result.json"
+# What a finished run keeps; states of epochs and damaged files are left.
+KEPT = (
+    CONFIG_FILE,
+    "metrics.jsonl",
+    "selection_bias.jsonl",
+    predictions.FILE_NAME,
+    RESULT_FILE,
+    "checkpoint/kept-epoch-*.pt",
+    "checkpoint/weights-*.pt",
+)
 
 
 class RunFolder:
@@ -68,13 +78,13 @@ class RunFolder:
         """
         predictions.write(self._predictions, found, num_classes=self.config.num_classes)
 
-    def read_predictions(self) -> Predictions:
-        """Everything in ``predictions.npz``.
+    def read_predictions(self, *, fields: Collection[str] = Predictions._fields) -> Predictions:
+        """The arrays of ``predictions.npz``, or those of `fields` alone.
 
         Raises:
             ConfigError: if the file is missing or damaged.
         """
-        return predictions.read(self._predictions)
+        return predictions.read(self._predictions, fields=fields)
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""
@@ -84,6 +94,11 @@ class RunFolder:
         """The run's record; None if it has not ended."""
         path = self.path / RESULT_FILE
         return read_record(path, expected=self.config) if path.is_file() else None
+
+    def kept_files(self) -> list[str]:
+        """What a finished run keeps of its files, by their paths in the folder, sorted."""
+        found = (path for pattern in KEPT for path in self.path.glob(pattern) if path.is_file())
+        return sorted(path.relative_to(self.path).as_posix() for path in found)
 
 
 def holds_run(path: Path) -> bool:

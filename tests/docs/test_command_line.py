@@ -22,7 +22,7 @@ LEFT_OUT = {
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",
     "--image-size": "32x32 only",
-    **dict.fromkeys(("--compare-with", "--describe"), "none"),
+    **dict.fromkeys(("--compare-with", "--describe", "--merge"), "none"),
 }
 
 
