@@ -73,7 +73,7 @@ def _sentences(comparisons: Sequence[Comparison], *, macs: pd.Series, test_image
     baseline = escape(comparisons[0].baseline)
     ordered = sorted(comparisons, key=lambda comparison: -abs(comparison.difference))
     general = [each for each in ordered if each.new and each.new.verdict == each.verdict]
-    here = f"On these {test_images:,} test images alone, "
+    here = f"On these {test_images:,} test images, "
     for of, start in ((general, ""), ([each for each in ordered if each not in general], here)):
         by_verdict: dict[str, list[Comparison]] = {}
         for comparison in of:
