@@ -47,7 +47,7 @@ def test_a_complete_suite_sorts_its_variants_by_verdict(complete: Analysis, wron
     assert found == (
         f"naive is worse than reduced: +2.00 points {ends['naive']} with 50 % more MACs. "
         "long (as many MACs) is equivalent to reduced within 0.5 points. "
-        f"On these 10,000 test images alone, short has a lower error than reduced: -2.00 points {ends['short']} "
+        f"On these 10,000 test images, short has a lower error than reduced: -2.00 points {ends['short']} "
         "with 75 % fewer MACs. Not settled: short2."
     )
 
