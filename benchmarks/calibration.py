@@ -180,7 +180,8 @@ def advise(suite: Suite, n: int, variant: int, *, looks: Sequence[Look]) -> tupl
 def _take(looks: list[Look], n: int, declared: Sequence[int] = ()) -> float:
     """The level of a look at n seeds, which is taken."""
     level = level_of_look(looks, seeds=n, declared=declared)
-    looks.append(Look(runs=(), seeds=tuple(range(n)), level=level, declared=tuple(declared)))
+    runs = tuple(f"seed {seed}" for seed in range(n))
+    looks.append(Look(runs=runs, seeds=tuple(range(n)), level=level, declared=tuple(declared)))
     return level
 
 

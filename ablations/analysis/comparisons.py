@@ -157,7 +157,7 @@ def compare_with_baseline(
     if len(seeds) < MIN_SEEDS:
         return _compare_one_seed(results, per_image, seeds=seeds)
     if not looks.taken:
-        declared = " and ".join(map(str, looks.declared))
+        declared = ", ".join(map(str, looks.declared))
         reason = f"verdicts are read at {declared} seeds, as declared, and here are {len(seeds)}"
         return Comparisons(looks=looks, reason=reason)
     compared = _compare(pair_errors(results, per_image), results, looks=looks, rng=rng)

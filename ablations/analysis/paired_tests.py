@@ -54,7 +54,7 @@ class PairedTests:
 
     @property
     def p_beyond(self) -> FloatArray:
-        """p of a difference within the margin; a small one shows that it is beyond. Exact where it is at the margin."""
+        """p of a difference within the margin, at most; a small one shows that it is beyond."""
         size = np.abs(self.difference)
         return self._above(size - self.margin) + self._above(size + self.margin)
 

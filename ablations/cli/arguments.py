@@ -94,10 +94,19 @@ class Arguments:
     """Train each variant for a few steps, say what a run takes, also in dry_run.md and for --plan, and stop."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
+    merge: tuple[Path, ...] | None = None
+    """Copy the finished runs of the same settings and data from these results folders, report, and stop."""
 
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
-_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {
+    "list",
+    "describe",
+    "plan",
+    "dry_run",
+    "report",
+    "merge",
+}
 _PLANNING = frozenset({"budget", "expect_sd"})
 _NEW_RUNS = _RUNNING - _PLANNING - {"resume", "fresh", "until_settled", "max_seeds"}
 MODES: dict[str, frozenset[str]] = {
@@ -106,6 +115,7 @@ MODES: dict[str, frozenset[str]] = {
     "plan": _NEW_RUNS | _PLANNING,
     "dry_run": _NEW_RUNS,
     "report": frozenset({"suite", "dataset", "results", "compare_with"}),
+    "merge": frozenset({"suite", "dataset", "results"}),
 }
 
 
@@ -118,8 +128,8 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, or a
-            home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, if
+            --merge names no folder, or a home folder is not known.
     """
     given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
     chosen = [name for name in MODES if name in given]
@@ -138,6 +148,10 @@ def checked(arguments: Arguments) -> Arguments:
         name = flag_of(next(name for name in given if name in _PLANNING))
         raise ConfigError(f"{name} has no effect without --plan; give both")
     paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
+    if arguments.merge is not None:
+        if not arguments.merge:
+            raise ConfigError("--merge names no folder; give one or more folders of results")
+        arguments = replace(arguments, merge=tuple(_expanded("merge", path) for path in arguments.merge))
     return replace(arguments, **paths)
 
 

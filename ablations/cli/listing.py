@@ -1,4 +1,4 @@
-"""What --list and --dry-run print: suites, architectures, and the first steps of a suite's variants."""
+"""What --list prints: suites and architectures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 from rich.console import Console
 
 from ablations.cli.console import show_table
-from ablations.experiment import DryRun
 from ablations.report.document import Column, Table
 from ablations.report.formatting import count, si
 from ablations.suites.builtin import SUITES
@@ -41,30 +40,6 @@ def show_architectures(console: Console) -> None:
             for name, arch in members.items()
         ]
         show_table(listing_table(rows), console=console, title=kind)
-
-
-def describe_dry_run(suite: str) -> str:
-    """The heading of a dry run's lines."""
-    return f"Dry run of suite {suite}: a few steps of each variant, to time them. These are no results."
-
-
-def describe_first_steps(variant: DryRun) -> str:
-    """What a variant's first steps showed, as one line."""
-    config, outcome = variant.config, variant.outcome
-    arch, recipe = config.architecture, config.recipe
-    said = (
-        f"{arch.name}: recipe {recipe.name}, {recipe.precision}, batch {recipe.batch_size} of {image_of(arch)}, "
-        f"{count_params(arch, num_classes=config.num_classes):,} parameters, "
-        f"{count_macs(arch, num_classes=config.num_classes):,} MACs an image: "
-    )
-    if isinstance(outcome, Exception):
-        return f"{said}FAILED: {type(outcome).__name__}: {next(iter(str(outcome).splitlines()), '')}"
-    timed = f"{outcome.timed_steps} step{'' if outcome.timed_steps == 1 else 's'}"
-    return (
-        f"{said}loss {outcome.loss:.4f}, {outcome.step_seconds:.3f} s a step (mean of {timed}), peak memory "
-        f"{outcome.peak_memory_bytes / 1e6:,.0f} MB; {outcome.steps:,} steps a run, which would take about "
-        f"{outcome.run_seconds / 3600:,.2f} h"
-    )
 
 
 def image_of(arch: Architecture) -> str:

@@ -116,6 +116,11 @@ def _execute(arguments: Arguments, command: str) -> int:
 
         show_outcome(folder, compared, console)
         return DONE
+    if arguments.merge is not None:
+        from ablations.cli.merging import merge_and_report
+
+        merge_and_report(SuiteFolder(arguments.results / _suite_name(arguments)), arguments.merge, console)
+        return DONE
     suite = _selected_suite(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
     compared = _compared_suite(arguments, folder)
@@ -123,7 +128,10 @@ def _execute(arguments: Arguments, command: str) -> int:
         plan = plan_suite(suite, data.summarise(suite.dataset), command=command)
         return _show_plan(plan, folder, arguments, console)
     if arguments.dry_run:
-        return _dry_run(suite, data, arguments, command, console)
+        from ablations.cli.dry_run import show_dry_run
+
+        succeeded = show_dry_run(suite, data, arguments=arguments, command=command, console=console)
+        return DONE if succeeded else SOME_FAILED
     command_run = CommandRun(
         arguments=arguments, data=data, command=command, console=console, folder=folder, compared=compared
     )
@@ -174,17 +182,23 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError(str(error)) from error
 
 
-def _reported_folder(arguments: Arguments) -> Path:
-    """The folder of a suite that was run, whether or not it is built in or its file is still there."""
+def _suite_name(arguments: Arguments) -> str:
+    """The name of a suite that was run, whether or not it is built in or its file is still there."""
     from ablations.suites.builtin import SUITES
     from ablations.suites.suite_file import find_suite
-    from googlenet.validation import nearest, shown
 
     found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
     suite = find_suite(arguments.suite, many_cells=True) if found else None
     name = suite.name if suite else arguments.suite
     if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
         name = f"{name}-{arguments.dataset}"  # as `select` names the suite
+    return name
+
+
+def _reported_folder(arguments: Arguments) -> Path:
+    from googlenet.validation import nearest, shown
+
+    name = _suite_name(arguments)
     known = sorted(path.parent.name for path in arguments.results.glob("*/plan.json"))
     if name not in known:
         there = f"; suites that are there: {', '.join(known)}{nearest(name, known)}" if known else ""
@@ -235,35 +249,3 @@ def _show_plan(plan: Plan, folder: SuiteFolder, arguments: Arguments, console: C
     show_plan(state, console=console, slots=max(1, arguments.runs_per_gpu))
     show_design(state, console=console, budget=budget, std=std)
     return DONE
-
-
-def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
-    """Print a line for each variant once its first steps are timed, and write the lines to the suite's folder.
-
-    What a run takes goes into the calibrations in the folder of results. A variant that fails does not stop the others.
-    """
-    from rich.text import Text
-
-    from ablations.analysis.run_costs import calibrations_in
-    from ablations.cli.listing import describe_dry_run, describe_first_steps
-    from ablations.cli.running import execution_options
-    from ablations.experiment import dry_run
-    from ablations.records.suite_folder import SuiteFolder
-    from ablations.storage import atomic
-
-    lines = [describe_dry_run(suite.name)]
-    calibrations = calibrations_in(arguments.results)
-    console.print(Text(lines[0]), soft_wrap=True)
-    failed = 0
-    for variant in dry_run(suite, data=data, options=execution_options(arguments), command=command):
-        lines.append(f"- {describe_first_steps(variant)}")
-        console.print(Text(lines[-1]), soft_wrap=True)
-        if variant.calibration is None:
-            failed += 1
-        else:
-            calibrations.path.parent.mkdir(parents=True, exist_ok=True)
-            calibrations.append(variant.calibration)
-    path = SuiteFolder(arguments.results / suite.name).dry_run_report
-    atomic.write_text(path, "\n".join([f"# {lines[0]}", "", f"    {command}", "", *lines[1:], ""]))
-    console.print(Text(f"report of the dry run: {path}; its times, for --plan: {calibrations.path}"), soft_wrap=True)
-    return SOME_FAILED if failed else DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,16 @@ from ablations.suites.run_config import RunConfig
 SHOWN_CHANGES = 3  # in a message
 CONFIG_FILE, RESULT_FILE = "config.json", "result.json"
 _STATUS = re.compile(rb'\n  "status": "([a-z]+)",\n')  # as `write_result` indents it
+# What a finished run keeps; states of epochs and damaged files are left.
+KEPT = (
+    CONFIG_FILE,
+    "metrics.jsonl",
+    "selection_bias.jsonl",
+    predictions.FILE_NAME,
+    RESULT_FILE,
+    "checkpoint/kept-epoch-*.pt",
+    "checkpoint/weights-*.pt",
+)
 
 
 class RunFolder:
@@ -71,13 +81,13 @@ class RunFolder:
         """
         predictions.write(self._predictions, found, num_classes=self.config.num_classes)
 
-    def read_predictions(self) -> Predictions:
-        """Everything in ``predictions.npz``.
+    def read_predictions(self, *, fields: Collection[str] = Predictions._fields) -> Predictions:
+        """The arrays of ``predictions.npz``, or those of `fields` alone.
 
         Raises:
             ConfigError: if the file is missing or damaged.
         """
-        return predictions.read(self._predictions)
+        return predictions.read(self._predictions, fields=fields)
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""
@@ -101,6 +111,11 @@ class RunFolder:
             return found[1].decode()
         record = self.read_result()  # one that is damaged is named, another layout is read
         return record.status if record else MISSING
+
+    def kept_files(self) -> list[str]:
+        """What a finished run keeps of its files, by their paths in the folder, sorted."""
+        found = (path for pattern in KEPT for path in self.path.glob(pattern) if path.is_file())
+        return sorted(path.relative_to(self.path).as_posix() for path in found)
 
 
 def holds_run(path: Path) -> bool:

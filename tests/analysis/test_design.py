@@ -18,10 +18,11 @@ from ablations.analysis.design import (
     pooled_spread,
     seeds_within,
 )
+from ablations.analysis.looks import FIRST, TOTAL
 from benchmarks.synthetic_records import make_record
 from tests.support.synthetic_suites import make_plan
 
-LEVEL = 0.04 / 6  # of one of six comparisons at the first look
+LEVEL = FIRST / 6  # of one of six comparisons at the first look
 SIMULATED = 40_000
 ERROR = 4 * math.sqrt(0.8 * 0.2 / SIMULATED)  # four standard errors
 
@@ -89,11 +90,11 @@ def test_a_row_has_the_level_of_its_first_look_and_the_hours_that_are_left() -> 
     spread = Spread(0.002)
     table = design_table((2, 5), spread=spread, comparisons=2, declared=(), variants=variants)
     assert table["seconds"].tolist() == [18_000, 3 * 3600 + 5 * 9000]
-    assert table["level"].tolist() == [0.02, 0.02]
-    assert table["margin"].tolist() == [detectable_margin(seeds, std=0.002, level=0.02) for seeds in (2, 5)]
-    # Two looks are declared, each with half of 0.048; before the first one there is no verdict.
+    assert table["level"].tolist() == [FIRST / 2, FIRST / 2]
+    assert table["margin"].tolist() == [detectable_margin(seeds, std=0.002, level=FIRST / 2) for seeds in (2, 5)]
+    # Two looks are declared, each with half of the total; before the first one there is no verdict.
     declared = design_table((3, 5, 10), spread=spread, comparisons=2, declared=(5, 10), variants=variants)
-    assert declared["level"].tolist() == [0.0, 0.012, 0.024]
+    assert declared["level"].tolist() == pytest.approx([0.0, TOTAL / 4, TOTAL / 2])
     assert declared["difference"].isna().tolist() == [True, False, False]
     unknown = design_table((5,), spread=None, comparisons=2, declared=(), variants=variants)
     assert unknown[["difference", "margin"]].isna().all(axis=None)

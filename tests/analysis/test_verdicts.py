@@ -1,193 +1,181 @@
-"""Verdicts of paired tests: cases by hand in images of 10,000 with a margin of 50, checks and planned seeds."""
+"""Verdicts: shared levels by brute force and Holm's method, words by hand, and looks that contradict each other."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
-from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
-from tests.support.paired_suites import IMAGES, MARGIN, compare, compare_wrong, leave_out_checks
+from ablations.analysis.intervals import FloatArray
+from ablations.analysis.paired_tests import PairedTests, t_tests
+from ablations.analysis.verdicts import Sample, Shown, judge, shared_level, show
 
-NOISY = (-300, 0, 300)  # images, in three seeds: settles nothing
+MARGIN = 50.0  # images, as all differences here
+
+
+def paired_tests(*differences: Sequence[float]) -> PairedTests:
+    """The tests of variants that have so many images more wrong than the baseline in each seed."""
+    return t_tests(np.array(differences, dtype=float).T, margin=MARGIN, least_std=0.4)
+
+
+def random_tests(rng: np.random.Generator, count: int = 8) -> PairedTests:
+    """Tests of ten seeds of which some are settled at any level and others at none."""
+    return PairedTests(
+        difference=rng.choice([0.0, 1.0, -1.0], count) * rng.uniform(0, 120, count),
+        standard_error=np.exp(rng.uniform(0, 5, count)),
+        df=np.full(count, 9.0),
+        margin=MARGIN,
+    )
+
+
+# Levels
+
+
+@pytest.mark.parametrize("level", [0.05, 0.004])
+def test_without_equivalence_differences_are_those_of_holms_method(level: float) -> None:
+    rng = np.random.default_rng(1)
+    rejected = set()
+    for _ in range(30):
+        tests = random_tests(rng)
+        shown = show(tests, level=level, may_be_equivalent=False)
+        holm = multipletests(tests.p, alpha=level, method="holm")[0]
+        assert (shown.lower | shown.higher).tolist() == holm.tolist()
+        assert not shown.within.any()
+        rejected.add(int(holm.sum()))
+    assert len(rejected) > 3
+
+
+def test_comparisons_leave_the_count_one_by_one() -> None:
+    # Brute force: whichever is settled at the level of those that are left leaves, until none does.
+    rng = np.random.default_rng(2)
+    counts = set()
+    for _ in range(100):
+        tests = random_tests(rng)
+        left = list(range(8))
+        while left:
+            level = 0.04 / len(left)
+            settled = (tests.p <= level) & ((tests.p_beyond <= 0.1) | (tests.p_equivalent <= level))
+            leaving = [each for each in left if settled[each]]
+            if not leaving:
+                break
+            left.remove(leaving[0])
+        found = shared_level(tests, level=0.04, may_be_equivalent=True)
+        assert found == pytest.approx(0.04 / max(1, len(left)))
+        counts.add(len(left))
+    assert len(counts) > 4
+
+
+def test_comparisons_that_nothing_settles_share_the_level_equally() -> None:
+    # The first is equivalent, which is one of its two hypotheses; it counts on.
+    tests = paired_tests((-1, 0, 1), *[(-300, 0, 300)] * 4)
+    assert shared_level(tests, level=0.05, may_be_equivalent=True) == 0.05 / 5
+    assert show(tests, level=0.05, may_be_equivalent=True).within.tolist() == [True, *[False] * 4]
+
+
+# Words
 
 
 @pytest.mark.parametrize(
     ("images", "verdict"),
     [
-        ((-60, -58, -62), "better"),
-        ((60, 58, 62), "worse"),
+        ((-100, -102, -98), "better"),
+        ((100, 102, 98), "worse"),
+        ((52, 50, 48), "worse"),
+        ((10, 11, 12), "worse, within the margin"),
+        ((-10, -11, -12), "better, within the margin"),
         ((-3, 0, 3), "equivalent"),
         ((-3, -3, -2, 4, 4), "equivalent"),
+        ((0, 0, 0), "equivalent"),
         ((-60, 0, 60), "inconclusive"),
         ((20, 60, 100), "inconclusive"),
-        ((48, 50, 52), "worse"),
-        # A significant difference takes precedence, however small: these are within the margin too.
-        ((10, 11, 12), "worse"),
-        ((-10, -11, -12), "better"),
     ],
 )
-def test_verdict(images: Sequence[int], verdict: str) -> None:
-    (found,) = compare(images)
-    assert found.verdict == verdict
-    assert found.difference == pytest.approx(np.mean(images) / IMAGES)
-    assert (found.seeds_needed is None) == (verdict != "inconclusive")
+def test_verdicts_in_words(images: Sequence[float], verdict: str) -> None:
+    shown = show(paired_tests(images), level=0.05, may_be_equivalent=True).of(0)
+    assert shown.verdict() == verdict
+    without = show(paired_tests(images), level=0.05, may_be_equivalent=False).of(0)
+    assert without.verdict() == {"equivalent": "inconclusive"}.get(verdict, verdict.removesuffix(", within the margin"))
 
 
-def test_a_small_difference_may_be_significant_and_within_the_margin() -> None:
-    (found,) = compare([10, 11, 12])
-    assert found.p_equivalent_holm < found.p_holm < 0.05
-    assert found.verdict == "worse"
+def test_swapping_variant_and_baseline_mirrors_what_is_shown() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        differences = rng.normal(rng.choice([-60, 0, 20], 6), 15, (5, 6))
+        one, other = (
+            show(t_tests(each, margin=MARGIN, least_std=0.4), level=0.05, may_be_equivalent=True)
+            for each in (differences, -differences)
+        )
+        mirrored = Shown(other.higher, other.lower, other.not_higher, other.not_lower, other.beyond)
+        assert all(np.array_equal(*fields) for fields in zip(one, mirrored, strict=True))
 
 
-def test_among_many_comparisons_the_same_difference_is_inconclusive() -> None:
-    images = (60, 75, 90)
-    assert compare(images)[0].verdict == "worse"
-    among = compare(images, *[NOISY] * 9)
-    assert among[0].p == compare(images)[0].p
-    assert {each.verdict for each in among} == {"inconclusive"}
+# Looks. A field that is shown is in the set.
 
 
-def test_seeds_are_paired() -> None:
-    base = np.array([1000, 1400, 700, 1200], dtype=float)
-    variant = base + [20, 21, 22, 21]
-    assert [each.verdict for each in compare_wrong(np.stack([base, variant]))] == ["worse"]
-    assert [each.verdict for each in compare_wrong(np.stack([base, variant[::-1]]))] == ["inconclusive"]
-
-
-@pytest.mark.parametrize("seeds", [3, 10])
-def test_swapping_variant_and_baseline_mirrors_the_comparison(seeds: int) -> None:
-    mirror = {"better": "worse", "worse": "better", "equivalent": "equivalent", "inconclusive": "inconclusive"}
-    rng = np.random.default_rng(seeds)
-    seen = set()
-    for _ in range(12):
-        wrong = np.round(rng.normal([[1000], [1000 + rng.choice([-40, 0, 40])]], 15, (2, seeds)))
-        (one,), (other,) = compare_wrong(wrong), compare_wrong(wrong[::-1])
-        assert other.verdict == mirror[one.verdict]
-        assert other.difference == pytest.approx(-one.difference)
-        assert (other.p, other.p_equivalent) == pytest.approx((one.p, one.p_equivalent))
-        assert other.interval == pytest.approx((-one.interval.high, -one.interval.low))
-        assert other.seeds_needed == one.seeds_needed
-        seen.add(one.verdict)
-    assert len(seen) >= 3
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
-def test_identical_errors_in_every_seed_are_equivalent(seeds: int) -> None:
-    for found in compare(*[[0] * seeds] * 6):
-        # Both counts were rounded to an image, each with variance 1/12.
-        assert found.std == pytest.approx(math.sqrt(1 / 12 + 1 / 12) / IMAGES)
-        assert (found.difference, found.p, found.p_holm, found.p_signs) == (0, 1, 1, 1)
-        assert found.interval.low == -found.interval.high < 0
-        assert found.interval.high < MARGIN
-        assert found.bootstrap is None
-        assert 0 < found.p_equivalent <= found.p_equivalent_holm <= 0.05
-        assert found.verdict == "equivalent"
-        assert not found.checks_disagree
-
-
-def test_few_images_cannot_show_equivalence_by_identical_errors() -> None:
-    # One image of 100 is two margins.
-    (found,) = compare([0, 0, 0], test_images=100)
-    assert found.verdict == "inconclusive"
-    assert found.interval.low < -MARGIN and found.interval.high > MARGIN
-
-
-@pytest.mark.parametrize("seeds", [2, 3])
-def test_one_image_in_each_of_few_seeds_is_no_difference(seeds: int) -> None:
-    for images in (1, -1):
-        (found,) = compare([images] * seeds)
-        assert found.p > 0.05
-        assert found.verdict == "equivalent"
-    assert compare([1] * seeds, test_images=100)[0].verdict == "inconclusive"
+def shown_of(*fields: str) -> Shown:
+    return Shown(*(np.array([name in fields]) for name in Shown._fields))
 
 
 @pytest.mark.parametrize(
-    ("images", "disagree"),
+    ("earlier", "later", "joined"),
     [
-        # Six of one sign, p 2/64, of which one is far out: no difference by the t test.
-        ((1, 1, 1, 1, 1, 30), True),
-        # Five of one sign are never enough for the signs, p 2/32.
-        ((1, 1, 1, 1, 30), False),
-        ((10, 11, 12, 10, 11), False),
-        # A difference by the t test; by signs p 4/64, as the negative one might as well be positive.
-        ((-1, 10, 11, 12, 10, 11), True),
-        ((9, 10, 11, 12, 10, 11), False),
-        ((-9, -10, -11, -12, -10, -11), False),
-        ((-5, 5, -4, 4, 1, 0), False),
-        # Skewed: p is above 0.05 by the t test and by signs, yet the bootstrap's interval is above zero by an image.
-        ((1, 0, 0, 4, 12, 0, 5, 13), True),
-        ((-1, 0, 0, -4, -12, 0, -5, -13), True),
-        ((-10, 0, 3, 5, 8, 10, 12, 13), False),
-        ((9, 10, 11, 12, 10, 11, 8, 12), False),
+        ({"lower"}, set(), {"lower"}),
+        ({"lower", "beyond"}, set(), {"lower", "beyond"}),
+        ({"not_lower"}, {"not_higher"}, {"not_lower", "not_higher"}),
+        ({"not_lower", "not_higher"}, {"higher"}, {"not_lower", "not_higher", "higher"}),
+        ({"lower"}, {"higher"}, {"higher"}),
+        ({"higher"}, {"lower", "not_lower"}, {"lower", "not_lower"}),
+        ({"not_lower", "not_higher"}, {"higher", "beyond"}, {"not_lower", "higher", "beyond"}),
+        ({"not_lower", "not_higher"}, {"lower", "beyond"}, {"not_higher", "lower", "beyond"}),
+        ({"higher", "beyond"}, {"not_lower", "not_higher"}, {"higher", "not_lower", "not_higher"}),
+        ({"higher", "beyond"}, {"not_higher"}, {"higher", "not_higher"}),
+        ({"higher", "beyond"}, {"lower"}, {"lower"}),
+        ({"lower", "beyond"}, {"not_higher"}, {"lower", "beyond", "not_higher"}),
     ],
 )
-def test_checks_disagree(images: Sequence[int], disagree: bool) -> None:
-    (found,) = compare(images)
-    assert found.checks_disagree is disagree
-    # The t test's own p is what they are held against, not the one for many comparisons.
-    assert compare(images, *[[-300] + [0] * (len(images) - 2) + [300]] * 9)[0].checks_disagree is disagree
+def test_what_was_shown_stays_unless_a_later_look_contradicts_it(
+    earlier: set[str], later: set[str], joined: set[str]
+) -> None:
+    found = shown_of(*earlier).joined(shown_of(*later)).of(0)
+    assert {name for name, flag in found._asdict().items() if flag} == joined
 
 
-def test_bootstrap_alone_can_disagree() -> None:
-    (found,) = compare([1, 0, 0, 4, 12, 0, 5, 13])
-    assert found.p > 0.05 and found.p_signs > 0.05
-    assert found.bootstrap is not None and found.bootstrap.low > 0
-    assert found.checks_disagree
+def sample_of(differences: FloatArray, *, new_error: float = np.nan) -> Sample:
+    count = differences.shape[1]
+    return Sample(differences, np.full(count, 0.4), np.full(count, new_error), np.full(count, 1e6))
 
 
-def test_verdicts_do_not_depend_on_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    suites = [np.round(rng.normal(1000, 15, (7, seeds)) + 30 * rng.integers(-1, 2, (7, 1))) for seeds in (3, 5, 10)]
-
-    def judged() -> list[tuple[str, int | None, float, float]]:
-        return [
-            (each.verdict, each.seeds_needed, each.p_holm, each.p_equivalent_holm)
-            for suite in suites
-            for each in compare_wrong(suite)
-        ]
-
-    full = judged()
-    assert len({verdict for verdict, *_ in full}) == 4
-    for p_signs in (1.0, 0.0):
-        leave_out_checks(monkeypatch, p_signs)
-        assert judged() == full
-    # Nor do they depend on the planned seeds.
-    leave_out_checks(monkeypatch, planning=False)
-    assert [verdict for verdict, *_ in judged()] == [verdict for verdict, *_ in full]
+def test_verdicts_of_several_looks_are_those_of_the_last_that_changed_them() -> None:
+    # In images by seed: worse at once and scattered later; inconclusive; equivalent from the eighth seed on; better at
+    # first, and worse in the end; worse at first, and then within the margin too.
+    first = np.array([[100, -300, -30, -60, 38], [101, 0, 0, -61, 40], [99, 300, 30, -59, 44]])
+    later = np.array([[900, 90, 0, 900, 30], [-700, 90, 0, 901, 31], [100, -300, 1, 900, 30], [100, 0, -1, 901, 29]])
+    last = np.tile([[100, 0, 0, 900, 30]], (31, 1))
+    seeds = np.concatenate([first, later, [[0, 9, 2, 900, 30]], last]).astype(float)
+    samples = [sample_of(seeds[:number]) for number in (3, 8, 39)]
+    found = judge(samples, [0.04, 0.04, 0.04], margin=MARGIN, may_be_equivalent=True)
+    words = ["worse", "equivalent", "equivalent", "worse", "worse, within the margin"]
+    assert [found.these.of(each).verdict() for each in range(5)] == words
+    assert found.looks.tolist() == [0, 2, 1, 2, 1]
 
 
-def test_inconclusive_comparisons_need_more_seeds_than_there_were() -> None:
-    rng = np.random.default_rng(1)
-    needed = Counter[bool]()
-    for seeds in (2, 3, 5):
-        for _ in range(4):
-            wrong = np.round(rng.normal(1000, 30, (7, seeds)))
-            for found in compare_wrong(wrong):
-                if found.verdict == "inconclusive":
-                    assert found.seeds_needed is None or seeds < found.seeds_needed <= 1_000
-                    needed[found.seeds_needed is not None] += 1
-                else:
-                    assert found.seeds_needed is None
-    assert needed[True] > 40
+def test_the_level_of_a_look_is_its_own() -> None:
+    sample = sample_of(np.array([[20.0], [21.0], [22.0], [55.0]]))
+    p = paired_tests((20, 21, 22, 55)).p[0]
+    for levels, number in (([p / 2, p * 2], 1), ([p * 2, p / 2], 0), ([p / 2, p / 3], -1)):
+        assert judge([sample] * 2, levels, margin=MARGIN, may_be_equivalent=False).looks.tolist() == [number]
 
 
-@pytest.mark.parametrize("others", [0, 9])
-@pytest.mark.parametrize(("difference", "std"), [(25, 25), (-30, 30), (5, 30), (60, 60), (0, 40)])
-def test_seeds_needed_are_the_fewer_of_difference_and_equivalence(difference: int, std: int, others: int) -> None:
-    found = compare([difference - std, difference, difference + std], *[NOISY] * others)[0]
-    alpha = 0.05 / (1 + others)
-    either = [
-        seeds_for_difference(difference / IMAGES, std / IMAGES, alpha=alpha),
-        seeds_for_equivalence(difference / IMAGES, std / IMAGES, margin=MARGIN, alpha=alpha),
-    ]
-    assert found.verdict == "inconclusive"
-    assert found.seeds_needed == min(count for count in either if count is not None)
-
-
-def test_a_comparison_beyond_a_thousand_seeds_has_no_seeds_needed() -> None:
-    (found,) = compare([-4000, 1, 4000])
-    assert (found.verdict, found.seeds_needed) == ("inconclusive", None)
+def test_new_images_show_no_more_than_these() -> None:
+    # t of 3 on 2 degrees of freedom shows nothing; on new images a smaller error with many does, but for nothing.
+    scattered, clear = np.array([[15.0], [30.0], [45.0]]), np.array([[100.0], [101.0], [102.0]])
+    for differences, new_error, these, new in (
+        (scattered, 1.0, False, False),
+        (clear, 30.0, True, True),
+        (clear, 90.0, True, False),
+        (clear, np.nan, True, False),
+    ):
+        found = judge([sample_of(differences, new_error=new_error)], [0.01], margin=MARGIN, may_be_equivalent=True)
+        assert (bool(found.these.higher[0]), bool(found.new.higher[0])) == (these, new)

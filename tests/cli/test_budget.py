@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from ablations.analysis.design import detectable_difference, detectable_margin
+from ablations.analysis.looks import FIRST
 from ablations.cli.budget import budget_seconds, expected_std, show_design
 from ablations.cli.planning import survey
 from ablations.errors import ConfigError
@@ -60,7 +61,7 @@ def test_an_impossible_deviation_is_refused(points: float) -> None:
 def test_a_budget_names_the_seeds_that_fit_and_what_they_show(tmp_path: Path) -> None:
     # Twelve seeds of three variants are 36 runs, of which 5 are done: 31 x 107 s; a thirteenth takes 3 more.
     text = said(tmp_path, budget=33 * 107, std=0.002)
-    std, level = 0.002 * 2**0.5, 0.04 / 2
+    std, level = 0.002 * 2**0.5, FIRST / 2
     difference = 100 * detectable_difference(12, std=std, level=level)
     margin = 100 * detectable_margin(12, std=std, level=level)
     assert "A budget of 0.98 hours fits 12 seeds of each of 3 variants: 31 more runs, 0.92 hours one by one. " in text

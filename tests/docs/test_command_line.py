@@ -22,7 +22,7 @@ LEFT_OUT = {
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",
     "--image-size": "32x32 only",
-    **dict.fromkeys(("--compare-with", "--describe", "--budget"), "none"),
+    **dict.fromkeys(("--compare-with", "--describe", "--merge", "--budget"), "none"),
     "--expect-sd": "from runs",
 }
 
