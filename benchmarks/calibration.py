@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from ablations.analysis.advice import Found, seeds_needed
-from ablations.analysis.intervals import ALPHA, FloatArray
 from ablations.analysis.looks import level_of_look
 from ablations.analysis.paired_errors import PairedErrors
-from ablations.analysis.paired_tests import rounding_std
-from ablations.analysis.verdicts import MIN_MARGIN_IMAGES, Sample, Shown, judge
+from ablations.analysis.statistics.advice import Found, seeds_needed
+from ablations.analysis.statistics.intervals import ALPHA, FloatArray
+from ablations.analysis.statistics.paired_tests import rounding_std
+from ablations.analysis.statistics.verdicts import MIN_MARGIN_IMAGES, Sample, Shown, judge
 from ablations.cli.console import make_console, show_table
 from ablations.records.looks import Look
 from ablations.report.document import Table

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.looks import level_of_look
+from ablations.analysis.statistics.intervals import MIN_SEEDS
 from ablations.records.record import RunRecord
 
 POWER = 0.8  # probability with which what can be shown is shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ablations.analysis.costs import is_done
-from ablations.analysis.intervals import ALPHA
+from ablations.analysis.statistics.intervals import ALPHA
 
 NEAR_CHANCE = 0.9  # of the error of guessing
 ROBUST_DEVIATIONS = 12  # above the variant's median

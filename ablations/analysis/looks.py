@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.results import Results
+from ablations.analysis.statistics.intervals import MIN_SEEDS
 from ablations.records.looks import Look, looks_of
 
 TOTAL = 0.048  # of all looks; what is left of 5 % is what leaving the count may cost (see `verdicts.shared_level`)

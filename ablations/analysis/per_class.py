@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ablations.analysis.intervals import ALPHA, MIN_SEEDS
 from ablations.analysis.per_image import RunErrors
 from ablations.analysis.results import WHOLE_RECIPE
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
 from ablations.suites.plan import Plan
 
 LEAST_STD = math.sqrt(1 / 6)  # images: a difference of two counts, each rounded with variance 1/12

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.calibration import calibrated_network_error, check_confidence, expected_calibration_error
-from ablations.analysis.intervals import MIN_SEEDS
 from ablations.analysis.results import Results
-from ablations.analysis.variance_components import least_std, mean_squares
+from ablations.analysis.statistics.intervals import MIN_SEEDS
+from ablations.analysis.statistics.variance_components import least_std, mean_squares
 from ablations.errors import ConfigError
 from ablations.records import predictions
 from ablations.records.predictions import TOP_K, Predictions

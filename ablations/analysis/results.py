@@ -13,7 +13,7 @@ import pandas as pd
 
 from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
 from ablations.analysis.failed_seeds import failed_to_train
-from ablations.analysis.intervals import FloatArray, mean_interval
+from ablations.analysis.statistics.intervals import FloatArray, mean_interval
 from ablations.data.subsets import held_out_count
 from ablations.errors import ConfigError
 from ablations.records import merged

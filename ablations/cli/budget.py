@@ -16,8 +16,8 @@ from ablations.analysis.design import (
     pooled_spread,
     seeds_within,
 )
-from ablations.analysis.paired_tests import rounding_std
 from ablations.analysis.results import WHOLE_RECIPE
+from ablations.analysis.statistics.paired_tests import rounding_std
 from ablations.cli.console import show_table
 from ablations.cli.planning import PlanState, hours, untimed
 from ablations.errors import ConfigError

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.results import Results
-from ablations.analysis.verdicts import INCONCLUSIVE
+from ablations.analysis.statistics.verdicts import INCONCLUSIVE
 from ablations.cli.console import show_table
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder

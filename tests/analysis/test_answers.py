@@ -12,7 +12,7 @@ import pytest
 from ablations.analysis.analyse import analyse
 from ablations.analysis.answers import Answer, Answers, Word, answer_from
 from ablations.analysis.comparisons import Comparison
-from ablations.analysis.verdicts import Verdict
+from ablations.analysis.statistics.verdicts import Verdict
 from googlenet.controls import Capacity
 from tests.support.paired_suites import compare, results_of
 from tests.support.synthetic_suites import make_plan, make_record, save, save_suite

@@ -14,9 +14,9 @@ from scipy import stats as scipy_stats
 from ablations.analysis import comparisons
 from ablations.analysis.comparisons import COLUMNS, Comparison, Comparisons
 from ablations.analysis.looks import Looks
-from ablations.analysis.paired_tests import ImageTest
 from ablations.analysis.per_image import PerImageErrors, read_per_image_errors
 from ablations.analysis.results import Results, load_results
+from ablations.analysis.statistics.paired_tests import ImageTest
 from ablations.records.suite_folder import SuiteFolder
 from tests.support.paired_suites import compare, looks_of, predicted, results_of
 from tests.support.synthetic_suites import make_plan, make_record, make_results, save, save_predictions, save_suite

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ablations.analysis.convergence import compare_convergence, epochs_to_error
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.intervals import FloatArray
 from tests.support.synthetic_suites import make_results
 
 

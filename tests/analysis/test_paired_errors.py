@@ -9,7 +9,7 @@ import pytest
 
 from ablations.analysis.paired_errors import pair_errors
 from ablations.analysis.per_image import PerImageErrors
-from ablations.analysis.variance_components import mean_squares, variance_on_new_images
+from ablations.analysis.statistics.variance_components import mean_squares, variance_on_new_images
 from tests.support.paired_suites import predicted, results_of
 from tests.support.synthetic_suites import make_results
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
-from ablations.analysis.intervals import ALPHA, MIN_SEEDS
 from ablations.analysis.looks import Looks
 from ablations.analysis.per_image import PerImageErrors, RunErrors
 from ablations.analysis.results import Results
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
 from ablations.records.looks import Look
 from tests.support.synthetic_suites import make_results
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.answers import Answer, Answers
-from ablations.analysis.verdicts import DIFFERS
+from ablations.analysis.statistics.verdicts import DIFFERS
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape

@@ -11,7 +11,7 @@ from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import macs_change
 from ablations.analysis.failed_seeds import failed_by_variant
 from ablations.analysis.results import Results
-from ablations.analysis.verdicts import DIFFERS, INCONCLUSIVE
+from ablations.analysis.statistics.verdicts import DIFFERS, INCONCLUSIVE
 from ablations.report import formatting
 from ablations.report.document import Block, Section, Text
 from ablations.report.formats.markdown import commands, escape

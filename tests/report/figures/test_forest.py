@@ -11,8 +11,8 @@ import pytest
 from matplotlib.text import Annotation
 from scipy import stats
 
-from ablations.analysis.intervals import Interval
-from ablations.analysis.verdicts import Verdict
+from ablations.analysis.statistics.intervals import Interval
+from ablations.analysis.statistics.verdicts import Verdict
 from ablations.report.figures.forest import draw_forest
 from tests.support.drawings import marker, place_of, segments
 from tests.support.paired_suites import compare, results_of

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from ablations.analysis.advice import SeedsNeeded
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.looks import FIRST, Looks
+from ablations.analysis.statistics.advice import SeedsNeeded
 from ablations.report.sections.comparisons import advice, comparisons_section, comparisons_table, looks_sentence
 from tests.support.paired_suites import compare, looks_of, predicted, results_of
 from tests.support.synthetic_suites import make_analysis, tables_of, texts_of

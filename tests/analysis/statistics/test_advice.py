@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablations.analysis.advice import Found, SeedsNeeded, seeds_needed
+from ablations.analysis.statistics.advice import Found, SeedsNeeded, seeds_needed
 
 MARGIN = 50.0  # images, as all differences here
 

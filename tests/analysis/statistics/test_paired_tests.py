@@ -13,8 +13,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.weightstats import ttost_paired
 
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import (
+from ablations.analysis.statistics.intervals import FloatArray
+from ablations.analysis.statistics.paired_tests import (
     PairedTests,
     mcnemar,
     rounding_std,

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import PairedTests, t_tests
+from ablations.analysis.statistics.intervals import FloatArray
+from ablations.analysis.statistics.paired_tests import PairedTests, t_tests
 
 Verdict = Literal[
     "better", "better, within the margin", "worse", "worse, within the margin", "equivalent", "inconclusive"

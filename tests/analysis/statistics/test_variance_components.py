@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from ablations.analysis.variance_components import MeanSquares, least_std, mean_squares, variance_on_new_images
+from ablations.analysis.statistics.variance_components import (
+    MeanSquares,
+    least_std,
+    mean_squares,
+    variance_on_new_images,
+)
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import PairedTests, t_tests
-from ablations.analysis.verdicts import Sample, Shown, judge, shared_level, show
+from ablations.analysis.statistics.intervals import FloatArray
+from ablations.analysis.statistics.paired_tests import PairedTests, t_tests
+from ablations.analysis.statistics.verdicts import Sample, Shown, judge, shared_level, show
 
 MARGIN = 50.0  # images, as all differences here
 

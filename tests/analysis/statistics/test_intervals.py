@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ablations.analysis.intervals import Interval, mean_interval
+from ablations.analysis.statistics.intervals import Interval, mean_interval
 
 
 def test_the_interval_of_a_mean_is_students() -> None:

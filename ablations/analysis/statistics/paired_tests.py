@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.intervals import FloatArray
 
 EXACT_SEEDS = 16  # up to which the sign-flip test enumerates all 2^n signs
 SAMPLED_SIGNS = 9999  # beyond
