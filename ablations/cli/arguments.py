@@ -119,8 +119,8 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled or Ray, or a
-            home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, with or without --until-settled, or
+            without Ray, or a home folder is not known.
     """
     given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
     chosen = [name for name in MODES if name in given]

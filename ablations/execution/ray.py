@@ -10,7 +10,8 @@ from ablations.data.dataset import Dataset
 from ablations.errors import UserError
 from ablations.execution.job import finished, unfinished_record
 from ablations.execution.ray_cluster import check_nodes, connected, summary, task_resources, threads_per_run
-from ablations.execution.ray_worker import Mailbox, PlannedRun, RunOutcome, RunTaken, WorkerSettings, train_run
+from ablations.execution.ray_events import Mailbox
+from ablations.execution.ray_worker import PlannedRun, RunOutcome, RunTaken, WorkerSettings, train_run
 from ablations.execution.serial import MAX_PASSES
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder

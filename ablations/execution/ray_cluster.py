@@ -98,7 +98,7 @@ def _where(address: str | None) -> str:
 
 
 def _pinned_cores() -> int | None:
-    """The cores that this process is bound to; None if it has all, which Ray counts itself, as containers limit them."""
+    """The cores that this process is bound to; None if it has all: Ray counts them, and knows a container's limit."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     bound = len(os.sched_getaffinity(0))
@@ -146,7 +146,7 @@ def check_resources(nodes: Sequence[Mapping[str, float]], *, options: ExecutionO
         )
 
 
-def task_resources(options: ExecutionOptions) -> dict[str, float]:
+def task_resources(options: ExecutionOptions) -> dict[str, Any]:
     """What Ray reserves for one run: a share of a GPU, or without one CPU cores."""
     if options.device.type == "cuda":
         # Rounded down: Ray rounds too, and K shares must not exceed the GPU.
@@ -156,7 +156,7 @@ def task_resources(options: ExecutionOptions) -> dict[str, float]:
 
 
 def threads_per_run(nodes: Sequence[Mapping[str, float]], *, options: ExecutionOptions) -> int:
-    """CPU threads of a run: `cpus_per_run`, else one without a GPU, or a node's cores shared out over its GPUs' runs."""
+    """CPU threads of a run: `cpus_per_run`, else one on a CPU, and on a GPU the node's cores over its runs."""
     if options.cpus_per_run is not None or options.device.type != "cuda":
         return options.cpus_per_run or 1
     shares = [node.get("CPU", 0) / (node["GPU"] * options.runs_per_device) for node in nodes if node.get("GPU", 0)]

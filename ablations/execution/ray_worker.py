@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +14,16 @@ import torch
 from ablations.data.dataset import Dataset
 from ablations.errors import DeviceLost, UserError
 from ablations.execution.job import finished, train_to_record
+from ablations.execution.ray_events import EventSender
 from ablations.hardware.environment import commit
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
-from ablations.training.events import Event, RunStarted, StepDone
+from ablations.training.events import RunStarted
 from ablations.training.options import ExecutionOptions
 
-STEP_INTERVAL_SECONDS = 0.2  # between two messages on a run's steps
 LOCK_INTERVAL_SECONDS = 0.5  # between two tries to lock a run
-DELIVERY_SECONDS = 10.0  # that a run's last events may take
 PACKAGE = "googlenet-ablations"
 
 
@@ -60,22 +59,6 @@ class RunTaken(NamedTuple):
     run_id: str
 
 
-class Mailbox:
-    """Actor that keeps events until the driver takes them."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def put(self, events: list[Event]) -> None:
-        """Keep these events, in their order."""
-        self._events.extend(events)
-
-    def take(self) -> list[Event]:
-        """The events since the last call."""
-        taken, self._events = self._events, []
-        return taken
-
-
 def train_run(
     dataset: Dataset, settings: WorkerSettings, run: PlannedRun, patience: float
 ) -> RunOutcome | RunTaken | UserError:
@@ -107,9 +90,7 @@ def _train(folder: RunFolder, *, dataset: Dataset, settings: WorkerSettings, run
     place = _place(settings.driver_node)
     sender(RunStarted(config=run.config, position=run.position, total=run.total, place=place))
     try:
-        record = train_to_record(
-            run.config, dataset=dataset, folder=folder, options=settings.options, on_event=sender
-        )
+        record = train_to_record(run.config, dataset=dataset, folder=folder, options=settings.options, on_event=sender)
     except DeviceLost:
         # Ray gives the next run on a GPU a new process, so the suite goes on.
         record = folder.read_result()
@@ -129,37 +110,6 @@ def _place(driver_node: str) -> str:
         return ""
     gpus = [str(gpu) for gpu in context.get_accelerator_ids().get("GPU", ())]
     return " GPU ".join([get_node_ip_address(), *gpus])
-
-
-class EventSender:
-    """Observer that sends events to the mailbox and waits for nothing; steps are summed up, a few times a second."""
-
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox = mailbox
-        self._steps: StepDone | None = None
-        self._sent_at = time.monotonic()
-        self._last: Any = None
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StepDone):
-            before = self._steps.images if self._steps else 0
-            self._steps = replace(event, images=before + event.images)
-            if time.monotonic() - self._sent_at >= STEP_INTERVAL_SECONDS:
-                self._send()
-        else:
-            self._send(event)
-
-    def deliver(self) -> None:
-        """Wait until all events have arrived, so that they come before the run's end."""
-        import ray
-
-        if self._last is not None:
-            ray.wait([self._last], timeout=DELIVERY_SECONDS)
-
-    def _send(self, *events: Event) -> None:
-        steps = [] if self._steps is None else [self._steps]
-        self._last = self._mailbox.put.remote([*steps, *events])
-        self._steps, self._sent_at = None, time.monotonic()
 
 
 class NodeView(NamedTuple):

@@ -72,9 +72,7 @@ class ExecutionOptions:
             executor = "ray"
         if executor == "ray" and find_spec("ray") is None:
             given = f"--runs-per-gpu {runs_per_device}" if runs_per_device > 1 else "--executor ray"
-            raise ConfigError(
-                f"{given} needs Ray, which is not installed; run: pip install 'googlenet-ablations[ray]'"
-            )
+            raise ConfigError(f"{given} needs Ray, which is not installed; run: pip install 'googlenet-ablations[ray]'")
         return cls(
             device=resolved,
             engine=resolve_engine(engine, resolved),
