@@ -21,8 +21,13 @@ from ablations.execution.ray_worker import NodeView, view_node
 from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
 from ablations.training.options import ExecutionOptions
 
-# Ray reports to its makers and warns of its own defaults otherwise.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Environment variables, read when Ray is imported. Otherwise it reports its use to its makers, warns of its defaults,
+# and writes pages about every lost worker into the progress display.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
 CONNECT_SECONDS = 5.0  # that an address may take to answer
 NODE_SECONDS = 120.0  # that a node may take to import torch from a shared disk
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -36,6 +41,8 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
     Raises:
         ConfigError: if there is no Ray at the address, or no node can take a run.
     """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     import ray
 
     ours = not ray.is_initialized()
@@ -55,8 +62,6 @@ def _initialise(options: ExecutionOptions) -> None:
     import ray
 
     address = options.ray_address
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     if address is not None:
         check_address(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
     variables = dict([THREAD_SPINS, *([CUBLAS_WORKSPACE] if options.deterministic else [])])
