@@ -82,6 +82,11 @@ def _initialise(options: ExecutionOptions) -> None:
     except SystemExit as error:  # of Ray's own handler of SIGTERM
         raise Terminated from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        if address == "auto" and isinstance(error, ConnectionError):
+            raise ConfigError(
+                "--ray-address auto: no Ray runs on this machine; start it with `ray start --head`, or leave the flag "
+                "out to start it for this command alone"
+            ) from error
         text = " ".join(str(error).split())
         raise ConfigError(f"{_where(address)}: Ray cannot be used: {text}") from error
 
