@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from ablations.analysis.bootstrap import bca_interval
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.weightstats import ttost_paired
 
+from ablations.analysis.bootstrap import bca_interval
 from ablations.analysis.intervals import FloatArray
 from ablations.analysis.paired_tests import compare_all, mcnemar
 from tests.support.paired_suites import IMAGES, MARGIN, compare, compare_wrong

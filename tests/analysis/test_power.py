@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+
 from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 
 MARGIN = 0.005

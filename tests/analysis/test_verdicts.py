@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 
+from ablations.analysis.power import seeds_for_difference, seeds_for_equivalence
 from tests.support.paired_suites import IMAGES, MARGIN, compare, compare_wrong, leave_out_checks
 
 NOISY = (-300, 0, 300)  # images, in three seeds: settles nothing
