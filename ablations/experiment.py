@@ -14,6 +14,7 @@ from ablations.data.registry import load_dataset
 from ablations.data.summary import DataSummary
 from ablations.errors import ConfigError, DataMissing
 from ablations.hardware.probe import native_precision
+from ablations.records.calibration import Calibration
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.confounds import check_confounds
@@ -24,12 +25,15 @@ from ablations.suites.suite_file import find_suite
 
 if TYPE_CHECKING:
     from ablations.data.dataset import Dataset
-    from ablations.execution.dry_run import FirstBatch
+    from ablations.execution.dry_run import FirstSteps
+    from ablations.hardware.environment import Environment
     from ablations.suites.run_config import RunConfig
     from ablations.training.events import Event
     from ablations.training.options import ExecutionOptions
 
 logger = logging.getLogger(__name__)
+
+DRY_RUN_SECONDS = 60.0  # of all variants together
 
 # torch is imported where something is trained only, so that plans and reports do without it.
 
@@ -80,10 +84,25 @@ def plan_suite(suite: Suite, data: DataSummary, *, command: str) -> Plan:
 
 
 class DryRun(NamedTuple):
-    """A run whose first batch was trained, and what it showed or the error that it ended with."""
+    """A run whose first steps were taken, and what they showed or the error that it ended with."""
 
     config: RunConfig
-    outcome: FirstBatch | Exception
+    outcome: FirstSteps | Exception
+    environment: Environment
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What a whole run takes here; None after an error."""
+        if isinstance(self.outcome, Exception):
+            return None
+        return Calibration(
+            config=self.config,
+            environment=self.environment,
+            train_images=self.outcome.train_images,
+            timed_steps=self.outcome.timed_steps,
+            seconds=self.outcome.run_seconds,
+            peak_memory_bytes=self.outcome.peak_memory_bytes,
+        )
 
 
 def dry_run(
@@ -93,25 +112,30 @@ def dry_run(
     options: ExecutionOptions | None = None,
     command: str = "ablations.dry_run",
 ) -> Iterator[DryRun]:
-    """Train the first batch of each variant, with its first seed, and yield what it showed; nothing is recorded.
+    """Take the first steps of each variant, with its first seed, and yield what they showed; there are no results.
+
+    All variants together are timed for about a minute.
 
     Raises:
         ConfigError: if suite, data and options do not fit together.
         DataError: if the data is missing or damaged.
     """
-    from ablations.execution.dry_run import train_first_batch
+    from ablations.execution.dry_run import train_first_steps
     from ablations.training.options import ExecutionOptions
 
     options = options or ExecutionOptions.resolve()
     dataset, plan = _planned(suite, data=data, options=options, command=command)
-    first_seed = plan.runs[0].seed
-    for config in (run for run in plan.runs if run.seed == first_seed):
-        outcome: FirstBatch | Exception
+    configs = [run for run in plan.runs if run.seed == plan.runs[0].seed]
+    environment = options.environment()
+    for config in configs:
+        outcome: FirstSteps | Exception
         try:
-            outcome = train_first_batch(config, dataset=dataset, options=options)
+            outcome = train_first_steps(
+                config, dataset=dataset, options=options, most_seconds=DRY_RUN_SECONDS / len(configs)
+            )
         except Exception as error:  # whatever it is, the other variants are tried too
             outcome = error
-        yield DryRun(config, outcome)
+        yield DryRun(config, outcome, environment)
 
 
 def _planned(

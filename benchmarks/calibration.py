@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from ablations.analysis.advice import Found, seeds_needed
-from ablations.analysis.intervals import ALPHA, FloatArray
 from ablations.analysis.looks import level_of_look
 from ablations.analysis.paired_errors import PairedErrors
-from ablations.analysis.paired_tests import rounding_std
-from ablations.analysis.verdicts import MIN_MARGIN_IMAGES, Sample, Shown, judge
+from ablations.analysis.statistics.advice import Found, seeds_needed
+from ablations.analysis.statistics.intervals import ALPHA, FloatArray
+from ablations.analysis.statistics.paired_tests import rounding_std
+from ablations.analysis.statistics.verdicts import MIN_MARGIN_IMAGES, Sample, Shown, judge
 from ablations.cli.console import make_console, show_table
 from ablations.records.looks import Look
 from ablations.report.document import Table
@@ -180,7 +180,8 @@ def advise(suite: Suite, n: int, variant: int, *, looks: Sequence[Look]) -> tupl
 def _take(looks: list[Look], n: int, declared: Sequence[int] = ()) -> float:
     """The level of a look at n seeds, which is taken."""
     level = level_of_look(looks, seeds=n, declared=declared)
-    looks.append(Look(runs=(), seeds=tuple(range(n)), level=level, declared=tuple(declared)))
+    runs = tuple(f"seed {seed}" for seed in range(n))
+    looks.append(Look(runs=runs, seeds=tuple(range(n)), level=level, declared=tuple(declared)))
     return level
 
 

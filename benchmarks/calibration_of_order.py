@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from ablations.analysis.expected_tau import expected_tau, measure_spread
-from ablations.analysis.intervals import FloatArray
 from ablations.analysis.mean_draws import DRAWS, SHARE_SEEDS, draw_errors, seed_means
 from ablations.analysis.pareto import on_front
 from ablations.analysis.rankings import rank_ranges
+from ablations.analysis.statistics.expected_tau import expected_tau, measure_spread
+from ablations.analysis.statistics.intervals import FloatArray
 
 VARIANTS = 7
 SEEDS = (3, 5, 10)

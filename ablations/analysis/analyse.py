@@ -18,7 +18,7 @@ from ablations.analysis.pareto import ParetoFronts, find_fronts
 from ablations.analysis.per_class import per_class_errors
 from ablations.analysis.per_image import read_per_image_errors
 from ablations.analysis.rankings import RankCorrelation, Rankings, correlate_rankings, rank_variants
-from ablations.analysis.results import Results, load_results
+from ablations.analysis.results import Results, load_results, with_floors
 from ablations.errors import ConfigError
 from ablations.records.suite_folder import SuiteFolder
 
@@ -54,6 +54,8 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
     """
     results, folder = load_results(suite_dir), SuiteFolder(suite_dir)
     per_image = read_per_image_errors(results, folder)
+    least_std = per_image.least_stds()
+    results = with_floors(results, least_std)
     rank_correlation = None
     if compare_with is not None:
         check_comparable(suite_dir, compare_with)
@@ -61,7 +63,6 @@ def analyse(suite_dir: Path, *, compare_with: Path | None = None) -> Analysis:
         rank_correlation = correlate_rankings(results, other)
     looks = looks_at(results, folder.looks.read())
     comparisons = compare_with_baseline(results, per_image, looks=looks, rng=_fixed_rng())
-    least_std = per_image.least_stds()
     return Analysis(
         results=results,
         comparisons=comparisons,

@@ -11,7 +11,7 @@ import pandas as pd
 from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import COSTS
 from ablations.analysis.results import Results
-from ablations.analysis.verdicts import DIFFERS, EQUIVALENT, Verdict
+from ablations.analysis.statistics.verdicts import DIFFERS, EQUIVALENT, Verdict
 from googlenet.controls import CAPACITIES, Capacity, equals_capacity, original_of, twin_name
 
 Word = Literal[

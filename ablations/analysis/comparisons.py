@@ -10,21 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ablations.analysis.advice import Found, SeedsNeeded, seeds_needed
 from ablations.analysis.failed_seeds import failed_by_variant
-from ablations.analysis.intervals import ALPHA, MIN_SEEDS, FloatArray, Interval
 from ablations.analysis.looks import Looks
 from ablations.analysis.paired_errors import PairedErrors, pair_errors
-from ablations.analysis.paired_tests import (
+from ablations.analysis.per_image import PerImageErrors
+from ablations.analysis.results import Results
+from ablations.analysis.statistics.advice import Found, SeedsNeeded, seeds_needed
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS, FloatArray, Interval
+from ablations.analysis.statistics.paired_tests import (
     ImageTest,
     PairedTests,
     mcnemar,
     sign_flip_p,
     smallest_sign_flip_p,
 )
-from ablations.analysis.per_image import PerImageErrors
-from ablations.analysis.results import Results
-from ablations.analysis.verdicts import INCONCLUSIVE, MIN_MARGIN_IMAGES, Shown, Verdict, judge, shared_level
+from ablations.analysis.statistics.verdicts import INCONCLUSIVE, MIN_MARGIN_IMAGES, Shown, Verdict, judge, shared_level
 from ablations.suites.plan import Plan
 
 
@@ -157,7 +157,7 @@ def compare_with_baseline(
     if len(seeds) < MIN_SEEDS:
         return _compare_one_seed(results, per_image, seeds=seeds)
     if not looks.taken:
-        declared = " and ".join(map(str, looks.declared))
+        declared = ", ".join(map(str, looks.declared))
         reason = f"verdicts are read at {declared} seeds, as declared, and here are {len(seeds)}"
         return Comparisons(looks=looks, reason=reason)
     compared = _compare(pair_errors(results, per_image), results, looks=looks, rng=rng)

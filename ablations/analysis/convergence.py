@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablations.analysis.intervals import ALPHA, FloatArray, Interval, mean_interval
 from ablations.analysis.results import Results
+from ablations.analysis.statistics.intervals import ALPHA, FloatArray, Interval, mean_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
-from ablations.analysis.intervals import ALPHA, MIN_SEEDS, FloatArray, mean_interval
 from ablations.analysis.results import Results, by_seed_and_variant
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS, FloatArray, mean_interval
 from ablations.suites.plan import Plan
 from ablations.suites.values import in_words
 from googlenet.architecture import Architecture

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ablations.analysis.intervals import MIN_SEEDS, FloatArray
 from ablations.analysis.results import Results
+from ablations.analysis.statistics.intervals import MIN_SEEDS, FloatArray
 
 DRAWS = 2000
 SHARE_SEEDS = 5  # below, shares of draws say too little to be reported

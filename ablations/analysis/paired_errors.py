@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import rounding_std
 from ablations.analysis.per_image import PerImageErrors
 from ablations.analysis.results import Results, by_seed_and_variant
-from ablations.analysis.variance_components import MeanVariance, least_std, mean_squares, variance_on_new_images
-from ablations.analysis.verdicts import Sample
+from ablations.analysis.statistics.intervals import FloatArray
+from ablations.analysis.statistics.paired_tests import rounding_std
+from ablations.analysis.statistics.variance_components import (
+    MeanVariance,
+    least_std,
+    mean_squares,
+    variance_on_new_images,
+)
+from ablations.analysis.statistics.verdicts import Sample
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

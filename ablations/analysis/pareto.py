@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.costs import COSTS, Cost
-from ablations.analysis.intervals import FloatArray
 from ablations.analysis.mean_draws import SHARE_SEEDS, draw_errors, draw_means, least_stds, seed_means
 from ablations.analysis.results import Results, by_seed_and_variant
+from ablations.analysis.statistics.intervals import FloatArray
 
 COLUMNS = ("variant", "cost", "value", "error", "n", "on_front", "front_probability")
 

@@ -1,7 +1,8 @@
-"""Per-class errors, and the classes on which a variant degrades most against the baseline."""
+"""Per-class errors, and the classes on which a variant's error is shown to be higher than the baseline's."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,10 @@ from statsmodels.stats.multitest import multipletests
 
 from ablations.analysis.per_image import RunErrors
 from ablations.analysis.results import WHOLE_RECIPE
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
 from ablations.suites.plan import Plan
 
+LEAST_STD = math.sqrt(1 / 6)  # images: a difference of two counts, each rounded with variance 1/12
 COLUMNS = [
     "variant",
     "class_number",
@@ -35,8 +38,8 @@ def per_class_errors(runs: Sequence[RunErrors], plan: Plan) -> pd.DataFrame:
     Errors and differences are fractions, `error_std` is the sample standard deviation over runs, `images` the number
     of test images of the class. `difference` is the variant's error on the class less the baseline's, a mean over the
     seeds that both have; `p` is from the paired t test, and `p_holm` has Holm's adjustment for every class and variant
-    of the suite. The baseline has no difference, and where whole recipes differ no variant has one. There is no p for
-    fewer than two seeds or without any spread.
+    of the suite. The spread is never taken to be less than that of rounding to one image. The baseline has no
+    difference, and where whole recipes differ no variant has one. There is no p for fewer than two seeds.
     """
     by_variant: dict[str, dict[int, NDArray[np.int32]]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
@@ -58,12 +61,15 @@ def per_class_errors(runs: Sequence[RunErrors], plan: Plan) -> pd.DataFrame:
     return frame[COLUMNS]
 
 
-def most_degraded_classes(per_class: pd.DataFrame, *, baseline: str, most: int = 3) -> pd.DataFrame:
-    """For each variant the `most` classes whose error rises most against the baseline's, largest rise first."""
-    risen = per_class[(per_class["variant"] != baseline) & (per_class["difference"] > 0)]
-    largest = risen.sort_values("difference", ascending=False, kind="stable").groupby("variant").head(most)
+def degraded_classes(per_class: pd.DataFrame, *, level: float = ALPHA) -> pd.DataFrame:
+    """The classes on which a variant's error is higher than the baseline's, Holm-adjusted p at most `level`.
+
+    In the order of the variants, the largest difference first.
+    """
+    shown = per_class[(per_class["difference"] > 0) & (per_class["p_holm"] <= level)]
     place = {variant: number for number, variant in enumerate(per_class["variant"].unique())}
-    ordered = largest.sort_values("variant", key=lambda names: names.map(place), kind="stable")
+    largest_first = shown.sort_values("difference", ascending=False, kind="stable")
+    ordered = largest_first.sort_values("variant", key=lambda names: names.map(place), kind="stable")
     return ordered[DEGRADED_COLUMNS].reset_index(drop=True)
 
 
@@ -75,15 +81,14 @@ def _class_rows(
     errors = np.stack(list(wrong.values())) / size
     shared = [seed for seed in wrong if seed in baseline]
     missing = np.full(len(images), np.nan)
-    difference, p = missing, missing.copy()
+    difference = p = missing
     if shared:
-        # Whole images, so that a spread of zero is exactly that.
-        pairs = np.stack([wrong[seed] for seed in shared]), np.stack([baseline[seed] for seed in shared])
-        differences = pairs[0] - pairs[1]
+        differences = np.stack([wrong[seed] - baseline[seed] for seed in shared])
         difference = differences.mean(axis=0) / size
-        spread = np.ptp(differences, axis=0) > 0
-        if spread.any():  # which takes two seeds
-            p[spread] = stats.ttest_rel(pairs[0][:, spread], pairs[1][:, spread]).pvalue
+        if len(shared) >= MIN_SEEDS:
+            std = np.maximum(differences.std(axis=0, ddof=1), LEAST_STD)
+            t = differences.mean(axis=0) * math.sqrt(len(shared)) / std
+            p = np.where(images > 0, 2 * stats.t.sf(np.abs(t), len(shared) - 1), np.nan)
     return pd.DataFrame(
         {
             "class_number": np.arange(len(images)),

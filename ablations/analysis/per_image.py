@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations.analysis.calibration import check_confidence, expected_calibration_error
-from ablations.analysis.intervals import MIN_SEEDS
+from ablations.analysis.calibration import calibrated_network_error, check_confidence, expected_calibration_error
 from ablations.analysis.results import Results
-from ablations.analysis.variance_components import least_std, mean_squares
+from ablations.analysis.statistics.intervals import MIN_SEEDS
+from ablations.analysis.statistics.variance_components import least_std, mean_squares
 from ablations.errors import ConfigError
 from ablations.records import predictions
 from ablations.records.predictions import TOP_K, Predictions
@@ -29,7 +29,8 @@ READERS = 2  # threads; more gain nothing, as they mostly wait for the interpret
 class RunErrors(NamedTuple):
     """A run's test images of each class (C,), the wrong ones among them (C,), and its calibration.
 
-    `calibration_error` is the expected calibration error, `confidence` the mean confidence, both fractions.
+    `calibration_error` is the expected calibration error, `calibrated_error` that of a perfectly calibrated network
+    with the same confidences, `confidence` the mean confidence, all fractions.
     `wrong_images` says of each test image (N,) whether it is wrong, packed into bits, as thousands of runs are held.
     """
 
@@ -39,6 +40,7 @@ class RunErrors(NamedTuple):
     images: NDArray[np.int32]
     wrong: NDArray[np.int32]
     calibration_error: float
+    calibrated_error: float
     confidence: float
     wrong_images: NDArray[np.uint8]
 
@@ -140,6 +142,7 @@ def _read(job: _Job, *, num_classes: int) -> RunErrors | str:
         images=np.bincount(labels, minlength=num_classes).astype(np.int32),
         wrong=np.bincount(labels[wrong], minlength=num_classes).astype(np.int32),
         calibration_error=expected_calibration_error(read.confidence, ~wrong),
+        calibrated_error=calibrated_network_error(read.confidence),
         confidence=float(read.confidence.mean(dtype=np.float64)),
         wrong_images=np.packbits(wrong),
     )

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from ablations.analysis.expected_tau import MIN_VARIANTS, expected_tau, measure_spread, noise_ceiling
-from ablations.analysis.intervals import FloatArray
 from ablations.analysis.mean_draws import SHARE_SEEDS, draw_errors, least_stds, seed_means
 from ablations.analysis.results import DIFFERENT_RECIPES, Results, by_seed_and_variant
+from ablations.analysis.statistics.expected_tau import MIN_VARIANTS, expected_tau, measure_spread, noise_ceiling
+from ablations.analysis.statistics.intervals import FloatArray
 
 # Columns of epochs that variants can be ranked by, in order of preference, and their names.
 MEASURES = {"validation_error": "validation error", "test_error": "test error", "train_error": "training error"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from ablations.analysis.costs import COSTS, Cost, has_comparable_time, is_done
-from ablations.analysis.intervals import FloatArray, mean_interval
+from ablations.analysis.failed_seeds import failed_to_train
+from ablations.analysis.statistics.intervals import FloatArray, mean_interval
 from ablations.data.subsets import held_out_count
 from ablations.errors import ConfigError
+from ablations.records import merged
 from ablations.records.record import MISSING, UNFINISHED, Costs, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
@@ -52,8 +55,9 @@ class Results:
 
     Errors are fractions, times seconds, memory bytes; MACs and FLOPs are for one image. In `summary` `n` is the number
     of runs that are done, `_std` the sample standard deviation over them, and `_low` and `_high` are the 95 % interval
-    of their mean (missing for n = 1). Measured costs are means over the runs whose values compare, `n_timed` and
-    `n_memory` of them (see `costs`). `epochs` has those of every run, also of one that is not done.
+    of their mean (missing for n = 1). `failed_to_train` says in `runs` which of them did not learn, and in `summary`
+    how many; `top1_error_trained_mean` leaves these out. Measured costs are means over the runs whose values compare,
+    `n_timed` and `n_memory` of them (see `costs`). `epochs` has those of every run, also of one that is not done.
 
     All variants have the same seeds: runs of a seed that not all of them were planned with are `left_out`; the plan
     has them, `runs` does not. `other_runs` is the number of further runs in the folder.
@@ -125,6 +129,9 @@ def load_results(suite_dir: Path) -> Results:
         rows.append(_run_row(folder, record, epochs=epochs))
         epoch_rows += _epoch_rows(folder, epochs)
     runs = pd.DataFrame(rows)
+    data = plan.data
+    failed = failed_to_train(runs, num_classes=data.num_classes, test_images=data.test_images)
+    runs.insert(list(runs).index("message"), "failed_to_train", failed)
     left_out = tuple(folder.path.name for folder in folders if folder.config.seed not in shared)
     planned = {folder.path.name for folder in folders}
     other_runs = sum(run_id not in planned for run_id in suite.run_ids())
@@ -138,15 +145,27 @@ def load_results(suite_dir: Path) -> Results:
     )
 
 
-def summarise(runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """One row a variant in the plan's order, over its runs that are done."""
+def with_floors(results: Results, least_std: Mapping[str, float]) -> Results:
+    """The results with intervals of top-1 errors from standard deviations of no less than these, by variant."""
+    return replace(results, summary=summarise(results.runs, results.plan, least_std=least_std))
+
+
+def summarise(runs: pd.DataFrame, plan: Plan, *, least_std: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """One row a variant in the plan's order, over its runs that are done.
+
+    For the intervals of errors no standard deviation is taken to be less than that of rounding to one image, nor that
+    of a variant's top-1 error to be less than its `least_std`, a fraction.
+    """
+    rounding = math.sqrt(1 / 12) / plan.data.test_images
+    top1_floors = {variant: max(rounding, floor) for variant, floor in (least_std or {}).items()}
     full_size = {size.variant: size for size in plan.full_size}
     comparable = {cost: cost.comparable(runs) for cost in COSTS}
     timed = has_comparable_time(runs)
-    rows = [
-        _summary_row(variant, group, comparable=comparable, timed=timed) | _full_size_columns(full_size[str(variant)])
-        for variant, group in runs.groupby("variant", sort=False)
-    ]
+    rows = []
+    for variant, group in runs.groupby("variant", sort=False):
+        floors = {"top1_error": top1_floors.get(str(variant), rounding), "top5_error": rounding}
+        row = _summary_row(variant, group, comparable=comparable, timed=timed, floors=floors)
+        rows.append(row | _full_size_columns(full_size[str(variant)]))
     return pd.DataFrame(rows)
 
 
@@ -227,6 +246,8 @@ def _run_row(folder: RunFolder, record: RunRecord | None, *, epochs: Sequence[Ep
     for name in ("device", "device_kind", "engine", "deterministic", "threads", "platform", "python", "commit"):
         row[name] = environment.get(name)
     row["versions"] = "; ".join(environment.get("versions", ()))
+    origin = merged.read(folder.path)
+    row["merged_from"] = ", then ".join(origin.sources) if origin else None
     return row
 
 
@@ -244,22 +265,32 @@ def _epoch_frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def _summary_row(
-    variant: object, group: pd.DataFrame, *, comparable: Mapping[Cost, pd.Series], timed: pd.Series
+    variant: object,
+    group: pd.DataFrame,
+    *,
+    comparable: Mapping[Cost, pd.Series],
+    timed: pd.Series,
+    floors: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The row of one variant's runs; `comparable` and `timed` say of all runs whether their costs and times compare."""
+    """The row of one variant's runs; `comparable` and `timed` say of all runs whether their costs and times compare.
+
+    `floors` is by error what its standard deviation is at least taken to be for the interval.
+    """
     done = group[is_done(group)]
     measured = {
         cost: pd.to_numeric(group.loc[comparable[cost][group.index], cost.name]) for cost in COSTS if cost.count_column
     }
     row: dict[str, Any] = {"variant": variant, "n": len(done), "n_planned": len(group)}
+    row["failed_to_train"] = int(group["failed_to_train"].sum())
     row |= {str(cost.count_column): int(values.notna().sum()) for cost, values in measured.items()}
     for name in MEASURES:
         values = pd.to_numeric(done[name])
         row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
+    row["top1_error_trained_mean"] = pd.to_numeric(done.loc[~done["failed_to_train"], "top1_error"]).mean()
     for cost, values in measured.items():
         row |= dict(zip(cost.columns, (values.mean(), values.std(ddof=1)), strict=True))
     for name in TEST_ERRORS:
-        interval = mean_interval(pd.to_numeric(done[name]).dropna().tolist())
+        interval = mean_interval(pd.to_numeric(done[name]).dropna().tolist(), least_std=floors[name])
         # An error is a fraction, which a t interval of few seeds does not know.
         row[f"{name}_low"] = max(0.0, interval.low) if interval else None
         row[f"{name}_high"] = min(1.0, interval.high) if interval else None

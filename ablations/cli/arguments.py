@@ -91,22 +91,37 @@ class Arguments:
     describe: str | None = None
     """Show what each module and branch of this architecture costs, write its layers and a treemap, and stop."""
     plan: bool = False
-    """Show the runs and what is done of them, and stop."""
+    """Show the runs, what is done of them, what they cost and what they can show, and stop."""
+    budget: str | None = None
+    """With --plan, how many seeds fit into this time, as in 90m, 6h or 2d."""
+    expect_sd: float | None = None
+    """With --plan, the standard deviation over seeds to expect of a variant's error, in points."""
     dry_run: bool = False
-    """Train each variant on one batch, say what a step takes, also in dry_run.md, and stop; nothing is recorded."""
+    """Train each variant for a few steps, say what a run takes, also in dry_run.md and for --plan, and stop."""
     report: bool = False
     """Rebuild the report from the records, and stop."""
+    merge: tuple[Path, ...] | None = None
+    """Copy the finished runs of the same settings and data from these results folders, report, and stop."""
 
 
 # What to do instead of running, with the flags that each goes with. It would ignore others, so they are refused.
-_RUNNING = frozenset(field.name for field in fields(Arguments)) - {"list", "describe", "plan", "dry_run", "report"}
-_NEW_RUNS = _RUNNING - {"resume", "fresh", "until_settled", "max_seeds"}
+_RUNNING = frozenset(field.name for field in fields(Arguments)) - {
+    "list",
+    "describe",
+    "plan",
+    "dry_run",
+    "report",
+    "merge",
+}
+_PLANNING = frozenset({"budget", "expect_sd"})
+_NEW_RUNS = _RUNNING - _PLANNING - {"resume", "fresh", "until_settled", "max_seeds"}
 MODES: dict[str, frozenset[str]] = {
     "list": frozenset(),
     "describe": frozenset({"dataset", "width", "image_size", "data_dir", "results"}),
-    "plan": _NEW_RUNS,
+    "plan": _NEW_RUNS | _PLANNING,
     "dry_run": _NEW_RUNS,
     "report": frozenset({"suite", "dataset", "results", "compare_with"}),
+    "merge": frozenset({"suite", "dataset", "results"}),
 }
 
 
@@ -120,7 +135,7 @@ def checked(arguments: Arguments) -> Arguments:
 
     Raises:
         ConfigError: if one of them has no effect with another one of MODES, with or without --until-settled, or
-            without Ray, or a home folder is not known.
+            without Ray, if --merge names no folder, or a home folder is not known.
     """
     given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
     chosen = [name for name in MODES if name in given]
@@ -139,7 +154,14 @@ def checked(arguments: Arguments) -> Arguments:
     if with_ray and arguments.executor != "ray" and arguments.runs_per_gpu == 1:
         verb = "has" if len(with_ray) == 1 else "have"
         raise ConfigError(f"{_listed(with_ray)} {verb} no effect without --executor ray; give both")
+    if "plan" not in given and _PLANNING & {*given}:
+        name = flag_of(next(name for name in given if name in _PLANNING))
+        raise ConfigError(f"{name} has no effect without --plan; give both")
     paths = {name: _expanded(name, getattr(arguments, name)) for name in ("results", "data_dir")}
+    if arguments.merge is not None:
+        if not arguments.merge:
+            raise ConfigError("--merge names no folder; give one or more folders of results")
+        arguments = replace(arguments, merge=tuple(_expanded("merge", path) for path in arguments.merge))
     return replace(arguments, **paths)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ablations.experiment import DataSource
     from ablations.records.suite_folder import SuiteFolder
+    from ablations.suites.plan import Plan
     from ablations.suites.suite import Suite
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # no right to a file, or a disk that is only read
@@ -91,7 +92,7 @@ def _execute(arguments: Arguments, command: str) -> int:
     from rich.logging import RichHandler
 
     from ablations.cli.console import make_console
-    from ablations.cli.listing import show_architectures, show_plan
+    from ablations.cli.listing import show_architectures
     from ablations.cli.running import CommandRun
     from ablations.experiment import DataSource, plan_suite
     from ablations.records.suite_folder import SuiteFolder
@@ -115,15 +116,22 @@ def _execute(arguments: Arguments, command: str) -> int:
 
         show_outcome(folder, compared, console)
         return DONE
+    if arguments.merge is not None:
+        from ablations.cli.merging import merge_and_report
+
+        merge_and_report(SuiteFolder(arguments.results / _suite_name(arguments)), arguments.merge, console)
+        return DONE
     suite = _selected_suite(arguments)
     folder = SuiteFolder(arguments.results / suite.name)
     compared = _compared_suite(arguments, folder)
     if arguments.plan:
         plan = plan_suite(suite, data.summarise(suite.dataset), command=command)
-        show_plan(plan, folder=folder, console=console)
-        return DONE
+        return _show_plan(plan, folder, arguments, console)
     if arguments.dry_run:
-        return _dry_run(suite, data, arguments, command, console)
+        from ablations.cli.dry_run import show_dry_run
+
+        succeeded = show_dry_run(suite, data, arguments=arguments, command=command, console=console)
+        return DONE if succeeded else SOME_FAILED
     command_run = CommandRun(
         arguments=arguments, data=data, command=command, console=console, folder=folder, compared=compared
     )
@@ -174,17 +182,23 @@ def _selected_suite(arguments: Arguments) -> Suite:
         raise ConfigError(str(error)) from error
 
 
-def _reported_folder(arguments: Arguments) -> Path:
-    """The folder of a suite that was run, whether or not it is built in or its file is still there."""
+def _suite_name(arguments: Arguments) -> str:
+    """The name of a suite that was run, whether or not it is built in or its file is still there."""
     from ablations.suites.builtin import SUITES
     from ablations.suites.suite_file import find_suite
-    from googlenet.validation import nearest, shown
 
     found = arguments.suite.endswith(".toml") or arguments.suite in SUITES
     suite = find_suite(arguments.suite, many_cells=True) if found else None
     name = suite.name if suite else arguments.suite
     if arguments.dataset is not None and not (suite and suite.dataset == arguments.dataset):
         name = f"{name}-{arguments.dataset}"  # as `select` names the suite
+    return name
+
+
+def _reported_folder(arguments: Arguments) -> Path:
+    from googlenet.validation import nearest, shown
+
+    name = _suite_name(arguments)
     known = sorted(path.parent.name for path in arguments.results.glob("*/plan.json"))
     if name not in known:
         there = f"; suites that are there: {', '.join(known)}{nearest(name, known)}" if known else ""
@@ -225,27 +239,13 @@ def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
     return compared
 
 
-def _dry_run(suite: Suite, data: DataSource, arguments: Arguments, command: str, console: Console) -> int:
-    """Print a line for each variant once its first batch is trained, and write the lines to the suite's folder.
+def _show_plan(plan: Plan, folder: SuiteFolder, arguments: Arguments, console: Console) -> int:
+    from ablations.cli.budget import budget_seconds, expected_std, show_design
+    from ablations.cli.planning import show_plan, survey
 
-    A variant that fails does not stop the others.
-    """
-    from rich.text import Text
-
-    from ablations.cli.listing import describe_dry_run, describe_first_batch
-    from ablations.cli.running import execution_options
-    from ablations.experiment import dry_run
-    from ablations.records.suite_folder import SuiteFolder
-    from ablations.storage import atomic
-
-    lines = [describe_dry_run(suite.name)]
-    console.print(Text(lines[0]), soft_wrap=True)
-    failed = 0
-    for variant in dry_run(suite, data=data, options=execution_options(arguments), command=command):
-        lines.append(f"- {describe_first_batch(variant)}")
-        console.print(Text(lines[-1]), soft_wrap=True)
-        failed += isinstance(variant.outcome, Exception)
-    path = SuiteFolder(arguments.results / suite.name).dry_run_report
-    atomic.write_text(path, "\n".join([f"# {lines[0]}", "", f"    {command}", "", *lines[1:], ""]))
-    console.print(Text(f"report of the dry run: {path}"), soft_wrap=True)
-    return SOME_FAILED if failed else DONE
+    budget = None if arguments.budget is None else budget_seconds(arguments.budget)
+    std = None if arguments.expect_sd is None else expected_std(arguments.expect_sd)
+    state = survey(plan, folder=folder, device=arguments.device)
+    show_plan(state, console=console, slots=max(1, arguments.runs_per_gpu))
+    show_design(state, console=console, budget=budget, std=std)
+    return DONE

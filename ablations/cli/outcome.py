@@ -10,12 +10,12 @@ from rich.console import Console
 
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.results import Results
-from ablations.analysis.verdicts import INCONCLUSIVE
+from ablations.analysis.statistics.verdicts import INCONCLUSIVE
 from ablations.cli.console import show_table
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report import formatting
-from ablations.report.document import Column, Table
+from ablations.report.document import Column, Style, Table
 from ablations.report.sections.answers import answers_table
 from ablations.report.sections.comparisons import advice, comparisons_table, interval_name, looks_sentence
 from ablations.report.write import Report, write_report
@@ -81,15 +81,16 @@ def verdicts(comparisons: Comparisons) -> Table | None:
         Column("variant", ("variant",)),
         Column("points", ("difference",), format=formatting.points),
         Column(interval_name(comparisons.looks), ("low", "high"), format=formatting.signed_interval_of),
-        Column("verdict", ("verdict",), style=lambda verdict: "plain" if verdict == INCONCLUSIVE else "strong"),
-        Column("new images", ("verdict_new_images", "verdict"), format=_on_new_images),
-        Column("settled by", ("likely", "safe", "advised"), format=advice),
+        Column("verdict", ("verdict", "verdict_new_images"), format=_verdict, style=_style),
+        Column("settled by", ("verdict", "likely", "safe", "advised"), format=lambda _, *numbers: advice(*numbers)),
     ]
     return replace(table, columns=columns)
 
 
-def _on_new_images(new: str | None, verdict: str) -> str:
-    """Whether the verdict holds on new images."""
-    if verdict == INCONCLUSIVE:
-        return ""
-    return "the same" if new == verdict else "not shown"
+def _verdict(verdict: str, on_new: str | None) -> str:
+    """The verdict, and whether it is about these test images only."""
+    return verdict if verdict in (on_new, INCONCLUSIVE) else f"{verdict}, on these images"
+
+
+def _style(verdict: str, _: str | None) -> Style:
+    return "plain" if verdict == INCONCLUSIVE else "strong"

@@ -18,9 +18,6 @@ from ablations.suites.suite import VERSIONS
 
 logger = logging.getLogger(__name__)
 
-# Of the packages that a record names, those that compute what is trained.
-_COMPUTING = ("torch", "numpy", "CUDA")
-
 
 def _check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: Environment) -> None:
     """Refuse to mix runs of this environment with finished ones that other versions computed.
@@ -28,10 +25,10 @@ def _check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: En
     Raises:
         ConfigError: listing the versions, unless the plan declares "versions".
     """
-    now = _versions(environment)
+    now = environment.computing_versions
     others = {}
     for record in records:
-        for name, version in _versions(record.environment).items():
+        for name, version in record.environment.computing_versions.items():
             if record.status == "done" and name in now and version != now[name]:
                 others.setdefault((name, version), []).append(record.run_id)
     if others and VERSIONS not in plan.declared:
@@ -44,11 +41,6 @@ def _check_versions(plan: Plan, *, records: Iterable[RunRecord], environment: En
             f"suite {plan.suite}: {listed}. --fresh trains them again, --results DIR starts another folder, and a "
             f'suite file may declare it: declared = ["{VERSIONS}"]'
         )
-
-
-def _versions(environment: Environment) -> dict[str, str]:
-    pairs = (pair.partition(" ") for pair in environment.versions)
-    return {name: version for name, _, version in pairs if name in _COMPUTING}
 
 
 def prepare(

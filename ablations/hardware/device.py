@@ -17,7 +17,6 @@ from ablations.errors import ConfigError
 from ablations.hardware import probe
 from ablations.hardware.environment import Environment, commit, package_versions
 
-_CPU_INFO = Path("/proc/cpuinfo")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # see proc(5): resets the peak resident set
 
@@ -43,7 +42,7 @@ def describe_environment(device: torch.device, *, engine: str, deterministic: bo
     """Describe this process on the device; `engine` names how optimisation steps run (eager, graph, ...)."""
     on_gpu = device.type == "cuda"
     return Environment(
-        device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        device=torch.cuda.get_device_name(device) if on_gpu else probe.cpu_name(),
         device_kind=device.type,
         engine=engine,
         deterministic=deterministic,
@@ -138,11 +137,3 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return probe.peak_resident_bytes()
-
-
-def _cpu_name() -> str:
-    if _CPU_INFO.is_file():
-        for line in _CPU_INFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

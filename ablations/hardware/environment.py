@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 VERSIONED = ("torch", "torchvision", "numpy", "fvcore")
+COMPUTING = ("torch", "numpy", "CUDA")  # of the packages that a record names, those that compute what is trained
 PROJECT = 'name = "googlenet-ablations"'  # in its pyproject.toml
 REPOSITORY = Path(__file__).resolve().parents[2]  # that of this package, where it is a checkout
 
@@ -32,6 +33,12 @@ class Environment:
     python: str
     versions: tuple[str, ...]
     commit: str
+
+    @property
+    def computing_versions(self) -> dict[str, str]:
+        """The versions of `COMPUTING` by name."""
+        pairs = (pair.partition(" ") for pair in self.versions)
+        return {name: version for name, _, version in pairs if name in COMPUTING}
 
 
 def package_versions() -> tuple[str, ...]:

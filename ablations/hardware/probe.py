@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import resource
 import sys
 from pathlib import Path
@@ -15,27 +16,61 @@ THREAD_SPINS = ("GOMP_SPINCOUNT", "5000")
 # Environment variable that makes cuBLAS deterministic: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
 CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 _DRIVER = "libcuda.so.1"
+_CPU_INFO = Path("/proc/cpuinfo")
 _PROCESS_STATUS = Path("/proc/self/status")
 # CUdevice_attribute in CUDA's cuda.h
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
+_NAME_BYTES = 256
 _WITH_BF16 = (8, 0)  # compute capability, from CUDA's table of arithmetic throughput
 
 
 def gpu_capability() -> tuple[int, int] | None:
     """Compute capability (major, minor) of the first NVIDIA GPU visible to this process; None without one."""
-    try:
-        driver = ctypes.CDLL(_DRIVER)
-    except OSError:
+    first = _first_gpu()
+    if first is None:
         return None
-    count, gpu, major, minor = (ctypes.c_int() for _ in range(4))
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or count.value < 1:
-        return None
+    driver, gpu = first
+    major, minor = ctypes.c_int(), ctypes.c_int()
     calls = (
-        driver.cuDeviceGet(ctypes.byref(gpu), 0),
         driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, gpu),
         driver.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, gpu),
     )
     return None if any(calls) else (major.value, minor.value)
+
+
+def device_name(device: str) -> str:
+    """The name of the device that "auto", "cpu" or "cuda" stands for here, as records have it."""
+    return (None if device == "cpu" else _gpu_name()) or cpu_name()
+
+
+def cpu_name() -> str:
+    """The name of this machine's CPU."""
+    if _CPU_INFO.is_file():
+        for line in _CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu_name() -> str | None:
+    first = _first_gpu()
+    if first is None:
+        return None
+    driver, gpu = first
+    name = ctypes.create_string_buffer(_NAME_BYTES)
+    return None if driver.cuDeviceGetName(name, _NAME_BYTES, gpu) else name.value.decode()
+
+
+def _first_gpu() -> tuple[ctypes.CDLL, ctypes.c_int] | None:
+    """The driver, and its handle of the first NVIDIA GPU visible to this process."""
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return None
+    count, gpu = ctypes.c_int(), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or count.value < 1:
+        return None
+    return None if driver.cuDeviceGet(ctypes.byref(gpu), 0) else (driver, gpu)
 
 
 def peak_resident_bytes() -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,27 @@ from typing import Any
 from ablations.errors import ConfigError
 from ablations.records import predictions
 from ablations.records.predictions import Predictions
-from ablations.records.record import SCHEMA, DiagnosedEpoch, Epoch, RunRecord
+from ablations.records.record import MISSING, SCHEMA, UNFINISHED, DiagnosedEpoch, Epoch, RunRecord
 from ablations.storage import atomic
-from ablations.storage.changes import MISSING, Change, changes
+from ablations.storage.changes import MISSING as NO_VALUE
+from ablations.storage.changes import Change, changes
 from ablations.storage.jsonl import JsonLines
 from ablations.storage.serialization import from_plain, parse_json, to_plain
 from ablations.suites.run_config import RunConfig
 
 SHOWN_CHANGES = 3  # in a message
 CONFIG_FILE, RESULT_FILE = "config.json", "result.json"
+_STATUS = re.compile(rb'\n  "status": "([a-z]+)",\n')  # as `write_result` indents it
+# What a finished run keeps; states of epochs and damaged files are left.
+KEPT = (
+    CONFIG_FILE,
+    "metrics.jsonl",
+    "selection_bias.jsonl",
+    predictions.FILE_NAME,
+    RESULT_FILE,
+    "checkpoint/kept-epoch-*.pt",
+    "checkpoint/weights-*.pt",
+)
 
 
 class RunFolder:
@@ -68,13 +81,13 @@ class RunFolder:
         """
         predictions.write(self._predictions, found, num_classes=self.config.num_classes)
 
-    def read_predictions(self) -> Predictions:
-        """Everything in ``predictions.npz``.
+    def read_predictions(self, *, fields: Collection[str] = Predictions._fields) -> Predictions:
+        """The arrays of ``predictions.npz``, or those of `fields` alone.
 
         Raises:
             ConfigError: if the file is missing or damaged.
         """
-        return predictions.read(self._predictions)
+        return predictions.read(self._predictions, fields=fields)
 
     def write_result(self, record: RunRecord) -> None:
         """Write ``result.json``, which makes the run's outcome final."""
@@ -84,6 +97,25 @@ class RunFolder:
         """The run's record; None if it has not ended."""
         path = self.path / RESULT_FILE
         return read_record(path, expected=self.config) if path.is_file() else None
+
+    def read_status(self) -> str:
+        """The status of the run's record, or UNFINISHED or MISSING without one.
+
+        It does not read the rest of the record, which takes twenty times as long.
+        """
+        try:
+            found = _STATUS.search((self.path / RESULT_FILE).read_bytes())
+        except FileNotFoundError:
+            return UNFINISHED if self.epochs.read() else MISSING
+        if found:
+            return found[1].decode()
+        record = self.read_result()  # one that is damaged is named, another layout is read
+        return record.status if record else MISSING
+
+    def kept_files(self) -> list[str]:
+        """What a finished run keeps of its files, by their paths in the folder, sorted."""
+        found = (path for pattern in KEPT for path in self.path.glob(pattern) if path.is_file())
+        return sorted(path.relative_to(self.path).as_posix() for path in found)
 
 
 def holds_run(path: Path) -> bool:
@@ -130,7 +162,7 @@ def _check_run(record: RunRecord, expected: RunConfig, *, path: Path) -> None:
 def _listed(found: Sequence[Change]) -> str:
     """The first few changes; those from missing values come last."""
     more = f"; {len(found) - SHOWN_CHANGES} more" if len(found) > SHOWN_CHANGES else ""
-    ordered = sorted(found, key=lambda change: change.then is MISSING)
+    ordered = sorted(found, key=lambda change: change.then is NO_VALUE)
     return "; ".join(map(str, ordered[:SHOWN_CHANGES])) + more or "it has more keys"
 
 

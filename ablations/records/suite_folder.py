@@ -68,6 +68,11 @@ class SuiteFolder:
         """Save the plan that the suite's report is about."""
         atomic.write_text(self.path / PLAN_FILE, json.dumps(to_plain(plan), indent=1, allow_nan=False) + "\n")
 
+    @property
+    def has_plan(self) -> bool:
+        """Whether there is a saved plan."""
+        return (self.path / PLAN_FILE).exists()
+
     def read_plan(self) -> Plan:
         """The suite's saved plan.
 
@@ -99,7 +104,7 @@ class SuiteFolder:
         Raises:
             ConfigError: with `resume`, if this version cannot read it.
         """
-        if not (self.path / PLAN_FILE).exists():
+        if not self.has_plan:
             return None
         try:
             return self.read_plan()

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
+from ablations.records.disk import KEPT_STATES
 from ablations.storage.atomic import replacing
 
 logger = logging.getLogger(__name__)
 
-KEPT = 2  # the newest, and the one before it should the newest be damaged
 _NAME = re.compile(r"epoch-([0-9]{6,})-([0-9a-f]{64})\.pt")
 _WEIGHTS, _KEPT = "weights", "kept-epoch"
 
@@ -27,7 +27,7 @@ def save(folder: Path, state: dict[str, Any], *, epoch: int) -> None:
         DiskFull: if there is no room for it; the earlier states are still there.
     """
     _write(folder, state, stem=f"epoch-{epoch:06d}")
-    for path in _newest_first(folder)[KEPT:]:
+    for path in _newest_first(folder)[KEPT_STATES:]:
         path.unlink()
 
 

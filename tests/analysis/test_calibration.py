@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablations.analysis.calibration import COLUMNS, calibrate, expected_calibration_error
+from ablations.analysis.calibration import COLUMNS, calibrate, calibrated_network_error, expected_calibration_error
 from ablations.analysis.per_image import RunErrors
 
 
@@ -45,6 +45,23 @@ def test_confidences_outside_the_unit_interval_are_refused(confidence: list[floa
         expected_calibration_error(np.array(confidence), np.ones(len(confidence), bool))
 
 
+@pytest.mark.parametrize(
+    ("images", "concentration", "tolerance"),
+    [(360, (0.5, 20), 0.07), (360, (2, 5), 0.07), (360, (0.3, 300), 0.1), (10_000, (0.3, 300), 0.04)],
+)
+def test_a_calibrated_network_has_the_error_of_labels_drawn_from_its_confidences(
+    images: int, concentration: tuple[float, float], tolerance: float
+) -> None:
+    rng = np.random.default_rng(4)
+    confidence = 1 - rng.beta(*concentration, size=images)
+    drawn = [expected_calibration_error(confidence, rng.random(images) < confidence) for _ in range(1000)]
+    assert calibrated_network_error(confidence) == pytest.approx(np.mean(drawn), rel=tolerance)
+
+
+def test_a_network_that_is_sure_has_no_error_if_it_is_calibrated() -> None:
+    assert calibrated_network_error(np.ones(10)) == calibrated_network_error(np.zeros(10)) == 0
+
+
 def run(variant: str, seed: int, *, wrong: int, calibration_error: float, confidence: float) -> RunErrors:
     """A run with this many of 100 test images wrong, in two classes."""
     return RunErrors(
@@ -54,6 +71,7 @@ def run(variant: str, seed: int, *, wrong: int, calibration_error: float, confid
         images=np.array([60, 40], dtype=np.int32),
         wrong=np.array([wrong - 1, 1], dtype=np.int32),
         calibration_error=calibration_error,
+        calibrated_error=calibration_error / 4,
         confidence=confidence,
         wrong_images=np.empty(0, np.uint8),
     )
@@ -69,6 +87,6 @@ def test_a_variant_has_means_over_its_runs_and_a_spread_from_two_on() -> None:
     assert list(table.columns) == COLUMNS
     reduced, naive = table.to_dict("records")
     assert (reduced["variant"], reduced["n"], naive["variant"], naive["n"]) == ("reduced", 2, "naive", 1)
-    assert [reduced[name] for name in COLUMNS[2:]] == pytest.approx([0.2, np.std([0.1, 0.3], ddof=1), 0.75, 0.75])
-    assert [naive[name] for name in COLUMNS[2:]] == pytest.approx([0.2, np.nan, 0.9, 0.9], nan_ok=True)
+    assert [reduced[name] for name in COLUMNS[2:]] == pytest.approx([0.2, np.std([0.1, 0.3], ddof=1), 0.05, 0.75, 0.75])
+    assert [naive[name] for name in COLUMNS[2:]] == pytest.approx([0.2, np.nan, 0.05, 0.9, 0.9], nan_ok=True)
     assert calibrate([]).empty and list(calibrate([]).columns) == COLUMNS

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ablations.analysis.convergence import compare_convergence, epochs_to_error
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.intervals import FloatArray
 from tests.support.synthetic_suites import make_results
 
 
@@ -31,12 +31,12 @@ def test_epochs_are_interpolated_between_the_two_around_the_target(
     assert epochs_to_error(np.array(errors)[:, None], target) == pytest.approx([epochs])
 
 
-def compared(*curves: FloatArray) -> Any:
+def compared(*curves: FloatArray, level: float = 0.05) -> Any:
     """The convergence of two variants with training errors by epoch and seed."""
     names = ("reduced", "flatten-head")
     errors = {"train_error": np.stack(curves, axis=-1)}
     results = make_results(np.full((curves[0].shape[1], 2), 0.1), names=names, epochs=errors)
-    return compare_convergence(results, variant="flatten-head")
+    return compare_convergence(results, variant="flatten-head", level=level)
 
 
 def test_the_target_is_the_highest_final_error_and_the_difference_is_paired() -> None:
@@ -52,6 +52,8 @@ def test_the_target_is_the_highest_final_error_and_the_difference_is_paired() ->
     assert found.difference == pytest.approx((by_hand[1] - by_hand[0]).mean())
     assert found.interval == pytest.approx((interval.low, interval.high))
     assert found.interval.holds(0) == (test.pvalue > 0.05)
+    wider = compared(reduced, flatten, level=0.01).interval
+    assert wider == pytest.approx(tuple(test.confidence_interval(0.99)))
 
 
 def test_runs_that_learn_nothing_do_not_differ() -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis import comparisons
+from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.published_claims import Claim, check_claims, differences_from_published, load_published
 from ablations.analysis.results import Results
-from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.plan import Plan
 from ablations.suites.recipe import FAST, Recipe
 from googlenet import VARIANTS
 from googlenet.counts import count_params
+from tests.support.paired_suites import compare
 from tests.support.synthetic_suites import make_plan, make_results
 
 # Wrong images of 10,000 by seed. The margin is half a point, 50 images.
@@ -27,7 +27,9 @@ SAME = [3401, 3410, 3393, 3404, 3397]
 SLIGHTLY_WORSE = [3420, 3431, 3412, 3425, 3415]  # by 19 to 21 images, so both shown to differ and within the margin
 WORSE = [4400, 4421, 4385, 4409, 4390]
 BETTER = [3100, 3120, 3085, 3109, 3095]
+SLIGHTLY_BETTER = [3380, 3391, 3372, 3385, 3375]
 SCATTERED = [3700, 3150, 3600, 3050, 3450]
+DEPTHS = ("short", "short2", "short3", "short4")
 COMPLETE = {name: SAME for name in VARIANTS} | {"reduced": BASE, "naive": WORSE, "short4": WORSE}
 
 
@@ -39,13 +41,9 @@ def results_of(wrong: Mapping[str, list[int]], *, plan: Plan | None = None) -> R
     return replace(results, plan=plan, summary=pd.DataFrame(sizes))
 
 
-def compared(results: Results) -> Comparisons:
-    return compare_with_baseline(results, SuiteFolder(Path("absent")), rng=np.random.default_rng(0))
-
-
 def checked(wrong: Mapping[str, list[int]], *, plan: Plan | None = None) -> list[Claim]:
     results = results_of(wrong, plan=plan)
-    return check_claims(results, compared(results))
+    return check_claims(results, compare(results))
 
 
 def answers(claims: list[Claim]) -> list[str]:
@@ -57,9 +55,9 @@ def test_runs_that_support_all_four_agree() -> None:
     assert answers(found) == ["agree"] * 4
     assert [claim.claim for claim in found] == [
         "naive has about 10 times the parameters of reduced",
-        "the error of naive is no lower than that of reduced",
+        "the error of naive is no lower than that of reduced (by 0.5 points or more)",
         "error hardly depends on depth down to short2 and short3 (no loss beyond 0.5 points)",
-        "short4 is clearly worse than reduced (not equivalent within 0.5 points)",
+        "short4 is clearly worse than reduced (by more than 0.5 points)",
     ]
     assert found[0].params == (65_736_148, 6_258_500), "the published counts, at full size"
     rests_on = [[comparison.variant for comparison in claim.comparisons] for claim in found]
@@ -80,11 +78,12 @@ def test_fewer_than_ten_times_the_parameters_disagree() -> None:
         (WORSE, "agree"),
         (SAME, "agree"),
         (SLIGHTLY_WORSE, "agree"),
+        (SLIGHTLY_BETTER, "agree"),
         (BETTER, "disagree"),
         (SCATTERED, "cannot say"),
     ],
 )
-def test_naive_is_no_better_unless_it_is_shown_to_be(naive: list[int], answer: str) -> None:
+def test_naive_is_no_better_unless_it_is_shown_to_be_by_more_than_the_margin(naive: list[int], answer: str) -> None:
     assert answers(checked({"reduced": BASE, "naive": naive})) == ["agree", answer]
 
 
@@ -122,14 +121,14 @@ def test_a_wider_margin_turns_a_clear_loss_into_a_small_one() -> None:
     plan = replace(make_plan("cifar100", seeds=5, variants=("reduced", "short4")), margin=0.12)
     (found,) = checked({"reduced": BASE, "short4": WORSE}, plan=plan)
     assert found.answer == "disagree"
-    assert "within 12 points" in found.claim
+    assert "by more than 12 points" in found.claim
 
 
 def test_without_comparisons_over_seeds_only_the_count_has_an_answer() -> None:
     complete, incomplete = results_of(COMPLETE), results_of(COMPLETE)
     incomplete.runs.loc[3, "status"] = "oom"
     one_seed = check_claims(complete, Comparisons(image_tests={}))
-    unfinished = check_claims(incomplete, compared(incomplete))
+    unfinished = check_claims(incomplete, compare(incomplete))
     for found, reason in ((one_seed, ""), (unfinished, incomplete.why_incomplete)):
         assert answers(found) == ["agree", *["cannot say"] * 3]
         assert [claim.reason for claim in found] == ["", *[reason] * 3]
@@ -179,6 +178,42 @@ def test_additions_change_little_only_if_both_stay_within_the_margin(
     (found,) = checked({"reduced": BASE, "extra-pools": pools, "module-dropout": dropout}, plan=plan)
     assert (found.claim, found.suite, found.answer) == (CHANGED_LITTLE, "--suite components", answer)
     assert [comparison.variant for comparison in found.comparisons] == ["extra-pools", "module-dropout"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "in_the_end"),
+    [
+        # The answers about naive, depth, short4 and additions. All differ by so many images; the margin is 50.
+        (-100, ["disagree", "agree", "disagree", "disagree"]),
+        (-30, ["agree", "agree", "disagree", "agree"]),
+        (30, ["agree", "agree", "disagree", "agree"]),
+        (50, ["agree", "cannot say", "cannot say", "cannot say"]),
+        (100, ["agree", "disagree", "agree", "disagree"]),
+    ],
+)
+def test_no_answer_turns_into_its_opposite_as_seeds_are_added(
+    monkeypatch: pytest.MonkeyPatch, difference: int, in_the_end: list[str]
+) -> None:
+    # What takes longest, and no answer depends on.
+    monkeypatch.setattr(comparisons, "sign_flip_p", lambda *_: 1.0)
+    monkeypatch.setattr(comparisons, "seeds_needed", lambda *_, **__: None)
+    seven = make_plan("cifar100", seeds=1, variants=("reduced", "naive", *DEPTHS))
+    components = make_plan("components", seeds=1, variants=ADDED)
+    found: list[list[str]] = []
+    for seeds in (3, 4, 12, 60, 1_000):
+        # Up and down by 60 images about the difference, which is the mean of every number of seeds.
+        shifts = difference + np.resize([60, -60], seeds)
+        shifts[-1] -= shifts.sum() - seeds * difference
+        base = np.full(seeds, 3_400)
+        of_seven, of_components = (
+            {name: (base if name == "reduced" else base + shifts).tolist() for name in names}
+            for names in (("reduced", "naive", *DEPTHS), ADDED)
+        )
+        found.append(answers(checked(of_seven, plan=seven)[1:] + checked(of_components, plan=components)))
+    assert found[0] == ["cannot say"] * 4 and found[-1] == in_the_end
+    for claim, last in zip(zip(*found, strict=True), in_the_end, strict=True):
+        assert set(claim) <= {"cannot say", last}
+        assert list(claim) == sorted(claim, key=lambda answer: answer != "cannot say"), "an answer stays"
 
 
 @pytest.mark.parametrize(

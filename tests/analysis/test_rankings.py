@@ -13,7 +13,6 @@ import pytest
 from scipy import stats
 from scipy.stats import kendalltau, rankdata
 
-from ablations.analysis.expected_tau import expected_tau, measure_spread, noise_ceiling
 from ablations.analysis.rankings import (
     EPOCH_COLUMNS,
     RANK_COLUMNS,
@@ -24,6 +23,7 @@ from ablations.analysis.rankings import (
     rank_variants,
 )
 from ablations.analysis.results import Results
+from ablations.analysis.statistics.expected_tau import expected_tau, measure_spread, noise_ceiling
 from tests.support.synthetic_suites import make_results
 
 TABLES = ["ranks", "by_seeds", "by_epoch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 import pandas as pd
 import pytest
 
-from ablations.analysis.results import load_results
+from ablations.analysis.results import load_results, with_floors
 from ablations.errors import ConfigError
 from ablations.records import suite_folder
 from ablations.records.record import RunRecord
@@ -48,6 +49,29 @@ def test_the_interval_of_an_error_stays_within_its_range(tmp_path: Path) -> None
     # 12.7062 is the 97.5 % point of Student's t with one degree of freedom; the standard error is half a point.
     assert (best["top1_error_low"], best["top1_error_high"]) == pytest.approx((0, 0.005 + 12.7062 * 0.005))
     assert (worst["top1_error_low"], worst["top1_error_high"]) == pytest.approx((0.995 - 12.7062 * 0.005, 1))
+
+
+def test_an_interval_is_never_narrower_than_its_floor(tmp_path: Path) -> None:
+    save_suite(tmp_path, make_plan("cifar10", seeds=2, variants=("reduced",)), wrong={"reduced": [1000, 1000]})
+    results = load_results(tmp_path)
+    # 12.7062 is the 97.5 % point of t with one degree of freedom; the spreads are of rounding and one point.
+    (rounded,) = results.summary.to_dict("records")
+    assert rounded["top1_error_high"] == pytest.approx(0.1 + 12.7062 * math.sqrt(1 / 12 / 2) / 10_000)
+    (floored,) = with_floors(results, {"reduced": 0.01}).summary.to_dict("records")
+    assert floored["top1_error_low"] == pytest.approx(0.1 - 12.7062 * 0.01 / math.sqrt(2), rel=1e-5)
+    assert floored["top1_error_std"] == 0 and floored["top5_error_high"] == rounded["top5_error_high"]
+
+
+def test_runs_that_failed_to_train_are_marked_and_counted(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=4, variants=("reduced", "short"))
+    save_suite(tmp_path, plan, wrong={"reduced": [1000, 1010, 1020], "short": [1100, 3000, 1110, 1120]})
+    results = load_results(tmp_path)
+    marked = results.runs[results.runs["failed_to_train"]]
+    assert list(marked["variant"]) == ["short"] and list(marked["top1_wrong"]) == [3000]
+    reduced, short = results.summary.to_dict("records")
+    assert (reduced["failed_to_train"], short["failed_to_train"]) == (0, 1)
+    assert short["top1_error_trained_mean"] == pytest.approx(0.111)
+    assert reduced["top1_error_trained_mean"] == reduced["top1_error_mean"]
 
 
 def test_one_run_has_no_spread(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import tyro
 from ablations.cli.arguments import MODES, Arguments, checked, flag_of
 from ablations.errors import ConfigError
 
+MODES_OWN = ("budget", "expect_sd")  # flags that go with a mode alone
 WITH_REPORT = "it goes with --compare-with, --dataset, --results and --suite"
 
 
@@ -28,7 +29,7 @@ def other(name: str, default: object) -> Any:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mode: str) -> None:
-    alone = replace(Arguments(), **{mode: True})
+    alone = replace(Arguments(), **{mode: (Path("elsewhere"),) if mode == "merge" else True})
     assert checked(alone) == alone
     for field in fields(Arguments):
         if field.name in MODES:
@@ -65,8 +66,9 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
         (("--list", "--suite", "cifar10"), "--suite has no effect with --list; give it alone"),
         (
             ("--list", "--report"),
-            "--list, --describe, --plan, --dry-run and --report exclude each other; give one of them",
+            "--list, --describe, --plan, --dry-run, --report and --merge exclude each other; give one of them",
         ),
+        (("--merge",), "--merge names no folder; give one or more folders of results"),
         (
             ("--until-settled", "--seed-list", "80,81"),
             "--seed-list has no effect with --until-settled; use --seeds for those to begin with",
@@ -75,6 +77,8 @@ def test_a_mode_takes_the_flags_of_its_table_and_refuses_every_other_by_name(mod
             ("--max-seeds", "10"),
             "--max-seeds has no effect without --until-settled; give both, or use --seeds",
         ),
+        (("--budget", "6h"), "--budget has no effect without --plan; give both"),
+        (("--expect-sd", "0.2"), "--expect-sd has no effect without --plan; give both"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -89,7 +93,7 @@ def test_without_a_mode_every_flag_goes_with_a_run(left_out: tuple[str, ...]) ->
     given = {
         field.name: other(field.name, field.default)
         for field in fields(Arguments)
-        if field.name not in (*MODES, *left_out)
+        if field.name not in (*MODES, *MODES_OWN, *left_out)
     }
     assert checked(Arguments(**given)) == Arguments(**given)
 
@@ -99,6 +103,7 @@ def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pyte
     arguments = parsed("--results=~/x", "--data-dir=~")  # a shell leaves these as they are
     assert (arguments.results, arguments.data_dir) == (tmp_path / "x", tmp_path)
     assert parsed("--results", "a/~b").results == Path("a/~b")
+    assert parsed("--merge", "~/y", "z").merge == (tmp_path / "y", Path("z"))
 
 
 @pytest.mark.parametrize("name", ["results", "data_dir"])

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.cli.console import make_console, show_table
-from ablations.cli.listing import show_architectures, show_plan
+from ablations.cli.listing import show_architectures
 from ablations.cli.outcome import errors_and_costs, verdicts
+from ablations.cli.planning import show_plan, survey
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
 from ablations.suites.plan import Plan
@@ -43,7 +44,7 @@ def test_brackets_in_a_table_are_text(text: str) -> None:
 def test_brackets_in_the_folder_of_a_plan_are_text(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
-    show_plan(PLAN, folder=SuiteFolder(Path(text) / "digits"), console=make_console())
+    show_plan(survey(PLAN, folder=SuiteFolder(Path(text) / "digits")), console=make_console())
     assert stream.getvalue().startswith(f"plan of suite digits, in {Path(text) / 'digits'}")
 
 
@@ -79,7 +80,7 @@ def shown_at(width: int, suite: tuple[Plan, SuiteFolder, Analysis]) -> dict[str,
     assert compared is not None
     shows: dict[str, Callable[[Console], None]] = {
         "list": show_architectures,
-        "plan": lambda console: show_plan(plan, folder=folder, console=console),
+        "plan": lambda console: show_plan(survey(plan, folder=folder), console=console),
         "errors": lambda console: show_table(errors_and_costs(analysis.results), console=console, title="errors"),
         "verdicts": lambda console: show_table(compared, console=console, title="verdicts"),
     }
@@ -111,7 +112,7 @@ def test_every_table_has_a_row_a_variant_within_80_columns(twins: tuple[Plan, Su
         tables = [line for line in text.splitlines() if line[0] in "┃│┏┡└"]
         assert tables and max(map(len, tables)) <= 80 and "…" not in text, name
         named = [line for line in tables if "without-5x5@params" in line]
-        assert len(named) == {"plan": 1 + 12, "list": 0}.get(name, 1), name
+        assert len(named) == {"plan": 2 + 12, "list": 0}.get(name, 1), name
 
 
 @pytest.mark.parametrize("width", [100, 80, 40, 20])

@@ -1,4 +1,4 @@
-"""--dry-run: one batch of each variant, nothing recorded, and the test images not read."""
+"""--dry-run: the first steps of each variant, no results, and the test images not read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from ablations.training.setup import Setup
 from tests.support.command_line import run_main
 
 
-def test_each_variant_is_tried_on_one_batch_and_nothing_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_variant_is_timed_and_no_result_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: SealedTest) -> None:
         raise AssertionError("the test images were read")
 
@@ -30,10 +28,16 @@ def test_each_variant_is_tried_on_one_batch_and_nothing_is_kept(
     assert [line.partition(":")[0] for line in lines] == ["- short3", "- short4"]
     # 400 training images in batches of 64 are 7 steps an epoch.
     assert all("batch 64 of 3x8x8" in line and "56 steps a run" in line for line in lines)
-    (written,) = (path for path in (tmp_path / "results").rglob("*") if path.is_file())
-    assert last == f"report of the dry run: {written}"
-    said = written.read_text(encoding="utf-8").splitlines()
+    files = {path.name: path for path in (tmp_path / "results").rglob("*") if path.is_file()}
+    assert set(files) == {"dry_run.md", "calibration.jsonl"}
+    assert last == f"report of the dry run: {files['dry_run.md']}; its times, for --plan: {files['calibration.jsonl']}"
+    said = files["dry_run.md"].read_text(encoding="utf-8").splitlines()
     assert said[0] == f"# {first}" and said[-2:] == lines
+    # What it timed is what --plan shows of these variants.
+    status, out, _ = run_main("--plan", *given[1:3], results=tmp_path / "results")
+    assert status == 0 and "n = 0 is a dry run" in out and "2 of 2 runs are left: " in out
+    status, out, _ = run_main("--plan", "--variants", "short3,short", results=tmp_path / "results")
+    assert status == 0 and "No time is known of short:" in out
 
 
 def test_a_variant_that_fails_is_named_and_the_others_are_tried(

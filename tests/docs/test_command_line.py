@@ -24,7 +24,8 @@ LEFT_OUT = {
     "--image-size": "32x32 only",
     "--ray-address": "this machine",
     "--cpus-per-run": "1 on a CPU",
-    **dict.fromkeys(("--compare-with", "--describe"), "none"),
+    **dict.fromkeys(("--compare-with", "--describe", "--merge", "--budget"), "none"),
+    "--expect-sd": "from runs",
 }
 
 

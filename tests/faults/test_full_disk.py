@@ -12,16 +12,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import run_all
 from ablations.errors import DiskFull
+from ablations.records.merge import merge
 from ablations.records.record import Epoch
+from ablations.records.suite_folder import SuiteFolder
 from ablations.storage.atomic import write_text
 from ablations.storage.jsonl import JsonLines
 from ablations.training import checkpoint
 from tests.faults.conftest import DISK_BYTES
+from tests.support.synthetic_suites import make_plan, make_record, save, save_predictions
 
 MESSAGE = re.compile(r"(.+) cannot be written \((.+)\): it needs at least ([\d,]+) bytes and ([\d,]+) are free\. ")
 
@@ -85,6 +89,20 @@ def test_a_line_that_does_not_fit_is_dropped_and_those_before_it_stay(small_disk
             written += 1
     (small_disk / "filler").unlink()
     assert lines.read() == (epoch,) * written
+
+
+def test_a_run_that_does_not_fit_is_not_merged_in_part(small_disk: Path, tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=1, variants=("reduced",))
+    save(tmp_path / "cifar10", plan, [make_record(plan.runs[0], wrong=30)])
+    theirs = SuiteFolder(tmp_path / "cifar10").run(plan.runs[0])
+    save_predictions(theirs, wrong=np.arange(30))
+    checkpoint.save_weights(theirs.checkpoints, torch.nn.Linear(1000, 1000))
+    own = SuiteFolder(small_disk / "cifar10")
+    own.write_plan(plan)
+    with pytest.raises(DiskFull) as raised:
+        merge(own, [tmp_path])
+    assert sizes(raised.value)[0] >= 1001 * 1000 * 4
+    assert [*own.runs.iterdir()] == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])

@@ -54,6 +54,12 @@ class FakeDriver:
             return INVALID_VALUE
         return self._give(value, capability[attribute], call=f"cuDeviceGetAttribute {attribute}")
 
+    def cuDeviceGetName(self, name: Any, size: int, gpu: ctypes.c_int) -> int:
+        if self._broken == "cuDeviceGetName":
+            return INVALID_VALUE
+        name.value = f"GPU {gpu.value - HANDLE}".encode()[: size - 1]
+        return SUCCESS
+
     def _give(self, pointer: Any, value: int, *, call: str) -> int:
         if not self._ready:
             return NOT_INITIALIZED
@@ -130,6 +136,18 @@ def test_a_driver_that_shows_no_gpu_means_single_precision(
     assert probe.native_precision(device) == "fp32"
 
 
+@pytest.mark.parametrize(("device", "name"), [("auto", "GPU 0"), ("cuda", "GPU 0"), ("cpu", "Some CPU")])
+def test_the_device_has_the_name_that_records_have(
+    install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, name: str
+) -> None:
+    monkeypatch.setattr(probe, "_CPU_INFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU\n")
+    install(FakeDriver((9, 0), (8, 0)))
+    assert probe.device_name(device) == name
+    install(FakeDriver((9, 0), broken="cuDeviceGetName"))
+    assert probe.device_name(device) == "Some CPU"
+
+
 @pytest.mark.usefixtures("no_driver_call")
 def test_for_the_cpu_the_driver_is_not_loaded() -> None:
     assert probe.native_precision("cpu") == "fp32"
@@ -176,4 +194,5 @@ def test_without_proc_the_peak_comes_from_getrusage_in_bytes(
 @needs_gpu
 def test_on_a_gpu_the_driver_and_torch_agree() -> None:
     assert probe.gpu_capability() == torch.cuda.get_device_capability(0)
+    assert probe.device_name("auto") == torch.cuda.get_device_name(0)
     assert (probe.native_precision("auto") == "bf16") == (torch.cuda.get_device_capability(0) >= (8, 0))

@@ -16,6 +16,7 @@ from ablations.records.predictions import Predictions
 from ablations.records.record import SCHEMA, Costs, DiagnosedEpoch, Epoch, RunRecord, Times
 from ablations.records.run_folder import RunFolder, read_record
 from ablations.records.suite_folder import SuiteFolder
+from ablations.storage.serialization import to_plain
 from ablations.suites.run_config import RunConfig
 
 
@@ -263,3 +264,19 @@ def test_rewinding_keeps_predictions_only_of_a_finished_training(folder: RunFold
     assert folder.has_predictions
     folder.rewind(epochs=1, finished=False)
     assert not folder.has_predictions
+
+
+def test_a_status_alone_is_that_of_the_whole_record(folder: RunFolder, done: RunRecord) -> None:
+    assert folder.read_status() == "missing"
+    folder.epochs.append(made_epoch(1))
+    assert folder.read_status() == "unfinished"
+    # A message may look like a status of its own.
+    told = replace(done, status="failed", message='\n  "status": "done",\n')
+    for record in (done, told):
+        folder.write_result(record)
+        assert folder.read_status() == record.status
+    (folder.path / "result.json").write_text(json.dumps(to_plain(done)))  # as another program may write it
+    assert folder.read_status() == "done"
+    (folder.path / "result.json").write_text("{")
+    with pytest.raises(ConfigError, match="is not valid JSON"):
+        folder.read_status()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablations.analysis.intervals import Interval
+from ablations.analysis.statistics.intervals import Interval
 from ablations.report import formatting
 from ablations.report.formatting import NONE
 

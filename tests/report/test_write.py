@@ -14,6 +14,7 @@ import pytest
 
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.errors import ConfigError
+from ablations.records.suite_folder import SuiteFolder
 from ablations.report.contents import CSV_FILES, SECTIONS, compose
 from ablations.report.document import Picture, Table
 from ablations.report.sections import figures
@@ -70,12 +71,12 @@ def test_another_process_without_torch_writes_the_same_bytes_whatever_the_users_
     drawn = {figure.name for figure in figures.FIGURES} - {"factorial"}  # which only a factorial suite has
     assert {block.name for block in blocks if isinstance(block, Picture)} == drawn
     assert set(before) == {
-        *("plan.json", "report.md", "report.html", "summary.tex"),
+        *("plan.json", "looks.jsonl", "report.md", "report.html", "summary.tex"),
         *(f"{name}.csv" for name in CSV_FILES),
         *(f"figures/{name}.{suffix}" for name in drawn for suffix in ("png", "svg")),
     }
     for name in before:
-        if name != "plan.json":
+        if name not in ("plan.json", "looks.jsonl"):
             (cifar100 / name).unlink()
     code = (
         "import sys, run_all; status = run_all.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
@@ -86,6 +87,21 @@ def test_another_process_without_torch_writes_the_same_bytes_whatever_the_users_
     finished = subprocess.run(command, cwd=ROOT, env=users, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert digests(cifar100) == before
+
+
+def test_a_report_with_verdicts_on_new_seeds_is_recorded_once_as_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FIGURES", ())
+    wrong = {"reduced": [800, 815, 790, 805], "short": [1000, 1012, 995, 1004]}
+    looks = []
+    # One seed has no verdict, and an incomplete suite neither.
+    for planned, done in ((1, 1), (3, 2), (3, 3), (3, 3), (4, 4), (4, 4)):
+        plan = make_plan("cifar10", seeds=planned, variants=tuple(wrong))
+        save_suite(tmp_path, plan, wrong={name: counts[:done] for name, counts in wrong.items()})
+        write_report(tmp_path)
+        looks.append([len(look.seeds) for look in SuiteFolder(tmp_path).looks.read()])
+    assert looks == [[], [], [3], [3], [3, 4], [3, 4]]
 
 
 def test_csv_files_hold_the_frames_of_the_analysis(cifar100: Path, analysis: Analysis) -> None:

@@ -55,7 +55,7 @@ def _usual(given: Sequence[str], *, results: Path) -> list[str]:
     """The flags that every test would give, where they have an effect."""
     if "--list" in given:
         return []
-    if {"--report", "--describe"} & {*given}:
+    if {"--report", "--describe", "--merge"} & {*given}:
         return ["--results", str(results)]
     # One seed is enough for most tests of the command line; the suite's own are four.
     seeds = [] if {"--seeds", "--seed-list", "--suite"} & {*given} else ["--seeds", "1"]

@@ -1,52 +1,59 @@
-"""Suites given as numbers of wrong images, compared with their first variant."""
+"""Comparisons of suites that are given as numbers of wrong images, or as wrong images, without any files."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pytest
-from scipy import special
+from numpy.typing import NDArray
 
-from ablations.analysis import paired_tests
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import Comparison, compare_all
+from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis.looks import Looks
+from ablations.analysis.per_image import PerImageErrors, RunErrors
+from ablations.analysis.results import Results
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
+from ablations.records.looks import Look
+from tests.support.synthetic_suites import make_results
 
 IMAGES = 10_000
 MARGIN = 0.005
 
 
-class BareT:
-    """Student's t as scipy computes it, without the argument checks that take most of the time."""
-
-    sf = staticmethod(lambda x, df: special.stdtr(df, -x))
-    ppf = staticmethod(functools.cache(lambda q, df: special.stdtrit(df, q)))
-
-
-def leave_out_checks(monkeypatch: pytest.MonkeyPatch, p_signs: float = 1.0, *, planning: bool = True) -> None:
-    """Spare simulations what takes longest and verdicts do not depend on."""
-    monkeypatch.setattr(paired_tests, "_sign_flip_p", lambda *_: p_signs)
-    monkeypatch.setattr(paired_tests, "bca_interval", lambda *_: None)
-    if not planning:
-        monkeypatch.setattr(paired_tests, "stats", SimpleNamespace(t=BareT))
-        monkeypatch.setattr(paired_tests, "seeds_for_difference", lambda *_, **__: None)
-        monkeypatch.setattr(paired_tests, "seeds_for_equivalence", lambda *_, **__: None)
+def looks_of(*numbers: int, level: float = ALPHA) -> Looks:
+    """Looks at so many seeds, from seed 1 on, each with the same level; none at a single one."""
+    seeds = [tuple(range(1, number + 1)) for number in numbers if number >= MIN_SEEDS]
+    return Looks(taken=tuple(Look(runs=tuple(map(str, each)), seeds=each, level=level) for each in seeds))
 
 
-def compare_wrong(
-    wrong: FloatArray, *, test_images: int = IMAGES, margin: float = MARGIN, seed: int = 0
-) -> list[Comparison]:
-    """Compare by numbers of wrong images, (variants, seeds), of which the first row is the baseline's."""
-    errors: dict[str, list[float]] = {str(row): (images / test_images).tolist() for row, images in enumerate(wrong)}
-    rng = np.random.default_rng(seed)
-    return compare_all(errors, baseline="0", test_images=test_images, margin=margin, rng=rng)
+def results_of(wrong: Mapping[str, Sequence[float]]) -> Results:
+    """A suite with these numbers of wrong images of 10,000, by variant and seed."""
+    return make_results(np.array(list(wrong.values())).T / IMAGES, names=list(wrong))
 
 
-def compare(*differences: Sequence[float], test_images: int = IMAGES, seed: int = 0) -> list[Comparison]:
-    """Compare variants that get so many images more wrong than the baseline in each seed."""
-    base = test_images // 2
-    return compare_wrong(
-        np.array([[0] * len(differences[0]), *differences], dtype=float) + base, test_images=test_images, seed=seed
+def compare(
+    results: Results, *, looks: Looks | None = None, per_image: PerImageErrors | None = None, level: float = ALPHA
+) -> Comparisons:
+    """Compare with the baseline, by default in one look at all seeds and without predictions."""
+    looks = looks or looks_of(results.runs["seed"].nunique(), level=level)
+    return compare_with_baseline(results, per_image or PerImageErrors(), looks=looks, rng=np.random.default_rng(0))
+
+
+def predicted(wrong: Mapping[str, NDArray[np.bool_]]) -> PerImageErrors:
+    """Predictions that get these images wrong, by variant, each by seed and image (n, N)."""
+    return PerImageErrors(
+        runs=tuple(
+            RunErrors(
+                run_id=f"{variant}-s{seed}",
+                variant=variant,
+                seed=seed,
+                images=np.array([row.size], dtype=np.int32),
+                wrong=np.array([row.sum()], dtype=np.int32),
+                calibration_error=0.0,
+                calibrated_error=0.0,
+                confidence=0.5,
+                wrong_images=np.packbits(row),
+            )
+            for variant, rows in wrong.items()
+            for seed, row in enumerate(rows, start=1)
+        )
     )

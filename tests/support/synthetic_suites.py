@@ -138,6 +138,7 @@ def make_results(
     grids = {"top1_error": errors, "peak_memory_bytes": 10**9, **defaults, **columns}
     keys = {"variant": list(names) * n, "seed": np.repeat(np.arange(1, n + 1), count), "status": "done"}
     environment = {
+        "failed_to_train": False,
         "timing_valid": True,
         "device": "Some GPU",
         "device_kind": "cuda",

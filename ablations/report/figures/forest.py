@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparison
 from ablations.analysis.costs import macs_change
-from ablations.analysis.verdicts import EQUIVALENT, INCONCLUSIVE, Verdict
+from ablations.analysis.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, Verdict
 from ablations.report import formatting
 from ablations.report.figures.figure import COLOURS, GREY, HEIGHT, WIDTH, FigureKind
 from ablations.report.figures.labels import names_beside

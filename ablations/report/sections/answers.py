@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.answers import Answer, Answers
-from ablations.analysis.verdicts import DIFFERS
+from ablations.analysis.statistics.verdicts import DIFFERS
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape
@@ -57,8 +57,12 @@ def answers_table(answers: Answers, *, costs: bool = True) -> Table:
             ("control_difference", "control_interval_low", "control_interval_high"),
             format=_difference,
         ),
-        Column("answer", ("answer", "control_verdict", "removes"), format=_answer, style=_answer_style),
-        Column("new images", ("holds_on_new_images", "answer"), format=_on_new_images),
+        Column(
+            "answer",
+            ("answer", "control_verdict", "removes", "holds_on_new_images"),
+            format=_answer,
+            style=_answer_style,
+        ),
     ]
     if costs:
         columns += [Column(title, (f"{name}_change",), format=_change) for name, title in COST_TITLES.items()]
@@ -72,21 +76,20 @@ def answer_sentences(analysis: Analysis) -> list[str]:
     for answer in analysis.answers.answers:
         by_capacity.setdefault(answer.capacity, []).append(answer)
     margin = f"{100 * analysis.results.plan.margin:g} points"
-    images = f"On these {analysis.results.plan.data.test_images:,} test images alone, at equal"
-    sentences = [
-        sentence
-        for capacity, answers in by_capacity.items()
-        for start, chosen in (
-            ("At equal", [each for each in answers if each.holds_on_new_images or each.answer == OPEN]),
-            (images, [each for each in answers if not each.holds_on_new_images and each.answer != OPEN]),
-        )
-        for sentence in _sentences(chosen, start=f"{start} {CAPACITY_NAMES[capacity]}", margin=margin)
-    ]
+    images = f"On these {analysis.results.plan.data.test_images:,} test images, at equal"
+    sentences: list[str] = []
+    for capacity, answers in by_capacity.items():
+        name = CAPACITY_NAMES[capacity]
+        settled = [answer for answer in answers if answer.answer != OPEN]
+        sentences += _sentences([each for each in settled if each.holds_on_new_images], f"At equal {name}", margin)
+        sentences += _sentences([each for each in settled if not each.holds_on_new_images], f"{images} {name}", margin)
+        if unsettled := [answer.part for answer in answers if answer.answer == OPEN]:
+            sentences.append(f"Not settled at equal {name}: {', '.join(unsettled)}.")
     without = analysis.answers.uncontrolled
     return [*sentences, *([f"Without a twin, so without an answer: {', '.join(without)}."] if without else [])]
 
 
-def _sentences(answers: list[Answer], *, start: str, margin: str) -> Iterable[str]:
+def _sentences(answers: list[Answer], start: str, margin: str) -> Iterable[str]:
     by_word: dict[str, list[Answer]] = {}
     for answer in answers:
         by_word.setdefault(answer.answer, []).append(answer)
@@ -102,8 +105,6 @@ def _sentences(answers: list[Answer], *, start: str, margin: str) -> Iterable[st
     if found := by_word.get("makes no difference within the margin"):
         verb = "makes" if len(found) == 1 else "make"
         yield f"{start} and as trained, {_parts(found)} {verb} no difference within {margin}."
-    if found := by_word.get(OPEN):
-        yield f"Not settled {start[0].lower()}{start[1:]}: {', '.join(answer.part for answer in found)}."
 
 
 def _parts(answers: list[Answer]) -> str:
@@ -126,20 +127,15 @@ def _difference(difference: float, low: float, high: float) -> str:
     return f"{formatting.points(difference)} {formatting.interval((low, high))}"
 
 
-def _answer(answer: str, control_verdict: str, removes: bool) -> str:
+def _answer(answer: str, control_verdict: str, removes: bool, holds_on_new_images: bool) -> str:
+    where = "" if holds_on_new_images or answer == OPEN else ", on these images"
     if control_verdict not in DIFFERS:
-        return answer
+        return f"{answer}{where}"
     side = "higher" if control_verdict.startswith("worse") else "lower"
-    return f"{answer} (error is {side} {'without' if removes else 'with'} it)"
+    return f"{answer} (error is {side} {'without' if removes else 'with'} it){where}"
 
 
-def _on_new_images(holds: bool, answer: str) -> str:
-    if answer == OPEN:
-        return ""
-    return "the same" if holds else "not shown"
-
-
-def _answer_style(answer: str, _: str, __: bool) -> Style:
+def _answer_style(answer: str, *_: object) -> Style:
     return "plain" if answer == OPEN else "strong"
 
 
@@ -151,7 +147,7 @@ def _notes(analysis: Analysis) -> Iterable[str]:
     answers, plan = analysis.answers, analysis.results.plan
     yield (
         f"Differences are top-1 errors less those of {plan.baseline}, in points, with the intervals of the comparisons "
-        "on these test images; another column says whether new images have the same answer. At equal "
+        "on these test images. An answer *on these images* is not shown on new images of the same kind. At equal "
         f"capacity stands the twin of the variant: the same architecture at the width that gives it the capacity of "
         f"{plan.baseline}. A variant whose own capacity is within 1 % of that is its own twin. Costs are those of the "
         f"variant, not of its twin, relative to {plan.baseline}."

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ablations.analysis.advice import MOST_SEEDS
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparison, Comparisons
-from ablations.analysis.intervals import ALPHA
 from ablations.analysis.looks import Looks
-from ablations.analysis.verdicts import INCONCLUSIVE
+from ablations.analysis.statistics.advice import MOST_SEEDS
+from ablations.analysis.statistics.intervals import ALPHA
+from ablations.analysis.statistics.verdicts import INCONCLUSIVE
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Style, Table, Text
 from ablations.report.formats.markdown import escape

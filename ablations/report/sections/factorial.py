@@ -116,7 +116,6 @@ def _notes(factorial: Factorial) -> Iterable[str]:
         f"same for all variants. p is from a t test, Holm-adjusted for all {len(factorial.effects)} effects, and "
         f"significant if it is at most {factorial.level:.3g}, the level of the last look."
         + (higher if interactions and len(factorial.factors) > 2 else "")
-        + (higher if interactions and len(factorial.factors) > 2 else "")
     )
     if interactions:
         yield (

@@ -9,8 +9,9 @@ import pandas as pd
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.comparisons import Comparison, Comparisons
 from ablations.analysis.costs import macs_change
+from ablations.analysis.failed_seeds import failed_by_variant
 from ablations.analysis.results import Results
-from ablations.analysis.verdicts import DIFFERS, INCONCLUSIVE
+from ablations.analysis.statistics.verdicts import DIFFERS, INCONCLUSIVE
 from ablations.report import formatting
 from ablations.report.document import Block, Section, Text
 from ablations.report.formats.markdown import commands, escape
@@ -56,6 +57,9 @@ def _context(results: Results) -> str:
     else:
         parts += [f"against {escape(plan.baseline)}"] if plan.baseline in results.variants else []
         parts.append(f"recipe {escape(plan.recipe.name)}")
+    for name, count in failed_by_variant(results.runs).items():
+        if count:
+            parts.append(f"{count} of {seeds.split()[0]} runs of {escape(name)} failed to train")
     if plan.width != 1:
         parts.append(f"networks of {plan.width:g} times their width, which do not rank the full-size ones")
     return "; ".join(parts) + "."
@@ -69,7 +73,7 @@ def _sentences(comparisons: Sequence[Comparison], *, macs: pd.Series, test_image
     baseline = escape(comparisons[0].baseline)
     ordered = sorted(comparisons, key=lambda comparison: -abs(comparison.difference))
     general = [each for each in ordered if each.new and each.new.verdict == each.verdict]
-    here = f"On these {test_images:,} test images alone, "
+    here = f"On these {test_images:,} test images, "
     for of, start in ((general, ""), ([each for each in ordered if each not in general], here)):
         by_verdict: dict[str, list[Comparison]] = {}
         for comparison in of:

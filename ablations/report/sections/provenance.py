@@ -16,6 +16,7 @@ from ablations.storage.serialization import to_plain
 from ablations.suites.recipe import RECIPES, Recipe
 from googlenet.controls import CAPACITIES, TOLERANCE, Capacity, original_of, twin_name
 
+OPTIONAL = ("Controls", "Left out", "Merged")  # left out where there is nothing to say
 CAPACITY_WORDS: dict[Capacity, str] = {"params": "parameters", "macs": "MACs"}
 
 
@@ -45,8 +46,9 @@ def provenance_section(analysis: Analysis) -> Section:
         "Hardware": _hardware(done),
         "Versions": "; ".join(escape(text) for text in unique("Python " + done["python"] + "; " + done["versions"])),
         "Commit": ", ".join(code(commit) for commit in unique(done["commit"])),
+        "Merged": _merged(done),
     }
-    shown = {name: value or NONE for name, value in rows.items() if value or name not in ("Controls", "Left out")}
+    shown = {name: value or NONE for name, value in rows.items() if value or name not in OPTIONAL}
     return Section(
         "Provenance",
         [Items([f"**{name}:** {value}" for name, value in shown.items()]), *_notes(results)],
@@ -157,6 +159,12 @@ def _hardware(done: pd.DataFrame) -> str:
     described = done["device"] + ", " + threads + ", " + done["platform"] + ", engine " + done["engine"]
     described += done["deterministic"].map({True: ", deterministic kernels"}).fillna("")
     return "; ".join(escape(text) for text in unique(described))
+
+
+def _merged(done: pd.DataFrame) -> str:
+    """How many of the runs came from which other folder."""
+    counts = done.groupby("merged_from").size()
+    return "; ".join(f"{number} run{'' if number == 1 else 's'} from {code(str(at))}" for at, number in counts.items())
 
 
 def _seed_counts(summary: pd.DataFrame) -> str:

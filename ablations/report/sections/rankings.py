@@ -7,9 +7,9 @@ import math
 import pandas as pd
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.intervals import ALPHA, MIN_SEEDS
 from ablations.analysis.mean_draws import DRAWS, SHARE_SEEDS
 from ablations.analysis.rankings import MEASURES, STABLE_TAU, RankCorrelation, Rankings, first_stable_epoch
+from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape

@@ -6,9 +6,11 @@ import pandas as pd
 
 from ablations.analysis.analyse import Analysis
 from ablations.analysis.costs import COSTS, Cost, one_device_kind
+from ablations.analysis.failed_seeds import failures_not_excluded
 from ablations.analysis.results import Results
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
+from ablations.report.formats.markdown import escape
 from ablations.report.formatting import unique
 
 COST_FORMATS = {
@@ -17,6 +19,7 @@ COST_FORMATS = {
     "train_seconds": formatting.seconds,
     "peak_memory_bytes": formatting.megabytes,
 }
+MOST_FAILED = 5  # run ids in a sentence
 MEMORY_KINDS = {
     "cpu": "the resident set of the whole process on a CPU, libraries included",
     "cuda": "that of the GPU's allocator",
@@ -35,6 +38,8 @@ def summary_section(analysis: Analysis) -> Section:
             + ("" if results.complete else " n of m: only n of m planned runs are done, so the row is incomplete.")
         ),
     ]
+    if len(results.done):
+        blocks.append(Text(_failed_text(results)))
     if plan.width != 1:
         blocks.append(
             Text(
@@ -58,6 +63,10 @@ def summary_table(results: Results) -> Table:
     trained = "trained " if scaled else ""
     ends = ("top1_error_low", "top1_error_high")
     interval = [Column("95 % interval", ends, format=formatting.interval_of)]
+    failed = [
+        Column("failed to train", ("failed_to_train", "n"), format=_failed_of),
+        Column("error % of those that trained", ("top1_error_trained_mean",), format=formatting.percent),
+    ]
     full_size = [
         Column("full-size params", ("full_size_params",), format=formatting.count),
         Column("full-size MACs", ("full_size_macs",), format=formatting.si),
@@ -67,6 +76,7 @@ def summary_table(results: Results) -> Table:
         Column("n", ("n", "n_planned"), format=formatting.count_of),
         Column("top-1 error %", ("top1_error_mean", "top1_error_std"), format=formatting.percent),
         *(interval if (results.summary["n"] > 1).any() else []),
+        *(failed if results.summary["failed_to_train"].any() else []),
         Column("top-5 error %", ("top5_error_mean", "top5_error_std"), format=formatting.percent),
         *(_cost_column(cost, prefix=trained) for cost in COSTS if not cost.count_column),
         Column(f"{trained}FLOPs", ("flops",), format=formatting.si),
@@ -74,6 +84,27 @@ def summary_table(results: Results) -> Table:
         *(_cost_column(cost) for cost in COSTS if cost.count_column),
     ]
     return Table("summary", results.summary, columns=columns, caption="Errors and costs of each variant.")
+
+
+def _failed_of(failed: int, done: int) -> str:
+    return f"{failed} of {done}"
+
+
+def _failed_text(results: Results) -> str:
+    """Which runs failed to train; where none did, how many failures the seeds leave possible."""
+    failed = results.done.loc[results.done["failed_to_train"], "run_id"]
+    if failed.empty:
+        n = int(results.done.groupby("variant").size().min())
+        share = formatting.whole_percent(failures_not_excluded(n))
+        return (
+            f"No run failed to train; n = {n} cannot exclude failures in up to {share} % of a variant's seeds (95 % "
+            "confidence)."
+        )
+    named = escape(formatting.some([str(run_id) for run_id in failed], most=MOST_FAILED))
+    return (
+        f"Failed to train, with an error near chance or far above that of the variant's other seeds: {named}. "
+        "The errors of those that trained leave these runs out; all other means include them."
+    )
 
 
 def _cost_column(cost: Cost, *, prefix: str = "") -> Column:

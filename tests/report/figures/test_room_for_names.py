@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, cycle
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from ablations.analysis.comparisons import Comparison
 from ablations.analysis.costs import COSTS
 from ablations.analysis.modules import MODULE_COLUMNS
-from ablations.analysis.paired_tests import Comparison, compare_all
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import RANK_COLUMNS, Rankings
 from ablations.report.figures.error_against_cost import draw_error_against_cost
 from ablations.report.figures.error_bars import draw_error_bars
-from ablations.report.figures.forest import draw_forest
+from ablations.report.figures.forest import WORDS, draw_forest
 from ablations.report.figures.learning_curves import draw_learning_curves
 from ablations.report.figures.modules import draw_modules
 from ablations.report.figures.rankings import draw_rankings
@@ -28,6 +29,8 @@ from ablations.report.svg import Drawing
 from googlenet.registry import ARCHITECTURES
 from googlenet.validation import MAX_NAME
 from tests.support.drawings import summary_row
+from tests.support.paired_suites import compare
+from tests.support.synthetic_suites import make_results
 
 COUNTS = [1, 7, 41]
 LONGEST = sorted(ARCHITECTURES, key=len, reverse=True)
@@ -73,9 +76,12 @@ def modules_of(count: int) -> pd.DataFrame:
 
 
 def comparisons_of(count: int) -> list[Comparison]:
-    rng = np.random.default_rng(count)
-    errors = {name: (0.1 + 0.01 * rng.random(4)).tolist() for name in ("the-baseline", *names_of(count))}
-    return compare_all(errors, baseline="the-baseline", test_images=10_000, margin=0.005, rng=rng)
+    """Comparisons with all verdicts in turn, the longest words first."""
+    errors = 0.1 + 0.01 * np.random.default_rng(count).random((4, 1 + count))
+    results = make_results(errors, names=["the-baseline", *names_of(count)])
+    found = compare(replace(results, plan=replace(results.plan, baseline="the-baseline"))).comparisons
+    verdicts = cycle(sorted(WORDS, key=lambda verdict: -len(WORDS[verdict])))
+    return [replace(each, these=each.these._replace(verdict=next(verdicts))) for each in found]
 
 
 FIGURES: dict[str, Callable[[int], Drawing]] = {

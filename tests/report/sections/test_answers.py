@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from ablations.analysis.analyse import Analysis, analyse
+from ablations.analysis.comparisons import Comparison
 from ablations.cli.console import show_table
 from ablations.report.sections.answers import answer_sentences, answers_section, answers_table
 from ablations.report.sections.headline import headline_section
@@ -42,11 +43,11 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 def test_a_part_that_matters_is_said_with_its_sign(answered: Analysis) -> None:
     rows = tables_of(answers_section(answered))["answers"]
     assert {row["part"]: row["answer"] for row in rows} == {
-        "reduction": "matters (error is lower without it)",
-        "branch-3x3": "matters only by its capacity",
-        "dropout": "makes no difference within the margin",
+        "reduction": "matters (error is lower without it), on these images",
+        "branch-3x3": "matters only by its capacity, on these images",
+        "dropout": "makes no difference within the margin, on these images",
         "conv-bias": "not settled",
-        "flatten-head": "matters (error is higher with it)",
+        "flatten-head": "matters (error is higher with it), on these images",
     }
     assert rows[0]["with the change"].startswith("+2.00 [") and rows[0]["at equal parameters"].startswith("-2.00 [")
     assert rows[0]["training time"] == "+0.0 %"
@@ -54,18 +55,56 @@ def test_a_part_that_matters_is_said_with_its_sign(answered: Analysis) -> None:
 
 def test_the_notes_state_the_margin_and_the_number_of_comparisons(answered: Analysis) -> None:
     notes = " ".join(texts_of(answers_section(answered)))
-    assert "within the margin of 0.5 points" in notes and "Holm-adjusted for all 8 of them" in notes
+    assert "within the margin of 0.5 points" in notes and "share their level among all 8, variants and twins" in notes
+
+
+def on_new_images(analysis: Analysis, *parts: str) -> Analysis:
+    """The analysis with the same answers for these parts on new images."""
+    known = tuple(
+        replace(each, comparison=_known(each.comparison), control=_known(each.control)) if each.part in parts else each
+        for each in analysis.answers.answers
+    )
+    return replace(analysis, answers=replace(analysis.answers, answers=known))
+
+
+def _known(comparison: Comparison) -> Comparison:
+    return replace(comparison, new=comparison.these)
 
 
 def test_each_answer_is_one_sentence(answered: Analysis) -> None:
-    matters, *others = answer_sentences(answered)
+    every = [each.part for each in answered.answers.answers]
+    matters, *others = answer_sentences(on_new_images(answered, *every))
     assert matters.startswith("At equal parameters, reduction and flatten-head matter: -2.00 points [-2.")
     assert "] without reduction; +2.00 points [" in matters and matters.endswith("] with flatten-head.")
     assert others == [
         "At equal parameters, branch-3x3 matters only by its capacity: no difference within 0.5 points.",
-        "dropout makes no difference within 0.5 points, as trained and at equal parameters.",
+        "At equal parameters and as trained, dropout makes no difference within 0.5 points.",
         "Not settled at equal parameters: conv-bias.",
     ]
+
+
+def test_answers_that_new_images_do_not_have_are_said_to_be_about_these(answered: Analysis) -> None:
+    some = on_new_images(answered, "branch-3x3")
+    here = "On these 10,000 test images, at equal parameters"
+    starts = [sentence.partition(",")[0] + "," for sentence in answer_sentences(some) if "settled" not in sentence]
+    assert starts == ["At equal parameters,", *["On these 10,"] * 2]
+    assert f"{here} and as trained, dropout makes no difference within 0.5 points." in answer_sentences(some)
+    assert sum(sentence.startswith(f"{here}, reduction and flatten-head") for sentence in answer_sentences(some)) == 1
+    rows = tables_of(answers_section(some))["answers"]
+    assert ["on these images" in row["answer"] for row in rows] == [True, False, True, False, True]
+
+
+def test_a_part_that_matters_within_the_margin_says_so(answered: Analysis) -> None:
+    first = answered.answers.answers[0]
+    within = first.control.these._replace(verdict="worse, within the margin")
+    answer = replace(first, control=replace(first.control, these=within, new=within, difference=0.001))
+    one = replace(answered, answers=replace(answered.answers, answers=(answer,)))
+    (said,) = answer_sentences(one)
+    assert said.startswith(
+        "On these 10,000 test images, at equal parameters, reduction matters, but by less than 0.5 points: +0.10 "
+    )
+    (row,) = tables_of(answers_section(one))["answers"]
+    assert row["answer"] == "matters, but within the margin (error is higher without it), on these images"
 
 
 def test_the_table_fits_a_terminal_of_80_columns(answered: Analysis) -> None:

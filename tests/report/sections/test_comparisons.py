@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,21 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.comparisons import Comparisons, compare_with_baseline
-from ablations.records.suite_folder import SuiteFolder
-from ablations.report.sections.comparisons import comparisons_section, comparisons_table
-from tests.support.synthetic_suites import make_analysis, make_results, tables_of, texts_of
+from ablations.analysis.looks import FIRST, Looks
+from ablations.analysis.statistics.advice import SeedsNeeded
+from ablations.report.sections.comparisons import advice, comparisons_section, comparisons_table, looks_sentence
+from tests.support.paired_suites import compare, looks_of, predicted, results_of
+from tests.support.synthetic_suites import make_analysis, tables_of, texts_of
 
 
 def rows_of(analysis: Analysis) -> dict[str, dict[str, str]]:
     return {row["variant"]: row for row in tables_of(comparisons_section(analysis))["comparisons"]}
 
 
-def in_memory(**wrong: list[int]) -> Analysis:
+def in_memory(*, looks: Looks | None = None, **wrong: list[int]) -> Analysis:
     """The comparisons of these wrong images of 10,000, by variant and seed."""
-    results = make_results(np.array(list(wrong.values())).T / 1e4, names=list(wrong))
-    folder = SuiteFolder(Path("absent"))
-    return make_analysis(results, comparisons=compare_with_baseline(results, folder, rng=np.random.default_rng(0)))
+    results = results_of(wrong)
+    return make_analysis(results, comparisons=compare(results, looks=looks))
 
 
 def test_a_row_has_the_difference_its_interval_and_the_p_values(
@@ -34,48 +33,99 @@ def test_a_row_has_the_difference_its_interval_and_the_p_values(
     row = rows_of(complete)["short2"]
     differences = np.subtract(wrong["short2"], wrong["reduced"]) / 1e4
     test: Any = scipy_stats.ttest_1samp(differences, 0)
-    low, high = (100 * bound for bound in test.confidence_interval())
-    expected = {
+    equivalent: Any = scipy_stats.ttest_1samp(differences, 0.005, alternative="less")
+    low, high = (100 * bound for bound in test.confidence_interval(1 - FIRST))
+    assert row == {
+        "variant": "short2",
         "n": "4",
         "difference, points": f"{100 * differences.mean():+.2f}",
-        "95 % interval": f"[{low:+.2f}, {high:+.2f}]",
+        f"{100 * (1 - FIRST):g} % interval": f"[{low:+.2f}, {high:+.2f}]",
+        "on new images": "–",
         "p": f"{test.pvalue:.4f}",
+        "p, equivalent": f"{equivalent.pvalue:.4f}",
+        "p (signs)": "0.8750",
+        "verdict on these images": "inconclusive",
+        "verdict on new images": "–",
+        "would be settled by": row["would be settled by"],
     }
-    assert {name: row[name] for name in expected} == expected
-    assert list(row)[5:] == ["p (Holm)", "p, equivalent (Holm)", "p (signs)", "verdict"], "no bootstrap below 8 seeds"
 
 
 def test_a_settled_verdict_is_strong_and_an_open_one_says_how_many_seeds_would_settle_it(complete: Analysis) -> None:
     table = comparisons_table(complete.comparisons)
     assert table is not None
-    verdicts = {row[0].text: row[-1] for row in table.rows()}
-    assert {name: (cell.text, cell.style) for name, cell in verdicts.items() if name != "short2"} == {
-        "short": ("better", "strong"),
-        "naive": ("worse", "strong"),
-        "long": ("equivalent", "strong"),
-    }
     (undecided,) = [found for found in complete.comparisons.comparisons if found.variant == "short2"]
-    text = f"inconclusive; about {undecided.seeds_needed} seeds would settle it"
-    assert verdicts["short2"][:2] == (text, "plain")
-    hopeless = comparisons_table(Comparisons(comparisons=(replace(undecided, seeds_needed=None),)))
-    assert hopeless is not None
-    assert hopeless.texts()["verdict"][0] == "inconclusive; more than 1,000 seeds would be needed"
+    assert undecided.seeds_needed is not None
+    likely, safe = undecided.seeds_needed
+    rows = {row[0].text: row for row in table.rows()}
+    assert {name: (row[8].text, row[8].style, row[10].text) for name, row in rows.items()} == {
+        "short": ("better", "strong", ""),
+        "naive": ("worse", "strong", ""),
+        "long": ("equivalent", "strong", ""),
+        "short2": ("inconclusive", "plain", f"{likely} to {safe} seeds"),
+    }
 
 
-def test_the_notes_name_the_smallest_p_of_the_signs_and_when_there_is_a_bootstrap(complete: Analysis) -> None:
-    notes = texts_of(comparisons_section(complete))
-    assert "with 4 seeds its p cannot be below 0.1250" in notes[1]  # 2 of the 16 ways to flip four signs
-    assert notes[1].endswith(" Bootstrap intervals need at least 8 seeds.")
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [
+        (SeedsNeeded(12, 31), "12 to 31 seeds"),
+        (SeedsNeeded(6, 6), "6 seeds"),
+        (SeedsNeeded(700, None), "700 to more than 1,000 seeds"),
+        (SeedsNeeded(None, None), "more than 1,000 seeds"),
+    ],
+)
+def test_advice_in_words(needed: SeedsNeeded, said: str) -> None:
+    assert advice(*needed, advised=True) == said
+    assert advice(*needed, advised=False) == ""
 
 
-def test_from_eight_seeds_on_there_is_a_bootstrap_interval() -> None:
-    base = [800, 815, 790, 805, 812, 798, 803, 809]
-    analysis = in_memory(reduced=base, short=[count + shift for count, shift in zip(base, range(8), strict=True)])
-    assert rows_of(analysis)["short"]["bootstrap 95 %"].startswith("[+0.0")
-    assert "Bootstrap" not in " ".join(texts_of(comparisons_section(analysis)))
+def test_a_verdict_of_an_earlier_look_says_so_and_the_looks_are_counted() -> None:
+    looks = replace(looks_of(3, 4, level=0.024), declared=(3, 4))
+    # Worse in three seeds, and the fourth one is an outlier.
+    analysis = in_memory(looks=looks, reduced=[800, 815, 790, 805], naive=[1000, 1014, 991, 700])
+    assert rows_of(analysis)["naive"]["verdict on these images"] == "worse (at 3 seeds)"
+    said = texts_of(comparisons_section(analysis))[1]
+    assert said.startswith("Verdicts were read 2 times, at 3 and 4 seeds (3, 4 were declared). This look has 2.4 % of")
 
 
-def test_checks_that_disagree_are_pointed_out() -> None:
+def test_the_first_look_is_said_to_be_the_first() -> None:
+    assert looks_sentence(looks_of(5)).startswith("Verdicts are read for the first time, at 5 seeds. This look has 5 %")
+    assert looks_sentence(Looks()) == ""
+
+
+def test_with_predictions_there_are_intervals_and_verdicts_on_new_images() -> None:
+    # All seeds get the same images wrong, short 30 others too: sure on these images, 5.5 standard errors on new ones.
+    base = np.tile(np.arange(10_000) < 800, (3, 1))
+    wrong = {"reduced": base, "short": np.tile(np.arange(10_000) < 830, (3, 1))}
+    results = results_of({name: rows.sum(axis=1).tolist() for name, rows in wrong.items()})
+    analysis = make_analysis(results, comparisons=compare(results, per_image=predicted(wrong)))
+    row = rows_of(analysis)["short"]
+    assert (row["verdict on these images"], row["verdict on new images"]) == ("worse, within the margin",) * 2
+    reach = 1.96 * np.sqrt(0.003 / 1e4)
+    assert row["on new images"] == f"[{100 * (0.003 - reach):+.2f}, {100 * (0.003 + reach):+.2f}]"
+    assert row["95 % interval"] == "[+0.29, +0.31]"
+    notes = " ".join(texts_of(comparisons_section(analysis)))
+    assert "Only the second is about architectures. The sign-flip" in notes
+
+
+def test_the_notes_say_at_which_level_tests_are_held_and_what_is_missing(complete: Analysis) -> None:
+    notes = " ".join(texts_of(comparisons_section(complete)))
+    # Two of the four are settled beyond the margin and leave the count.
+    level = f"A p is held against {50 * FIRST:g} %: the level of this look, {100 * FIRST:g} %, shared by 4 comparisons."
+    assert level in notes
+    assert "with 4 seeds its p cannot be below 0.1250" in notes  # 2 of the 16 ways to flip four signs
+    assert "It takes the predictions of all runs." in notes
+    assert "No equivalence" not in notes
+
+
+def test_why_there_can_be_no_equivalence_is_said_once() -> None:
+    analysis = in_memory(reduced=[800, 815], short=[801, 816], short2=[802, 815])
+    why = tuple(replace(each, why_not_equivalent="some reason") for each in analysis.comparisons.comparisons)
+    changed = replace(analysis, comparisons=replace(analysis.comparisons, comparisons=why))
+    assert texts_of(comparisons_section(changed)).count("No equivalence: some reason.") == 1
+
+
+def test_signs_that_disagree_with_the_t_test_are_pointed_out() -> None:
     # Seven seeds that all rise, one of them far: signs are sure (2 of 128), the t test is not.
     shifts = [2, 3, 2, 3, 2, 3, 400]
     by_t_test: Any = scipy_stats.ttest_1samp(shifts, 0)
@@ -83,7 +133,7 @@ def test_checks_that_disagree_are_pointed_out() -> None:
     base = [800, 815, 790, 805, 810, 795, 802]
     analysis = in_memory(reduced=base, short=[count + shift for count, shift in zip(base, shifts, strict=True)])
     last = texts_of(comparisons_section(analysis))[-1]
-    assert last.startswith("For short, the t test and a nonparametric check disagree")
+    assert last.startswith("For short, the t test and the sign-flip test disagree")
 
 
 def test_one_seed_is_compared_over_images(one_seed: Analysis) -> None:

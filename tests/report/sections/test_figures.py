@@ -31,7 +31,9 @@ def test_a_complete_suite_has_every_figure_once_with_its_legend(complete: Analys
     main, section = main_figures_section(complete), figures_section(complete)
     assert pictures(main) == list(MAIN_FIGURES) == ["forest", "error_vs_macs"]
     assert pictures(section) == [*(name for name in COSTS if name != "error_vs_macs"), *others]
-    assert texts_of(main)[0].startswith("Differences are in points of top-1 error, with 95 % intervals over seeds")
+    assert texts_of(main)[0].startswith(
+        "Differences are in points of top-1 error. Thick lines are intervals over seeds"
+    )
     (said,) = texts_of(section)
     assert [" ".join(sentence.split()[:3]) for sentence in said.split(". ")] == [
         *("Error against cost:", "Without a filled", "Shading in learning"),

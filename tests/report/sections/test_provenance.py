@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ablations.analysis.results import load_results
+from ablations.records import merged
+from ablations.records.merged import Merged
 from ablations.report.contents import compose
 from ablations.report.document import Section
 from ablations.report.formats import markdown
@@ -120,6 +123,14 @@ def test_deterministic_kernels_are_part_of_the_hardware(tmp_path: Path) -> None:
     save(tmp_path, plan, [first, replace(second, environment=replace(ENVIRONMENT, deterministic=True))])
     (hardware,) = [item for item in items_of(provenance_of(tmp_path)) if item.startswith("**Hardware")]
     assert hardware.count("engine graph") == 2 and hardware.endswith("engine graph, deterministic kernels")
+
+
+def test_merged_runs_are_counted_by_the_folder_they_came_from(suite_dir: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(suite_dir, tmp_path / "copied")
+    first, second, third, _ = sorted(copied.glob("runs/*/"))
+    for run, *sources in ((first, "/mnt/a`b"), (second, "/mnt/laptop"), (third, "/mnt/laptop")):
+        merged.write(run, Merged(sources=tuple(sources), files=()))
+    assert items_of(provenance_of(copied))[-1] == "**Merged:** 1 run from ``/mnt/a`b``; 2 runs from `/mnt/laptop`"
 
 
 def test_odd_titles_axes_and_messages_stay_text(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.paired_tests import compare_all
 from ablations.analysis.published_claims import Claim
 from ablations.report.sections.published_claims import evidence_of, published_claims_section
+from tests.support.paired_suites import compare, results_of
 from tests.support.synthetic_suites import tables_of
 
 
@@ -33,25 +33,20 @@ def test_an_incomplete_suite_answers_no_claim_about_errors(incomplete: Analysis)
 
 def test_evidence_is_that_of_scipys_paired_tests() -> None:
     counts = {"reduced": [3400, 3412, 3391, 3405, 3396], "short4": [3700, 3150, 3600, 3050, 3450]}
-    comparisons = compare_all(
-        {name: [count / 1e4 for count in of_variant] for name, of_variant in counts.items()},
-        baseline="reduced",
-        test_images=10_000,
-        margin=0.005,
-        rng=np.random.default_rng(0),
-    )
+    (comparison,) = compare(results_of(counts), level=0.04).comparisons
     differences = (np.array(counts["short4"]) - np.array(counts["reduced"])) / 1e4
     two_sided: Any = scipy_stats.ttest_1samp(differences, 0)
-    low, high = (100 * bound for bound in two_sided.confidence_interval())
+    low, high = (100 * bound for bound in two_sided.confidence_interval(0.96))
     above: Any = scipy_stats.ttest_1samp(differences, -0.005, alternative="greater")
     below: Any = scipy_stats.ttest_1samp(differences, 0.005, alternative="less")
     expected = (
-        f"short4 {100 * differences.mean():+.2f} points [{low:+.2f}, {high:+.2f}], p (Holm) {two_sided.pvalue:.4f}, "
-        f"p of equivalence (Holm) {max(above.pvalue, below.pvalue):.4f}, n = 5"
+        f"short4 {100 * differences.mean():+.2f} points [{low:+.2f}, {high:+.2f}], p of a difference within the margin "
+        f"{comparison.p_beyond:.4f}, p of one beyond it {max(above.pvalue, below.pvalue):.4f} (each against 0.0400), "
+        "n = 5"
     )
-    one = Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", comparisons=tuple(comparisons))
+    one = Claim(claim="a claim", suite="--suite cifar10", answer="cannot say", comparisons=(comparison,))
     assert evidence_of(one) == expected
-    three = Claim(claim="a claim", suite="--suite cifar10", answer="agree", comparisons=tuple(comparisons) * 3)
+    three = Claim(claim="a claim", suite="--suite cifar10", answer="agree", comparisons=(comparison,) * 3)
     assert evidence_of(three) == "; ".join([expected] * 3)
 
 

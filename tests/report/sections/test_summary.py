@@ -74,7 +74,27 @@ def test_a_scaled_suite_has_the_costs_at_both_sizes(tmp_path: Path) -> None:
     # The full-size counts at 10 classes are the published ones.
     assert [row["full-size params"] for row in rows] == ["6,166,250", "1,557,834"]
     scaled = '"Trained" is the network that was trained here, at 0.125 times the width'
-    assert scaled in texts_of(section_of(tmp_path))[1]
+    assert any(scaled in text for text in texts_of(section_of(tmp_path)))
+
+
+def test_failures_to_train_have_columns_and_are_named(tmp_path: Path) -> None:
+    plan = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
+    records = save_suite(tmp_path, plan, wrong={"reduced": [1000, 9000, 1020], "short": [1100, 1110, 1120]})
+    reduced, short = rows_of(tmp_path)
+    columns = "failed to train", "error % of those that trained", "top-1 error %"
+    assert [reduced[name] for name in columns] == ["1 of 3", "10.10", "36.73 ± 46.13"]
+    assert [short[name] for name in columns] == ["0 of 3", "11.10", "11.10 ± 0.10"]
+    (run_id,) = (record.run_id for record in records if record.test is not None and record.test.top1_wrong == 9000)
+    said = texts_of(section_of(tmp_path))[1]
+    assert said.startswith("Failed to train") and f": {run_id}. The errors of those that trained" in said
+
+
+def test_without_a_failure_it_is_said_how_many_may_fail(tmp_path: Path) -> None:
+    plan, records = pair(seeds=10)
+    save(tmp_path, plan, records)
+    # 0.95 = 1 - 0.7411^10.
+    assert "n = 10 cannot exclude failures in up to 26 % of a variant's seeds" in texts_of(section_of(tmp_path))[1]
+    assert "failed to train" not in rows_of(tmp_path)[0]
 
 
 def test_memory_has_its_spread_and_its_kind(tmp_path: Path) -> None:

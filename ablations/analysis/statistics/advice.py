@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.intervals import FloatArray
 
 # The second number is to settle 80 % of comparisons whatever is true. That takes 90 % on average over what the seeds
 # leave open: differences near half the margin are the hardest, and unsettled comparisons had bad luck so far.

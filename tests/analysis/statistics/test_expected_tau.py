@@ -10,8 +10,8 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from ablations.analysis.expected_tau import expected_tau, measure_spread, noise_ceiling
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.expected_tau import expected_tau, measure_spread, noise_ceiling
+from ablations.analysis.statistics.intervals import FloatArray
 
 NO_FLOOR = np.zeros(1)
 

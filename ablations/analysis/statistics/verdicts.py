@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.analysis.intervals import FloatArray
-from ablations.analysis.paired_tests import PairedTests, t_tests
+from ablations.analysis.statistics.intervals import FloatArray
+from ablations.analysis.statistics.paired_tests import PairedTests, t_tests
 
 Verdict = Literal[
     "better", "better, within the margin", "worse", "worse, within the margin", "equivalent", "inconclusive"
@@ -50,12 +50,13 @@ class Shown(NamedTuple):
 
     def joined(self, later: Shown) -> Shown:
         """What was shown at an earlier look, and later; where they contradict each other, the later look holds."""
+        not_so_far = (self.higher & (later.not_higher | later.lower)) | (self.lower & (later.not_lower | later.higher))
         return Shown(
             lower=later.lower | (self.lower & ~later.higher),
             higher=later.higher | (self.higher & ~later.lower),
             not_lower=later.not_lower | (self.not_lower & ~(later.beyond & later.lower)),
             not_higher=later.not_higher | (self.not_higher & ~(later.beyond & later.higher)),
-            beyond=later.beyond | (self.beyond & ~later.within),
+            beyond=later.beyond | (self.beyond & ~not_so_far),
         )
 
     def of(self, index: int) -> Shown:
@@ -151,6 +152,7 @@ def judge(samples: Sequence[Sample], levels: Sequence[float], *, margin: float, 
     looks = np.full(count, -1)
     for number, (sample, level) in enumerate(zip(samples, levels, strict=True)):
         these, new = (show(tests, level=level, may_be_equivalent=may_be_equivalent) for tests in sample.tests(margin))
-        shown, shown_on_new = shown.joined(these), shown_on_new.joined(new.both(these))
-        looks[(looks < 0) & shown.settled] = number
+        before, shown, shown_on_new = shown, shown.joined(these), shown_on_new.joined(new.both(these))
+        changed = (before.lower != shown.lower) | (before.higher != shown.higher) | (before.within != shown.within)
+        looks[changed] = number
     return Judged(shown, shown_on_new, looks)

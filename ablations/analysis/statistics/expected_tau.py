@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ablations.analysis.intervals import MIN_SEEDS, FloatArray
+from ablations.analysis.statistics.intervals import MIN_SEEDS, FloatArray
 
 MIN_VARIANTS = 3  # an order of fewer says nothing
 

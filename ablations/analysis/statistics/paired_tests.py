@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from ablations.analysis.intervals import FloatArray
+from ablations.analysis.statistics.intervals import FloatArray
 
 EXACT_SEEDS = 16  # up to which the sign-flip test enumerates all 2^n signs
 SAMPLED_SIGNS = 9999  # beyond
@@ -54,7 +54,7 @@ class PairedTests:
 
     @property
     def p_beyond(self) -> FloatArray:
-        """p of a difference within the margin; a small one shows that it is beyond. Exact where it is at the margin."""
+        """p of a difference within the margin, at most; a small one shows that it is beyond."""
         size = np.abs(self.difference)
         return self._above(size - self.margin) + self._above(size + self.margin)
 

@@ -1,0 +1,1 @@
+"""Statistics: tests, intervals, verdicts and advice from arrays of errors; nothing here knows of suites."""
