@@ -58,8 +58,14 @@ class Arguments:
     """How steps run; auto replays a CUDA graph on a GPU. All give the same numbers, up to rounding."""
     deterministic: bool = False
     """Use only kernels that repeat bit for bit on the same machine and build of torch; slower on a GPU."""
+    executor: Literal["serial", "ray"] = "serial"
+    """One run after the other, or on Ray as many at once as there are GPUs or CPU cores (needs the extra ray)."""
+    ray_address: str | None = None
+    """With Ray, auto or the HOST:PORT of a cluster; without it Ray is started on this machine."""
+    cpus_per_run: int | None = None
+    """With Ray, CPU cores and threads of each run."""
     runs_per_gpu: int = 1
-    """Train K runs side by side on the GPU; their times are then not valid."""
+    """Train K runs side by side on each GPU, on Ray; their times are then not valid."""
     data_dir: Path = Path("data")
     """Where archives are kept (cifar10, cifar100), or the folder with train/ and test/ (folder)."""
     log_every: int = 0
@@ -128,8 +134,8 @@ def checked(arguments: Arguments) -> Arguments:
     """The arguments with ``~`` in their paths expanded.
 
     Raises:
-        ConfigError: if one of them has no effect with another one of MODES, or with or without --until-settled, if
-            --merge names no folder, or a home folder is not known.
+        ConfigError: if one of them has no effect with another one of MODES, with or without --until-settled, or
+            without Ray, if --merge names no folder, or a home folder is not known.
     """
     given = [field.name for field in fields(Arguments) if getattr(arguments, field.name) != field.default]
     chosen = [name for name in MODES if name in given]
@@ -144,6 +150,10 @@ def checked(arguments: Arguments) -> Arguments:
         raise ConfigError("--seed-list has no effect with --until-settled; use --seeds for those to begin with")
     if "max_seeds" in given and not arguments.until_settled:
         raise ConfigError("--max-seeds has no effect without --until-settled; give both, or use --seeds")
+    with_ray = [name for name in ("ray_address", "cpus_per_run") if name in given]
+    if with_ray and arguments.executor != "ray" and arguments.runs_per_gpu == 1:
+        verb = "has" if len(with_ray) == 1 else "have"
+        raise ConfigError(f"{_listed(with_ray)} {verb} no effect without --executor ray; give both")
     if "plan" not in given and _PLANNING & {*given}:
         name = flag_of(next(name for name in given if name in _PLANNING))
         raise ConfigError(f"{name} has no effect without --plan; give both")

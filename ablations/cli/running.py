@@ -81,6 +81,8 @@ class CommandRun:
                 observers.append(observing.enter_context(TensorBoard(folder.tensorboard)).on_event)
             display = observing.enter_context(Display(console=self.console, log_every=arguments.log_every))
             stopper = observing.enter_context(Stopper())
+            if options.executor == "serial":  # else the runs train in other processes, and a signal need not wait
+                observers.append(stopper.on_event)
             records = run_suite(
                 suite,
                 results=arguments.results,
@@ -89,7 +91,7 @@ class CommandRun:
                 resume=arguments.resume,
                 fresh=arguments.fresh,
                 command=self.command,
-                on_event=to_all(display.on_event, *observers, stopper.on_event),
+                on_event=to_all(display.on_event, *observers),
             )
             return Trained(planned=display.planned_runs, records=records)
 
@@ -128,6 +130,9 @@ def execution_options(arguments: Arguments) -> ExecutionOptions:
         engine=arguments.engine,
         deterministic=arguments.deterministic,
         measure_selection_bias=arguments.measure_selection_bias,
+        executor=arguments.executor,
+        ray_address=arguments.ray_address,
+        cpus_per_run=arguments.cpus_per_run,
         runs_per_device=arguments.runs_per_gpu,
         log_every=arguments.log_every,
     )

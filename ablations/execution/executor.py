@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ablations.data.dataset import Dataset
-from ablations.execution.processes import run_in_processes
+from ablations.execution.ray import run_on_ray
 from ablations.execution.serial import run_serially
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
@@ -30,5 +30,5 @@ class Executor(Protocol):
 
 
 def choose_executor(options: ExecutionOptions) -> Executor:
-    """The executor for these options: worker processes where runs share the device, else this process."""
-    return run_in_processes if options.shares_device else run_serially
+    """The executor that these options name."""
+    return run_on_ray if options.executor == "ray" else run_serially

@@ -24,6 +24,7 @@ class Stopper:
         self._training = False
         self._epochs: dict[str, int] = {}
         self._pending: KeyboardInterrupt | None = None
+        self._raised: KeyboardInterrupt | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopper:
@@ -37,6 +38,8 @@ class Stopper:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if isinstance(error, KeyboardInterrupt) and isinstance(self._raised, Terminated):
+            raise self._raised from error  # Ray replaces what a handler raises by a KeyboardInterrupt of its own
 
     def on_event(self, event: Event) -> None:
         """Stop here if a signal came during the step, or the end of the epoch, that is now over."""
@@ -57,6 +60,7 @@ class Stopper:
             raise self._pending
         stop = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
         if not self._training:
+            self._raised = stop
             raise stop
         self._pending = stop
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)

@@ -35,6 +35,7 @@ class _RunProgress:
     loss: float | None = None
     images_shown: int = 0
     shown_at: float = 0.0
+    macs_done: float = 0.0
 
     def begin_epoch(self, *, epochs_done: int) -> None:
         self.epochs_done, self.epoch_images, self.steps, self.images_shown = epochs_done, 0, 0, 0
@@ -147,11 +148,16 @@ class Display:
     def _start_run(self, event: RunStarted) -> None:
         run_id = event.config.run_id
         label = f"[{event.position}/{event.total}] {run_id}"
+        place = f" on {event.place}" if event.place else ""
+        if run_id in self._running:  # it started before, on a machine that failed
+            before = self._running.pop(run_id)
+            self._progress.remove_task(before.task)
+            self._progress.update(self._suite_task, advance=-before.macs_done)
         self._progress.update(self._suite_task, description=f"suite, run {event.position} of {event.total}")
-        task = self._progress.add_task(run_id, total=None, figures="")
+        task = self._progress.add_task(f"{run_id}{place}", total=None, figures="")
         self._running[run_id] = _RunProgress(event.config, label, task)
         if not self._live:
-            self._print(label)
+            self._print(f"{label}{place}")
 
     def _start_training(self, event: TrainingStarted) -> None:
         run = self._running[event.run_id]
@@ -189,6 +195,7 @@ class Display:
 
     def _advance_suite(self, run: _RunProgress, images: int) -> None:
         share = images / (run.train_images * run.config.recipe.epochs)
+        run.macs_done += share * self._macs[run.config.run_id]
         self._progress.update(self._suite_task, advance=share * self._macs[run.config.run_id])
 
     def _end_epoch(self, event: EpochDone) -> None:

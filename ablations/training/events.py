@@ -23,11 +23,15 @@ class SuiteStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A run that is not done yet starts: `position` of `total`, from 1."""
+    """A run that is not done yet starts: `position` of `total`, from 1.
+
+    `place` names the machine and GPU, if not this machine. A run whose machine fails starts once more elsewhere.
+    """
 
     config: RunConfig
     position: int
     total: int
+    place: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
 
 import torch
 
@@ -11,6 +13,8 @@ from ablations.hardware.device import describe_environment, resolve_device
 from ablations.hardware.environment import Environment
 from ablations.training.step import Engine, resolve_engine
 
+ExecutorName = Literal["serial", "ray"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionOptions:
@@ -18,14 +22,19 @@ class ExecutionOptions:
 
     `deterministic` uses only kernels that repeat bit for bit (see `hardware.device.exact_kernels`).
     `measure_selection_bias` also records the test error after every epoch, in a file that no choice reads.
-    `runs_per_device` runs train side by side on the device; their times are then not valid. After every `log_every`
-    steps the loss is read, also on a GPU; 0 leaves that out.
+    `executor` trains the runs one after the other, or several at once on Ray: on this machine or, with `ray_address`
+    ("auto" or "HOST:PORT"), on the nodes of a cluster. `cpus_per_run` is the CPU cores that Ray keeps for each run.
+    `runs_per_device` runs train side by side on a GPU; their times are then not valid. After every `log_every` steps
+    the loss is read, also on a GPU; 0 leaves that out.
     """
 
     device: torch.device = torch.device("cpu")
     engine: Engine = "eager"
     deterministic: bool = False
     measure_selection_bias: bool = False
+    executor: ExecutorName = "serial"
+    ray_address: str | None = None
+    cpus_per_run: int | None = None
     runs_per_device: int = 1
     log_every: int = 0
 
@@ -37,13 +46,19 @@ class ExecutionOptions:
         engine: str = "auto",
         deterministic: bool = False,
         measure_selection_bias: bool = False,
+        executor: ExecutorName = "serial",
+        ray_address: str | None = None,
+        cpus_per_run: int | None = None,
         runs_per_device: int = 1,
         log_every: int = 0,
     ) -> ExecutionOptions:
         """The options on this machine, where "auto" takes a GPU if there is one and the fastest engine for it.
 
+        Several runs on a device need Ray, which is then the executor.
+
         Raises:
-            ConfigError: if the device or the engine cannot be used here, or several runs cannot share the device.
+            ConfigError: if the device or the engine cannot be used here, several runs cannot share the device, or Ray
+                is not installed.
         """
         resolved = resolve_device(device)
         if runs_per_device < 1 or (runs_per_device > 1 and resolved.type != "cuda"):
@@ -51,11 +66,21 @@ class ExecutionOptions:
                 f"--runs-per-gpu is {runs_per_device}; use 1 or more on a GPU and 1 elsewhere, and the device is "
                 f"{resolved.type}"
             )
+        if cpus_per_run is not None and cpus_per_run < 1:
+            raise ConfigError(f"--cpus-per-run is {cpus_per_run}; use 1 or more")
+        if runs_per_device > 1:
+            executor = "ray"
+        if executor == "ray" and find_spec("ray") is None:
+            given = f"--runs-per-gpu {runs_per_device}" if runs_per_device > 1 else "--executor ray"
+            raise ConfigError(f"{given} needs Ray, which is not installed; run: pip install 'googlenet-ablations[ray]'")
         return cls(
             device=resolved,
             engine=resolve_engine(engine, resolved),
             deterministic=deterministic,
             measure_selection_bias=measure_selection_bias,
+            executor=executor,
+            ray_address=ray_address,
+            cpus_per_run=cpus_per_run,
             runs_per_device=runs_per_device,
             log_every=log_every,
         )

@@ -187,7 +187,13 @@ def test_recipe_and_precision_change_the_run_id_and_execution_does_not(main: Mai
     others = [("--recipe", "published"), ("--recipe", "fast"), ("--precision", "bf16")]
     assert len({usual, *(planned(*given) for given in others)}) == 4
     # On a CPU single precision is the device's own.
-    same = [("--recipe", "digits"), ("--precision", "fp32"), ("--engine", "compile"), ("--runs-per-gpu", "2")]
+    same = [
+        ("--recipe", "digits"),
+        ("--precision", "fp32"),
+        ("--engine", "compile"),
+        ("--executor", "ray"),
+        ("--runs-per-gpu", "2"),
+    ]
     assert {planned(*given) for given in same} == {usual}
 
 
@@ -307,6 +313,9 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         (("--engine", "graph"), "--engine graph needs a GPU, and the device is cpu; use eager, compile or auto"),
         (("--runs-per-gpu", "2"), "--runs-per-gpu is 2; use 1 or more on a GPU and 1 elsewhere"),
         (("--runs-per-gpu", "0"), "--runs-per-gpu is 0; use 1 or more on a GPU and 1 elsewhere"),
+        (("--cpus-per-run", "2"), "--cpus-per-run has no effect without --executor ray; give both"),
+        (("--ray-address", "auto"), "--ray-address has no effect without --executor ray; give both"),
+        (("--executor", "ray", "--cpus-per-run", "0"), "--cpus-per-run is 0; use 1 or more"),
         (("--limit-train", "99999"), "1,437 training images"),
         (("--limit-train", "9"), "--limit-train 9 is less than the 10 classes; use at least one image a class"),
         (("--report", "--seeds", "3"), "--seeds has no effect with --report; it goes with --compare-with, "),
@@ -351,7 +360,7 @@ def test_bad_arguments_are_one_clear_line_and_nothing_is_written(
     "given",
     [
         *(("--suit", "x"), ("--seeds", "two"), ("--device", "tpu")),
-        *(("--precision", "fp16"), ("--engine", "triton"), ("--runs-per-gpu", "many")),
+        *(("--precision", "fp16"), ("--engine", "triton"), ("--executor", "slurm"), ("--runs-per-gpu", "many")),
     ],
     ids=" ".join,
 )

@@ -22,6 +22,8 @@ LEFT_OUT = {
     **dict.fromkeys(("--epochs", "--keep-epochs"), "the recipe's"),
     "--limit-train": "all images",
     "--image-size": "32x32 only",
+    "--ray-address": "this machine",
+    "--cpus-per-run": "1 on a CPU",
     **dict.fromkeys(("--compare-with", "--describe", "--merge", "--budget"), "none"),
     "--expect-sd": "from runs",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -147,3 +148,12 @@ def test_version_that_is_cited_is_the_changelogs_newest() -> None:
     cited = re.search(r"^version: (.*)$", page("CITATION.cff"), flags=re.MULTILINE)
     newest = re.search(r"^## (.*)$", page("CHANGELOG.md"), flags=re.MULTILINE)
     assert cited and newest and plain(cited[1]) == newest[1]
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_scripts_for_slurm_are_valid(number: int) -> None:
+    script = fences(page("docs/cluster.md"), "bash")[number]
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (given,) = re.findall(r"python run_all.py ([^&\n]+)", script)
+    tyro.cli(Arguments, args=given.split(), config=(tyro.conf.FlagCreatePairsOff,))

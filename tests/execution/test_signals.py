@@ -93,3 +93,14 @@ def test_afterwards_signals_do_what_they_did_before(config: RunConfig) -> None:
         send(signal.SIGTERM)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_sigterm_stays_one_where_a_library_raises_its_own_interrupt() -> None:
+    with pytest.raises(Terminated), Stopper():
+        try:
+            send(signal.SIGTERM)
+        except Terminated:
+            raise KeyboardInterrupt from None
+    with pytest.raises(KeyboardInterrupt) as raised, Stopper():
+        send(signal.SIGINT)
+    assert raised.type is KeyboardInterrupt

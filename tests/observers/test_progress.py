@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ablations.observers.progress import Display
 from ablations.training.events import EpochDone, RunEnded, RunStarted, StepDone, SuiteStarted, TrainingStarted
+from googlenet.counts import count_macs
 from tests.support.synthetic_suites import failed, make_plan, make_record
 
 PLAN = make_plan("digits", seeds=1, variants=("short3", "short4"), epochs=5)
@@ -209,3 +210,21 @@ def test_brackets_in_a_runs_message_are_text(text: str) -> None:
         display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
         display.on_event(RunEnded(record=record, position=1, total=2, skipped=False))
     assert stream.getvalue().splitlines()[-1] == f"[1/2] {FIRST}: failed: no {text} there"
+
+
+def test_a_run_on_another_machine_is_shown_with_its_place_and_one_that_moves_counts_once() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=160, highlight=False, color_system=None)
+    macs = [config.recipe.epochs * count_macs(config.architecture, num_classes=10) for config in PLAN.runs]
+    with Display(console=console) as display:
+        display.on_event(SuiteStarted(runs=PLAN.runs))
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2, place="10.0.0.2 GPU 3"))
+        display.on_event(TrainingStarted(run_id=FIRST, finished_epochs=0, train_images=1000))
+        display.on_event(StepDone(run_id=FIRST, images=600, loss=1.0))
+        display.refresh()
+        assert display.suite_fraction == pytest.approx(0.6 * macs[0] / 5 / sum(macs))
+        display.on_event(RunStarted(config=PLAN.runs[0], position=1, total=2))
+        assert display.suite_fraction == pytest.approx(0.0)
+        display.on_event(TrainingStarted(run_id=FIRST, finished_epochs=1, train_images=1000))
+        assert display.suite_fraction == pytest.approx(macs[0] / 5 / sum(macs))
+    assert f"{FIRST} on 10.0.0.2 GPU 3" in stream.getvalue()

@@ -1,0 +1,148 @@
+"""What Ray's workers run: one planned run with its events, and the view that a node has of the results folder."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ablations.data.dataset import Dataset
+from ablations.errors import DeviceLost, UserError
+from ablations.execution.job import finished, train_to_record
+from ablations.execution.ray_events import EventSender
+from ablations.hardware.environment import commit
+from ablations.records.record import RunRecord
+from ablations.records.run_folder import RunFolder
+from ablations.records.suite_folder import SuiteFolder
+from ablations.suites.run_config import RunConfig
+from ablations.training.events import RunStarted
+from ablations.training.options import ExecutionOptions
+
+LOCK_INTERVAL_SECONDS = 0.5  # between two tries to lock a run
+PACKAGE = "googlenet-ablations"
+
+
+class PlannedRun(NamedTuple):
+    """A run and its position of `total` in the plan, from 1."""
+
+    position: int
+    total: int
+    config: RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """What all runs of a suite have in common; `mailbox` is the actor that takes events."""
+
+    suite_dir: Path
+    options: ExecutionOptions
+    threads: int
+    driver_node: str
+    mailbox: Any
+
+
+class RunOutcome(NamedTuple):
+    """The record of a run; `skipped` if another process finished the run before."""
+
+    record: RunRecord
+    skipped: bool
+
+
+class RunTaken(NamedTuple):
+    """Another process trains this run."""
+
+    run_id: str
+
+
+def train_run(
+    dataset: Dataset, settings: WorkerSettings, run: PlannedRun, patience: float
+) -> RunOutcome | RunTaken | UserError:
+    """Train a run to its record, unless it is done; a run that another process has is waited for `patience` seconds.
+
+    Returns an error that the user must repair, since Ray would add a traceback to its message.
+    """
+    torch.set_num_threads(settings.threads)
+    commit()  # cached now: later the working tree may hold other code than this process runs
+    suite = SuiteFolder(settings.suite_dir)
+    deadline = time.monotonic() + patience
+    try:
+        while True:
+            with suite.locks.run(run.config.run_id) as mine:
+                if mine:
+                    return _train(suite.run(run.config), dataset=dataset, settings=settings, run=run)
+            if time.monotonic() >= deadline:
+                return RunTaken(run.config.run_id)
+            time.sleep(LOCK_INTERVAL_SECONDS)
+    except UserError as error:
+        return error
+
+
+def _train(folder: RunFolder, *, dataset: Dataset, settings: WorkerSettings, run: PlannedRun) -> RunOutcome:
+    record = finished(folder)
+    if record is not None:
+        return RunOutcome(record, skipped=True)
+    sender = EventSender(settings.mailbox)
+    place = _place(settings.driver_node)
+    sender(RunStarted(config=run.config, position=run.position, total=run.total, place=place))
+    try:
+        record = train_to_record(run.config, dataset=dataset, folder=folder, options=settings.options, on_event=sender)
+    except DeviceLost:
+        # Ray gives the next run on a GPU a new process, so the suite goes on.
+        record = folder.read_result()
+        if record is None:
+            raise
+    sender.deliver()
+    return RunOutcome(record, skipped=False)
+
+
+def _place(driver_node: str) -> str:
+    """The node and the GPU of this worker; "" on the driver's machine."""
+    import ray
+    from ray.util import get_node_ip_address
+
+    context = ray.get_runtime_context()
+    if context.get_node_id() == driver_node:
+        return ""
+    gpus = [str(gpu) for gpu in context.get_accelerator_ids().get("GPU", ())]
+    return " GPU ".join([get_node_ip_address(), *gpus])
+
+
+class NodeView(NamedTuple):
+    """What a node sees: what is wrong with the results folder ("" if nothing), and its versions by name."""
+
+    problem: str
+    versions: dict[str, str]
+
+
+def view_node(token: Path) -> NodeView:
+    """This node's view of the folder that `token` lies in, a file that holds its own name."""
+    return NodeView(_problem(token), _versions())
+
+
+def _problem(token: Path) -> str:
+    try:
+        if token.read_text(encoding="utf-8") != token.name:
+            return "has another folder there"
+    except OSError as error:
+        return f"does not see it ({error.strerror or error})"
+    try:
+        written = token.with_name(f"{token.name}-{uuid.uuid4().hex}")
+        written.touch()
+        written.unlink()
+    except OSError as error:
+        return f"cannot write there ({error.strerror or error})"
+    return ""
+
+
+def _versions() -> dict[str, str]:
+    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
+    try:
+        package = metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        package = "not installed"
+    return {PACKAGE: package, **installed, "CUDA": torch.version.cuda or "none"}
