@@ -53,7 +53,7 @@ def test_every_command_that_runs_a_suite_can_be_planned(workplace: Path, capsys:
     assert len(given) >= 15
     for arguments in given:
         parsed = tyro.cli(Arguments, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-        if parsed.report or parsed.until_settled or parsed.dry_run or parsed.budget:
+        if parsed.report or parsed.merge or parsed.until_settled or parsed.dry_run or parsed.budget:
             # It needs finished runs or times, or does not say which runs it will train; that it parses is enough.
             continue
         instead = () if parsed.list or parsed.plan or parsed.describe else ("--plan",)
