@@ -238,7 +238,7 @@ def _differs(wrong: NDArray[np.bool_]) -> tuple[bool, bool]:
         variants=tuple(map(str, range(1, count))),
         seeds=tuple(range(n)),
         errors=wrong.mean(axis=2).T,
-        images=[of.astype(np.int8) - wrong[0] for of in wrong[1:]],
+        images=[dict(enumerate(of.astype(np.int8) - wrong[0])) for of in wrong[1:]],
         test_images=images,
     )
     level = level_of_look((), seeds=n, declared=())

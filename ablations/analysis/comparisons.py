@@ -158,7 +158,7 @@ def compare_with_baseline(
         return _compare_one_seed(results, per_image, seeds=seeds)
     if not looks.taken:
         declared = ", ".join(map(str, looks.declared))
-        reason = f"verdicts are read at {declared} seeds, as declared, and here are {len(seeds)}"
+        reason = f"verdicts were declared to be read at {declared} seeds, and there are {len(seeds)}"
         return Comparisons(looks=looks, reason=reason)
     compared = _compare(pair_errors(results, per_image), results, looks=looks, rng=rng)
     return Comparisons(comparisons=tuple(compared), looks=looks)
@@ -213,7 +213,7 @@ def _compare(paired: PairedErrors, results: Results, *, looks: Looks, rng: np.ra
             margin=plan.margin,
             level=shared,
             these=on_these,
-            new=None if paired.images[index] is None else on_new,
+            new=on_new if len(paired.images[index]) == n else None,
             verdict_seeds=None if open_still else len(looks.taken[judged.looks[index]].seeds),
             failed=failures,
             why_not_equivalent=why_not,
@@ -223,7 +223,7 @@ def _compare(paired: PairedErrors, results: Results, *, looks: Looks, rng: np.ra
                 level=looks.level_of_next / len(paired.variants),
                 may_be_equivalent=not why_not,
             )
-            if open_still and looks.level_of_next
+            if open_still and looks.level_of_next and not any(failures)
             else None,
         )
 

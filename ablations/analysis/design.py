@@ -12,6 +12,7 @@ from scipy import optimize, special
 
 from ablations.analysis.looks import level_of_look
 from ablations.analysis.statistics.intervals import MIN_SEEDS
+from ablations.records.looks import Look
 from ablations.records.record import RunRecord
 
 POWER = 0.8  # probability with which what can be shown is shown
@@ -123,10 +124,11 @@ def design_table(
     *,
     spread: Spread | None,
     comparisons: int,
+    looks: Sequence[Look],
     declared: Sequence[int],
     variants: Mapping[str, Variant],
 ) -> pd.DataFrame:
-    """What each number of seeds takes and can show at its first look, shared by the comparisons.
+    """What each number of seeds takes and can show at the next look after these, shared by the comparisons.
 
     Columns: `seeds`; `seconds` of the runs that are left; `level` of each comparison; `difference`, the smallest one
     that is detected, and `margin`, the smallest within which no difference is shown to be, both fractions. NaN where it
@@ -135,7 +137,7 @@ def design_table(
     rows = []
     std = math.nan if spread is None else spread.std
     for seeds in numbers:
-        level = level_of_look((), seeds=seeds, declared=declared) / comparisons if comparisons else 0.0
+        level = level_of_look(looks, seeds=seeds, declared=declared) / comparisons if comparisons else 0.0
         rows.append(
             {
                 "seeds": seeds,

@@ -21,6 +21,7 @@ from ablations.analysis.statistics.paired_tests import rounding_std
 from ablations.cli.console import show_table
 from ablations.cli.planning import PlanState, hours, untimed
 from ablations.errors import ConfigError
+from ablations.records.looks import looks_of
 from ablations.report.document import Column, Table
 from ablations.report.formatting import percent, some
 from ablations.suites.suite import MAX_SEEDS
@@ -76,7 +77,15 @@ def show_design(state: PlanState, *, console: Console, budget: float | None, std
     variants = {name: Variant(state.seconds(name), state.done[name]) for name in state.variants}
     fitting = None if budget is None else _fitting(state, budget, variants)
     numbers = sorted({*SEEDS, fitting} if fitting else SEEDS)
-    table = design_table(numbers, spread=spread, comparisons=comparisons, declared=plan.looks, variants=variants)
+    looks = looks_of(plan, state.folder.looks.read())
+    table = design_table(
+        numbers,
+        spread=spread,
+        comparisons=comparisons,
+        looks=looks,
+        declared=looks[0].declared if looks else plan.looks,
+        variants=variants,
+    )
     show_table(_table(table), console=console, title="what seeds show")
     console.print(Text(about if comparisons else "This suite has no comparisons, so no verdicts."))
     if fitting is None or budget is None:
@@ -151,7 +160,7 @@ def _said(table: pd.DataFrame, seeds: int, *, budget: float, variants: dict[str,
         return f"{fits} hours one by one."
     return (
         f"{fits} hours one by one. They detect a difference of {percent(row['difference'])} points, and show one of "
-        f"zero to be within {percent(row['margin'])}, with a level of {row['level']:.2g} for each comparison."
+        f"zero to be within {percent(row['margin'])}, with a level of {100 * row['level']:.2g} % for each comparison."
     )
 
 

@@ -81,16 +81,19 @@ def verdicts(comparisons: Comparisons) -> Table | None:
         Column("variant", ("variant",)),
         Column("points", ("difference",), format=formatting.points),
         Column(interval_name(comparisons.looks), ("low", "high"), format=formatting.signed_interval_of),
-        Column("verdict", ("verdict", "verdict_new_images"), format=_verdict, style=_style),
+        Column("verdict", ("verdict", "verdict_new_images", "verdict_seeds", "n"), format=_verdict, style=_style),
         Column("settled by", ("verdict", "likely", "safe", "advised"), format=lambda _, *numbers: advice(*numbers)),
     ]
     return replace(table, columns=columns)
 
 
-def _verdict(verdict: str, on_new: str | None) -> str:
-    """The verdict, and whether it is about these test images only."""
-    return verdict if verdict in (on_new, INCONCLUSIVE) else f"{verdict}, on these images"
+def _verdict(verdict: str, on_new: str | None, seeds: float | None, n: int) -> str:
+    """The verdict, whether it is about these test images only, and which look gave it if not the last."""
+    if verdict == INCONCLUSIVE:
+        return verdict
+    earlier = "" if seeds in (None, n) else f" (at {seeds:.0f} seeds)"
+    return verdict + ("" if verdict == on_new else ", on these images") + earlier
 
 
-def _style(verdict: str, _: str | None) -> Style:
+def _style(verdict: str, *_: object) -> Style:
     return "plain" if verdict == INCONCLUSIVE else "strong"

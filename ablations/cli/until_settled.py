@@ -88,7 +88,7 @@ def declare_looks(folder: SuiteFolder, *, most: int, console: Console) -> Plan:
             looks.append(min(2 * looks[-1], most))
         plan = replace(plan, looks=tuple(looks))
         folder.write_plan(plan)
-    said = f"looks declared: verdicts are read at {_listed(looks)} seeds, until all are settled"
+    said = f"looks declared: verdicts are read at {_listed(looks)} seeds until all are settled, and at no more later"
     console.print(said, markup=False, emoji=False, soft_wrap=True)
     return plan
 

@@ -149,7 +149,7 @@ def _united_looks(
             if look.declared != declared:
                 raise ConfigError(
                     f"nothing was merged: {source.folder.looks.path} has a look at these runs with "
-                    f"{_declared(look.declared)}, and here it is {_declared(declared)}, so they have no level in "
+                    f"{_declared(look.declared)}, and here with {_declared(declared)}, so they have no level in "
                     "common; report the folders apart"
                 )
             if look not in looks:

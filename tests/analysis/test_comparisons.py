@@ -110,7 +110,7 @@ def test_a_verdict_of_an_earlier_look_stays_with_its_number_of_seeds() -> None:
 def test_between_declared_numbers_of_seeds_the_next_ones_are_said() -> None:
     found = compare(results_of(WRONG), looks=Looks(declared=(5, 10)))
     assert not found.comparisons
-    assert found.reason == "verdicts are read at 5, 10 seeds, as declared, and here are 4"
+    assert found.reason == "verdicts were declared to be read at 5, 10 seeds, and there are 4"
 
 
 # New images

@@ -88,13 +88,13 @@ def test_a_budget_buys_what_is_left_of_the_largest_number_of_seeds() -> None:
 def test_a_row_has_the_level_of_its_first_look_and_the_hours_that_are_left() -> None:
     variants = {"reduced": Variant(3600, 2), "short": Variant(1800, 0), "naive": Variant(7200, 0)}
     spread = Spread(0.002)
-    table = design_table((2, 5), spread=spread, comparisons=2, declared=(), variants=variants)
+    table = design_table((2, 5), spread=spread, comparisons=2, looks=(), declared=(), variants=variants)
     assert table["seconds"].tolist() == [18_000, 3 * 3600 + 5 * 9000]
     assert table["level"].tolist() == [FIRST / 2, FIRST / 2]
     assert table["margin"].tolist() == [detectable_margin(seeds, std=0.002, level=FIRST / 2) for seeds in (2, 5)]
     # Two looks are declared, each with half of the total; before the first one there is no verdict.
-    declared = design_table((3, 5, 10), spread=spread, comparisons=2, declared=(5, 10), variants=variants)
+    declared = design_table((3, 5, 10), spread=spread, comparisons=2, looks=(), declared=(5, 10), variants=variants)
     assert declared["level"].tolist() == pytest.approx([0.0, TOTAL / 4, TOTAL / 2])
     assert declared["difference"].isna().tolist() == [True, False, False]
-    unknown = design_table((5,), spread=None, comparisons=2, declared=(), variants=variants)
+    unknown = design_table((5,), spread=None, comparisons=2, looks=(), declared=(), variants=variants)
     assert unknown[["difference", "margin"]].isna().all(axis=None)

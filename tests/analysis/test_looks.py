@@ -145,3 +145,17 @@ def test_before_the_first_declared_number_and_with_one_seed_there_is_no_look() -
 
 def test_without_the_baseline_there_are_no_looks() -> None:
     assert looks_at(results_at(3, plan=make_plan("cifar10", seeds=3, variants=("short", "naive"))), []) == Looks()
+
+
+def test_the_seeds_of_a_look_are_those_of_its_runs() -> None:
+    recorded, _ = read_at(3)
+    wrong = [replace(look, seeds=(7, 8, 9)) for look in recorded]
+    found = looks_at(results_at(5), [*wrong, *wrong])  # a doubled line counts once
+    assert [look.seeds for look in found.taken] == [(1, 2, 3), (1, 2, 3, 4, 5)]
+
+
+def test_between_and_after_declared_numbers_no_look_is_taken_and_looks_elsewhere_are_counted() -> None:
+    _, found = read_at(3, 8, looks=(3, 10))
+    assert (numbers_of(found.taken), found.seeds, found.elsewhere, found.new) == ([3], 8, 0, None)
+    _, found = read_at(3, 5, 10, 5)
+    assert (numbers_of(found.taken), found.seeds, found.elsewhere) == ([3, 5], 5, 1)

@@ -56,3 +56,22 @@ def test_the_standard_error_on_new_images_is_no_less_than_what_the_floor_gives()
     results = make_results(np.full((2, 2), 0.1), names=["reduced", "short"])
     sample = pair_errors(results, predicted({"reduced": same, "short": same})).sample((1, 2))
     assert sample.new_error == pytest.approx(sample.least_std / np.sqrt(2)) and sample.least_std[0] > 0
+
+
+def test_lost_predictions_make_nothing_more_certain() -> None:
+    rng = np.random.default_rng(1)
+    wrong = {name: rng.random((4, 10_000)) < 0.2 for name in ("reduced", "short", "naive")}
+    errors = np.stack([rows.mean(axis=1) for rows in wrong.values()], axis=1)
+    results, read = make_results(errors, names=list(wrong)), predicted(wrong)
+    seeds = (1, 2, 3, 4)
+    whole = pair_errors(results, read).sample(seeds)
+    for lost, of_short in (({("short", 2)}, [1, 3, 4]), ({("short", seed) for seed in (1, 2, 3)}, [])):
+        left = replace(read, runs=tuple(run for run in read.runs if (run.variant, run.seed) not in lost))
+        sample = pair_errors(results, left).sample(seeds)
+        assert sample.least_std[1] == whole.least_std[1] and np.isnan(sample.new_error[0])
+        if of_short:
+            rows = [seed - 1 for seed in of_short]
+            squares = mean_squares(wrong["short"][rows].astype(int) - wrong["reduced"][rows])
+            assert sample.least_std[0] == pytest.approx(np.sqrt(squares.residual / 10_000))
+        else:
+            assert sample.least_std[0] == sample.least_std[1]

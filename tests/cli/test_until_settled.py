@@ -139,7 +139,7 @@ def test_seeds_are_doubled_until_every_comparison_is_settled(
     assert until_settled(machine) == (
         True,
         [
-            "looks declared: verdicts are read at 2, 4, 8, 16, 20 seeds, until all are settled",
+            "looks declared: verdicts are read at 2, 4, 8, 16, 20 seeds until all are settled, and at no more later",
             "not settled at 2 seeds: long; 4 seeds next",
             "not settled at 4 seeds: long; 8 seeds next",
             "all comparisons are settled at 8 seeds, after 3 looks",

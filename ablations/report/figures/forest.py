@@ -66,7 +66,7 @@ def draw_forest(comparisons: Sequence[Comparison], *, macs: pd.Series) -> Drawin
             axes.axvspan(-margin, margin, color=GREY, alpha=0.2, linewidth=0, zorder=0, gid="forest-margin")
             tips["forest-margin"] = f"margin of equivalence: {margin:g} points"
             axes.set_xlabel(f"top-1 error minus that of {baseline} (points)")
-            _columns(axes, ("MACs", "top-1 error"), place=-0.75)
+            _columns(axes, ("MACs", "top-1 error"), place=None)
         lay_out(figure)
         return Drawing(figure, tips)
 
@@ -80,14 +80,14 @@ def _look_of(verdict: Verdict) -> tuple[str, str]:
     return (COLOURS[0], "o") if verdict == "better" else (COLOURS[1], "s")
 
 
-def _columns(axes: Axes, texts: tuple[str, str], *, place: float) -> None:
-    """Two texts to the right of the axes, at this row."""
+def _columns(axes: Axes, texts: tuple[str, str], *, place: float | None) -> None:
+    """Two texts to the right of the axes, at this row, or above the rows."""
     for text, (offset, side) in zip(texts, COLUMNS, strict=True):
         axes.annotate(
             text.replace("-", "\N{MINUS SIGN}") if side == "right" else text,
-            (1, place),
-            (offset, 0),
-            xycoords=("axes fraction", "data"),
+            (1, 1 if place is None else place),
+            (offset, 8 if place is None else 0),
+            xycoords="axes fraction" if place is None else ("axes fraction", "data"),
             textcoords="offset points",
             ha=side,
             va="center",

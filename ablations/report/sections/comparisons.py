@@ -61,8 +61,8 @@ def advice(likely: float | None, safe: float | None, advised: bool) -> str:
     numbers = [None if number is None or pd.isna(number) else f"{number:,.0f}" for number in (likely, safe)]
     few, many = numbers
     if few is None:
-        return f"more than {MOST_SEEDS:,} seeds"
-    return f"{few} seeds" if few == many else f"{few} to {many or f'more than {MOST_SEEDS:,}'} seeds"
+        return f"> {MOST_SEEDS:,} seeds"
+    return f"{few} seeds" if few == many else f"{few} to {many or f'> {MOST_SEEDS:,}'} seeds"
 
 
 def looks_sentence(looks: Looks) -> str:
@@ -71,10 +71,24 @@ def looks_sentence(looks: Looks) -> str:
         return ""
     *earlier, last = (str(len(look.seeds)) for look in looks.taken)
     declared = f" ({', '.join(map(str, looks.declared))} were declared)" if looks.declared else ""
+    more = f", and at other seeds in {looks.elsewhere} earlier reports" if looks.elsewhere > 1 else ""
+    more = ", and at other seeds in an earlier report" if looks.elsewhere == 1 else more
     if earlier:
-        read = f"Verdicts were read {len(looks.taken)} times, at {', '.join(earlier)} and {last} seeds{declared}"
+        read = f"Verdicts were read {len(looks.taken)} times, at {', '.join(earlier)} and {last} seeds{declared}{more}"
+    elif looks.elsewhere or len(looks.taken[0].seeds) < looks.seeds:
+        read = f"Verdicts were read at {last} seeds{declared}{more}"
     else:
         read = f"Verdicts are read for the first time, at {last} seeds{declared}"
+    if len(looks.taken[-1].seeds) < looks.seeds:
+        following = [number for number in looks.declared if number > looks.seeds]
+        rest = f"the next are read at {following[0]}" if following else "no level is left for further ones"
+        return f"{read}. This report, at {looks.seeds} seeds, gives no new verdict: {rest}."
+    spent = sum(look.level for look in looks.taken)
+    if spent > ALPHA:
+        return (
+            f"{read}. This look has a {_percent(looks.level)} chance of any false verdict, and all of them together "
+            f"{_percent(spent)}, because some were taken apart from the others."
+        )
     return (
         f"{read}. This look has {_percent(looks.level)} of the {_percent(ALPHA)} chance of any false verdict, which "
         "all looks share: adding seeds and reading again does not raise it."
@@ -169,8 +183,9 @@ def _notes_on_seeds(comparisons: tuple[Comparison, ...], looks: Looks, plan: Pla
         f"Differences are the variant's top-1 error minus that of {plan.baseline}, paired by seed"
         f"{_correlation_in_words(comparisons)}. Better or worse: paired t test. Equivalent: two one-sided t tests with "
         f"a margin of {margin}. Within the margin: both. A p is held against {_percent(first.level)}: the level of "
-        f"this look, {_percent(looks.level)}, shared by {len(comparisons)} comparisons. Intervals are of one "
-        f"comparison each, at {_percent(1 - looks.level)}; `comparisons.csv` has those at 95 %."
+        f"this look, {_percent(looks.level)}, shared by all comparisons ({len(comparisons)}). Intervals are of one "
+        f"comparison each, at {_percent(1 - looks.level)}; `comparisons.csv` has those at 95 %. Equivalence takes two "
+        "one-sided tests, which correspond to a narrower interval."
     )
     yield looks_sentence(looks)
     yield (

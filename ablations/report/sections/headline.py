@@ -57,9 +57,10 @@ def _context(results: Results) -> str:
     else:
         parts += [f"against {escape(plan.baseline)}"] if plan.baseline in results.variants else []
         parts.append(f"recipe {escape(plan.recipe.name)}")
+    done = results.done.groupby("variant").size()
     for name, count in failed_by_variant(results.runs).items():
         if count:
-            parts.append(f"{count} of {seeds.split()[0]} runs of {escape(name)} failed to train")
+            parts.append(f"{count} of {done[name]} runs of {escape(name)} failed to train")
     if plan.width != 1:
         parts.append(f"networks of {plan.width:g} times their width, which do not rank the full-size ones")
     return "; ".join(parts) + "."
@@ -108,7 +109,9 @@ def _name(comparison: Comparison) -> str:
 
 def _in_numbers(comparison: Comparison, *, macs: pd.Series) -> str:
     difference = f"{formatting.points(comparison.difference)} points {formatting.interval(comparison.interval)}"
-    return difference + _change_of(macs[comparison.variant], " with {}")
+    earlier = comparison.verdict_seeds not in (None, comparison.n)
+    shown = f" at {comparison.n} seeds, shown at {comparison.verdict_seeds}" if earlier else ""
+    return difference + shown + _change_of(macs[comparison.variant], " with {}")
 
 
 def _change_of(change: float, form: str) -> str:

@@ -70,8 +70,8 @@ def test_a_settled_verdict_is_strong_and_an_open_one_says_how_many_seeds_would_s
     [
         (SeedsNeeded(12, 31), "12 to 31 seeds"),
         (SeedsNeeded(6, 6), "6 seeds"),
-        (SeedsNeeded(700, None), "700 to more than 1,000 seeds"),
-        (SeedsNeeded(None, None), "more than 1,000 seeds"),
+        (SeedsNeeded(700, None), "700 to > 1,000 seeds"),
+        (SeedsNeeded(None, None), "> 1,000 seeds"),
     ],
 )
 def test_advice_in_words(needed: SeedsNeeded, said: str) -> None:
@@ -91,6 +91,11 @@ def test_a_verdict_of_an_earlier_look_says_so_and_the_looks_are_counted() -> Non
 def test_the_first_look_is_said_to_be_the_first() -> None:
     assert looks_sentence(looks_of(5)).startswith("Verdicts are read for the first time, at 5 seeds. This look has 5 %")
     assert looks_sentence(Looks()) == ""
+    between = replace(looks_of(3), declared=(3, 10), seeds=8)
+    assert looks_sentence(between).endswith("This report, at 8 seeds, gives no new verdict: the next are read at 10.")
+    assert looks_sentence(replace(between, declared=(3,))).endswith("no level is left for further ones.")
+    assert ", and at other seeds in an earlier report. This" in looks_sentence(replace(looks_of(3, 5), elsewhere=1))
+    assert "all of them together 10 %" in looks_sentence(looks_of(3, 5, level=0.05))
 
 
 def test_with_predictions_there_are_intervals_and_verdicts_on_new_images() -> None:
@@ -111,7 +116,7 @@ def test_with_predictions_there_are_intervals_and_verdicts_on_new_images() -> No
 def test_the_notes_say_at_which_level_tests_are_held_and_what_is_missing(complete: Analysis) -> None:
     notes = " ".join(texts_of(comparisons_section(complete)))
     # Two of the four are settled beyond the margin and leave the count.
-    level = f"A p is held against {50 * FIRST:g} %: the level of this look, {100 * FIRST:g} %, shared by 4 comparisons."
+    level = f"A p is held against {50 * FIRST:g} %: the level of this look, {100 * FIRST:g} %, shared by all comparisons (4)."
     assert level in notes
     assert "with 4 seeds its p cannot be below 0.1250" in notes  # 2 of the 16 ways to flip four signs
     assert "It takes the predictions of all runs." in notes
