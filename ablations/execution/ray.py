@@ -13,6 +13,7 @@ from ablations.execution.ray_cluster import check_nodes, connected, summary, tas
 from ablations.execution.ray_events import Mailbox
 from ablations.execution.ray_worker import PlannedRun, RunOutcome, RunTaken, WorkerSettings, train_run
 from ablations.execution.serial import MAX_PASSES
+from ablations.execution.signals import PATIENCE_SECONDS
 from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
@@ -22,7 +23,7 @@ from ablations.training.options import ExecutionOptions
 POLL_SECONDS = 0.1  # between two looks at the events
 MAX_RETRIES = 3  # of a run whose worker or node died
 LOCK_SECONDS = 120.0  # until a file server releases the locks of a machine that failed
-STOP_SECONDS = 20.0  # that runs have, once told to stop, to write their records
+STOP_SECONDS = PATIENCE_SECONDS + 5.0  # that runs have, once told to stop, to write their records
 
 
 def run_on_ray(

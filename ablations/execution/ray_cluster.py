@@ -22,11 +22,12 @@ from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
 from ablations.training.options import ExecutionOptions
 
 # Environment variables, read when Ray is imported. Otherwise it reports its use to its makers, warns of its defaults,
-# and writes pages about every lost worker into the progress display.
-QUIET = {
+# writes pages about every lost worker into the progress display, and has any other process go before its workers.
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_worker_niceness": "0",
 }
 CONNECT_SECONDS = 5.0  # that an address may take to answer
 NODE_SECONDS = 120.0  # that a node may take to import torch from a shared disk
@@ -41,7 +42,7 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
     Raises:
         ConfigError: if there is no Ray at the address, or no node can take a run.
     """
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
 

@@ -15,12 +15,13 @@ from ablations.data.dataset import Dataset
 from ablations.errors import DeviceLost, UserError
 from ablations.execution.job import finished, train_to_record
 from ablations.execution.ray_events import EventSender
+from ablations.execution.signals import Stopper
 from ablations.hardware.environment import commit
 from ablations.records.record import RunRecord
 from ablations.records.run_folder import RunFolder
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
-from ablations.training.events import RunStarted
+from ablations.training.events import Event, RunStarted
 from ablations.training.options import ExecutionOptions
 
 LOCK_INTERVAL_SECONDS = 0.5  # between two tries to lock a run
@@ -87,10 +88,19 @@ def _train(folder: RunFolder, *, dataset: Dataset, settings: WorkerSettings, run
     if record is not None:
         return RunOutcome(record, skipped=True)
     sender = EventSender(settings.mailbox)
+
+    def on_event(event: Event) -> None:
+        sender(event)
+        stopper.on_event(event)
+
     place = _place(settings.driver_node)
-    sender(RunStarted(config=run.config, position=run.position, total=run.total, place=place))
     try:
-        record = train_to_record(run.config, dataset=dataset, folder=folder, options=settings.options, on_event=sender)
+        # Ray cancels a task by an interrupt, which in the middle of a write could fail the run.
+        with Stopper() as stopper:
+            on_event(RunStarted(config=run.config, position=run.position, total=run.total, place=place))
+            record = train_to_record(
+                run.config, dataset=dataset, folder=folder, options=settings.options, on_event=on_event
+            )
     except DeviceLost:
         # Ray gives the next run on a GPU a new process, so the suite goes on.
         record = folder.read_result()
