@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from ablations.data.dataset import Dataset
 from ablations.errors import UserError
 from ablations.execution.job import finished, unfinished_record
-from ablations.execution.ray_cluster import check_nodes, connected, summary, task_resources, threads_per_run
+from ablations.execution.ray_cluster import checked, connected, summary, task_resources, threads_per_run
 from ablations.execution.ray_events import Mailbox
+from ablations.execution.ray_node import Token
 from ablations.execution.ray_worker import PlannedRun, RunOutcome, RunTaken, WorkerSettings, train_run
 from ablations.execution.serial import MAX_PASSES
 from ablations.execution.signals import PATIENCE_SECONDS
@@ -19,6 +21,8 @@ from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.events import Event, RunEnded, RunStarted, ignore
 from ablations.training.options import ExecutionOptions
+from googlenet.architecture import Architecture
+from googlenet.counts import count_macs
 
 POLL_SECONDS = 0.1  # between two looks at the events
 MAX_RETRIES = 3  # of a run whose worker or node died
@@ -56,13 +60,35 @@ def run_on_ray(
             end(run, record, skipped=True)
     if len(records) < len(planned):
         with connected(options) as nodes:
-            check_nodes(nodes, suite_dir=suite.path.resolve())
             threads = threads_per_run([node["Resources"] for node in nodes], options=options)
-            with _Tasks(dataset, suite=suite, options=options, threads=threads, on_event=on_event) as tasks:
+            with (
+                checked(nodes if options.ray_address else [], suite_dir=suite.path.resolve()) as token,
+                _Tasks(dataset, suite=suite, options=options, threads=threads, token=token, on_event=on_event) as tasks,
+            ):
                 for _ in range(MAX_PASSES):
-                    for run, outcome in tasks.train([run for run in planned if run.position not in records]):
+                    left = [run for run in planned if run.position not in records]
+                    for run, outcome in tasks.train(longest_first(left)):
                         end(run, outcome.record, skipped=outcome.skipped)
     return [records[position] for position in sorted(records)]
+
+
+def longest_first(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The runs seed by seed as planned, those of a seed in falling order of multiply-adds.
+
+    A long run that starts last would leave all but one of the devices without work.
+    """
+
+    @functools.cache
+    def macs(architecture: Architecture, num_classes: int) -> int:
+        return count_macs(architecture, num_classes=num_classes)
+
+    first = {run.config.seed: run.position for run in reversed(runs)}
+
+    def order(run: PlannedRun) -> tuple[int, int]:
+        config = run.config
+        return first[config.seed], -config.recipe.epochs * macs(config.architecture, config.num_classes)
+
+    return sorted(runs, key=order)
 
 
 class _Tasks:
@@ -75,6 +101,7 @@ class _Tasks:
         suite: SuiteFolder,
         options: ExecutionOptions,
         threads: int,
+        token: Token,
         on_event: Callable[[Event], None],
     ) -> None:
         import ray
@@ -85,7 +112,12 @@ class _Tasks:
         self._mailbox: Any = ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=with_driver).remote()
         self._dataset = ray.put(dataset)  # goes to each node once, and its runs share it
         settings = WorkerSettings(
-            suite_dir=suite.path.resolve(), options=options, threads=threads, driver_node=here, mailbox=self._mailbox
+            suite_dir=suite.path.resolve(),
+            options=options,
+            threads=threads,
+            driver_node=here,
+            mailbox=self._mailbox,
+            token=token,
         )
         self._settings = ray.put(settings)
         # A process sees the GPU that it was given first only, so that each run on a GPU has a new one.

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ablations.errors import ConfigError, Terminated
-from ablations.execution.ray_worker import NodeView, view_node
+from ablations.execution.ray_node import NodeView, Token, check_view, view_node
 from ablations.hardware.probe import CUBLAS_WORKSPACE, THREAD_SPINS
 from ablations.training.options import ExecutionOptions
 
@@ -29,7 +29,10 @@ SETTINGS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
     "RAY_worker_niceness": "0",
 }
-CONNECT_SECONDS = 5.0  # that an address may take to answer
+CONNECT_SECONDS = 4.0  # that an address may take to accept a connection, and then to answer
+# What opens a connection of HTTP/2, which Ray listens with, and the type of the frame that answers it: RFC 9113, 3.4.
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+HTTP2_SETTINGS = 4
 NODE_SECONDS = 120.0  # that a node may take to import torch from a shared disk
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GPU_UNITS = 10_000  # Ray counts shares of a GPU in these
@@ -42,7 +45,8 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
     Raises:
         ConfigError: if there is no Ray at the address, or no node can take a run.
     """
-    for name, value in SETTINGS.items():
+    variables: dict[str, str] = dict([THREAD_SPINS, *([CUBLAS_WORKSPACE] if options.deterministic else [])])
+    for name, value in {**SETTINGS, **variables}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -50,7 +54,7 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
     try:
         if ours:
             with _signal_handlers_kept():
-                _initialise(options)
+                _initialise(options, variables)
         nodes = [node for node in ray.nodes() if node["Alive"]]
         check_resources([node["Resources"] for node in nodes], options=options)
         yield nodes
@@ -59,15 +63,16 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
             ray.shutdown()
 
 
-def _initialise(options: ExecutionOptions) -> None:
+def _initialise(options: ExecutionOptions, variables: dict[str, str]) -> None:
     import ray
 
     address = options.ray_address
     if address is not None:
         check_address(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
-    variables = dict([THREAD_SPINS, *([CUBLAS_WORKSPACE] if options.deterministic else [])])
     on_gpu = options.device.type == "cuda"
-    of_this_machine = {
+    # Workers on this machine have its variables; setting them for a task costs a process.
+    elsewhere: dict[str, Any] = {"runtime_env": {"env_vars": variables}}
+    of_this_machine: dict[str, Any] = {
         "include_dashboard": False,
         "num_cpus": _pinned_cores(),
         "num_gpus": torch.cuda.device_count() if on_gpu else 0,
@@ -77,8 +82,7 @@ def _initialise(options: ExecutionOptions) -> None:
             address=address or "local",
             log_to_driver=False,
             logging_level=logging.CRITICAL,
-            runtime_env={"env_vars": variables},
-            **({} if address else of_this_machine),
+            **(elsewhere if address else of_this_machine),
         )
     except SystemExit as error:  # of Ray's own handler of SIGTERM
         raise Terminated from error
@@ -117,7 +121,9 @@ def _pinned_cores() -> int | None:
 
 
 def check_address(address: str) -> None:
-    """Refuse an address at which nobody listens; "auto" is left to Ray.
+    """Refuse an address at which nobody listens, or not Ray, which would be waited for for minutes.
+
+    "auto" is left to Ray.
 
     Raises:
         ConfigError: naming the address.
@@ -127,13 +133,25 @@ def check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ConfigError(f"--ray-address is {address!r}; use auto or HOST:PORT, as in 10.0.0.1:6379")
+    remedy = "start Ray with `ray start --head`, or leave the flag out to start it on this machine"
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        connection = socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS)
     except OSError as error:
         raise ConfigError(
-            f"--ray-address {address}: nobody answers there ({error.strerror or error}); start Ray with "
-            "`ray start --head`, or leave the flag out to start it on this machine"
+            f"--ray-address {address}: nobody answers there ({error.strerror or error}); {remedy}"
         ) from error
+    if os.environ.get("RAY_USE_TLS") != "1" and not _speaks_http2(connection):
+        raise ConfigError(f"--ray-address {address}: what listens there is not Ray; {remedy}")
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    with connection:
+        try:
+            connection.sendall(HTTP2_PREFACE)
+            header = connection.recv(9)
+        except OSError:
+            return False
+    return len(header) == 9 and header[3] == HTTP2_SETTINGS
 
 
 def check_resources(nodes: Sequence[Mapping[str, float]], *, options: ExecutionOptions) -> None:
@@ -174,41 +192,25 @@ def threads_per_run(nodes: Sequence[Mapping[str, float]], *, options: ExecutionO
     return max(1, int(min(shares)))
 
 
-def check_nodes(nodes: Sequence[Mapping[str, Any]], *, suite_dir: Path) -> None:
+@contextmanager
+def checked(nodes: Sequence[Mapping[str, Any]], *, suite_dir: Path) -> Iterator[Token]:
     """Refuse nodes that see another folder than this process, cannot write there, or have other versions.
 
+    Yields what nodes that join inside are checked with.
+
     Raises:
         ConfigError: naming the node and the difference.
     """
-    token = suite_dir / "locks" / f"ray-{uuid.uuid4().hex}"
-    token.parent.mkdir(parents=True, exist_ok=True)
-    token.write_text(token.name, encoding="utf-8")
+    path = suite_dir / "locks" / f"ray-{uuid.uuid4().hex}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(path.name, encoding="utf-8")
     try:
-        expected = view_node(token)
-        for name, view in _views(nodes, token):
-            check_view(view, node=name, expected=expected, suite_dir=suite_dir)
+        token = Token(path, view_node(path).versions)
+        for name, view in _views(nodes, path):
+            check_view(view, node=name, token=token)
+        yield token
     finally:
-        token.unlink()
-
-
-def check_view(view: NodeView, *, node: str, expected: NodeView, suite_dir: Path) -> None:
-    """Refuse a node that cannot use the suite's folder, or whose versions are not the expected ones.
-
-    Raises:
-        ConfigError: naming the node and the difference.
-    """
-    if view.problem:
-        raise ConfigError(
-            f"node {node} {view.problem}: {suite_dir}; all nodes must share the results folder under the same path, so "
-            "pass one on a shared disk with --results"
-        )
-    others = [
-        f"{name} {view.versions.get(name, 'none')} instead of {version}"
-        for name, version in expected.versions.items()
-        if view.versions.get(name, "none") != version
-    ]
-    if others:
-        raise ConfigError(f"node {node} has {', '.join(others)}; install the same versions on all nodes")
+        path.unlink()
 
 
 def _views(nodes: Sequence[Mapping[str, Any]], token: Path) -> Iterator[tuple[str, NodeView]]:

@@ -1,11 +1,9 @@
-"""What Ray's workers run: one planned run with its events, and the view that a node has of the results folder."""
+"""What Ray's workers run: one planned run with its events."""
 
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +13,7 @@ from ablations.data.dataset import Dataset
 from ablations.errors import DeviceLost, UserError
 from ablations.execution.job import finished, train_to_record
 from ablations.execution.ray_events import EventSender
+from ablations.execution.ray_node import Token, check_this_node
 from ablations.execution.signals import Stopper
 from ablations.hardware.environment import commit
 from ablations.records.record import RunRecord
@@ -25,7 +24,6 @@ from ablations.training.events import Event, RunStarted
 from ablations.training.options import ExecutionOptions
 
 LOCK_INTERVAL_SECONDS = 0.5  # between two tries to lock a run
-PACKAGE = "googlenet-ablations"
 
 
 class PlannedRun(NamedTuple):
@@ -45,6 +43,7 @@ class WorkerSettings:
     threads: int
     driver_node: str
     mailbox: Any
+    token: Token
 
 
 class RunOutcome(NamedTuple):
@@ -72,6 +71,7 @@ def train_run(
     suite = SuiteFolder(settings.suite_dir)
     deadline = time.monotonic() + patience
     try:
+        check_this_node(settings.token)
         while True:
             with suite.locks.run(run.config.run_id) as mine:
                 if mine:
@@ -120,39 +120,3 @@ def _place(driver_node: str) -> str:
         return ""
     gpus = [str(gpu) for gpu in context.get_accelerator_ids().get("GPU", ())]
     return " GPU ".join([get_node_ip_address(), *gpus])
-
-
-class NodeView(NamedTuple):
-    """What a node sees: what is wrong with the results folder ("" if nothing), and its versions by name."""
-
-    problem: str
-    versions: dict[str, str]
-
-
-def view_node(token: Path) -> NodeView:
-    """This node's view of the folder that `token` lies in, a file that holds its own name."""
-    return NodeView(_problem(token), _versions())
-
-
-def _problem(token: Path) -> str:
-    try:
-        if token.read_text(encoding="utf-8") != token.name:
-            return "has another folder there"
-    except OSError as error:
-        return f"does not see it ({error.strerror or error})"
-    try:
-        written = token.with_name(f"{token.name}-{uuid.uuid4().hex}")
-        written.touch()
-        written.unlink()
-    except OSError as error:
-        return f"cannot write there ({error.strerror or error})"
-    return ""
-
-
-def _versions() -> dict[str, str]:
-    installed = {name: metadata.version(name) for name in ("torch", "numpy")}
-    try:
-        package = metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        package = "not installed"
-    return {PACKAGE: package, **installed, "CUDA": torch.version.cuda or "none"}

@@ -34,7 +34,7 @@ ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.process
 NO_TIMES = Times(startup_seconds=0.0, compile_seconds=0.0, train_seconds=0.0, eval_seconds=0.0, timing_valid=False)
 # Epochs of the run whose node is killed: it must still train when the driver hears of its first.
-LONG = 30
+LONG = 20
 ENDLESS = 100_000
 
 OutcomeOf = Callable[[RunFolder], dict[str, Any]]
@@ -176,6 +176,23 @@ def test_what_the_user_must_repair_stops_the_suite(
     assert raised.value.exit_status == 4 and "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]
     assert not list(tmp_path.glob("locks/ray-*"))
+
+
+def test_within_a_seed_the_longest_runs_come_first(make_config: Callable[..., RunConfig]) -> None:
+    runs = [
+        PlannedRun(position, 5, config)
+        for position, config in enumerate(
+            [
+                make_config(variant="short4", seed=7),
+                make_config(variant="naive", seed=7),
+                make_config(variant="short3", seed=7),
+                make_config(variant="short4", seed=2),
+                make_config(variant="short3", seed=2),
+            ],
+            start=1,
+        )
+    ]
+    assert [run.position for run in executor.longest_first(runs)] == [2, 3, 1, 5, 4]
 
 
 @pytest.mark.slow  # by itself on an idle machine: it measures

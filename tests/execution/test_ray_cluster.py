@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +14,25 @@ import pytest
 import torch
 
 from ablations.errors import ConfigError
+from ablations.execution import ray_cluster
 from ablations.execution.ray_cluster import (
     check_address,
     check_resources,
-    check_view,
     summary,
     task_resources,
     threads_per_run,
 )
-from ablations.execution.ray_worker import NodeView, view_node
+from ablations.execution.ray_node import NodeView, Token, check_this_node, check_view, view_node
 from ablations.training import options as options_module
 from ablations.training.options import ExecutionOptions
 from tests.support.command_line import run_main
 
 VERSIONS = {"googlenet-ablations": "1.0", "torch": "2.10.0", "numpy": "2.0.0", "CUDA": "12.8"}
-HERE = NodeView("", VERSIONS)
 ON_GPU = ExecutionOptions(executor="ray", device=torch.device("cuda"))
 
 
 def check(view: NodeView) -> None:
-    check_view(view, node="b (10.0.0.2)", expected=HERE, suite_dir=Path("/shared/digits"))
+    check_view(view, node="b (10.0.0.2)", token=Token(Path("/shared/digits/ray-1"), VERSIONS))
 
 
 def test_a_node_with_the_same_folder_and_versions_is_accepted() -> None:
@@ -75,6 +77,20 @@ def test_a_node_that_cannot_write_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     assert view_node(token).problem == "cannot write there (Permission denied)"
 
 
+def test_a_node_that_joined_late_is_checked_but_for_its_commit(tmp_path: Path) -> None:
+    path = tmp_path / "ray-1"
+    path.write_text("ray-1", encoding="utf-8")
+    versions = view_node(path).versions
+    check_this_node(Token(path, versions | {"commit": "0123456789ab"}))
+    with pytest.raises(
+        ConfigError, match=f"^node {platform.node()} has numpy {versions['numpy']} instead of 1.0; install"
+    ):
+        check_this_node(Token(path, versions | {"numpy": "1.0"}))
+    path.unlink()
+    with pytest.raises(ConfigError, match="does not see it"):
+        check_this_node(Token(path, versions))
+
+
 @pytest.mark.parametrize("address", ["here", "host:", ":6379", "host:port", "host:0", "host:65536"])
 def test_an_address_of_another_form_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"--ray-address is {address!r}; use auto or HOST:PORT")):
@@ -90,6 +106,26 @@ def test_an_address_at_which_nobody_listens_is_refused_at_once(tmp_path: Path) -
     assert status == 2
     assert err.startswith(f"error: --ray-address {address}: nobody answers there (Connection refused); start Ray")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n"], ids=["silent", "HTTP 1"])
+def test_an_address_at_which_something_else_listens_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(ConnectionResetError):
+                connection.sendall(answer)
+                while connection.recv(1000):  # until the client closes
+                    pass
+
+        served = threading.Thread(target=serve)
+        served.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"^--ray-address {address}: what listens there is not Ray; start Ray"):
+            check_address(address)
+        served.join()
 
 
 def test_runs_that_no_node_can_take_are_refused() -> None:

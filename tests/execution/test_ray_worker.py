@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ablations.data.dataset import Dataset
-from ablations.errors import DataError, DeviceLost
+from ablations.errors import ConfigError, DataError, DeviceLost
 from ablations.execution import ray_worker
 from ablations.execution.ray_events import EventSender, Mailbox
+from ablations.execution.ray_node import Token, view_node
 from ablations.execution.ray_worker import PlannedRun, RunOutcome, RunTaken, WorkerSettings, train_run
 from ablations.execution.serial import run_serially
 from ablations.records.locks import Locks
@@ -36,8 +37,15 @@ class DirectMailbox:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     monkeypatch.setattr(ray_worker, "_place", lambda driver_node: "node-b GPU 1")
+    path = tmp_path / "token"
+    path.write_text(path.name, encoding="utf-8")
     return WorkerSettings(
-        suite_dir=tmp_path, options=ExecutionOptions(), threads=1, driver_node="a", mailbox=DirectMailbox()
+        suite_dir=tmp_path,
+        options=ExecutionOptions(),
+        threads=1,
+        driver_node="a",
+        mailbox=DirectMailbox(),
+        token=Token(path, view_node(path).versions),
     )
 
 
@@ -60,6 +68,16 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_trained(
     (record,) = run_serially([config], dataset=tiny_digits, suite=suite, options=ExecutionOptions())
     assert train_run(tiny_digits, settings, PlannedRun(1, 1, config), 0.0) == RunOutcome(record, skipped=True)
     assert settings.mailbox.take() == []
+
+
+def test_a_node_that_has_other_versions_trains_nothing(
+    make_config: Callable[..., RunConfig], tiny_digits: Dataset, settings: WorkerSettings
+) -> None:
+    token = settings.token._replace(versions={"torch": "1.0"})
+    run = PlannedRun(1, 1, make_config(epochs=1))
+    refused = train_run(tiny_digits, replace(settings, token=token), run, 0.0)
+    assert isinstance(refused, ConfigError) and "instead of 1.0; install the same versions on all nodes" in str(refused)
+    assert settings.mailbox.take() == [] and not SuiteFolder(settings.suite_dir).run(run.config).path.exists()
 
 
 def test_a_run_that_another_process_has_is_waited_for_in_vain(
