@@ -51,3 +51,10 @@ class SealBroken(Exception):
 
 class Diverged(Exception):
     """The training loss, or an output of the trained network, is not finite."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, as text that a file can hold; "" without a message."""
+    # A path that is not UTF-8 comes with lone surrogates, which no file of text can hold.
+    text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+    return next(iter(text.splitlines()), "")

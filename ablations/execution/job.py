@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from ablations.data.dataset import Dataset, SealedTest
-from ablations.errors import DeviceLost, Diverged, UserError
+from ablations.errors import DeviceLost, Diverged, UserError, first_line
 from ablations.hardware.device import clock
 from ablations.records.record import SCHEMA, RunRecord, Status
 from ablations.records.run_folder import RunFolder
@@ -64,12 +64,12 @@ def train_to_record(
     except UserError:
         raise
     except Diverged as error:
-        record = unfinished(status="diverged", message=_first_line(error))
+        record = unfinished(status="diverged", message=first_line(error))
     except Exception as error:  # whatever made the run fail, the suite goes on and the report names it
         if _is_out_of_memory(error):
-            record = unfinished(status="oom", message=_first_line(error))
+            record = unfinished(status="oom", message=first_line(error))
         else:
-            message = ": ".join(filter(None, (type(error).__name__, _first_line(error))))
+            message = ": ".join(filter(None, (type(error).__name__, first_line(error))))
             record = unfinished(status="failed", message=message)
     folder.write_result(record)
     if record.status == "done":
@@ -84,7 +84,7 @@ def _check_device(device: torch.device, *, after: RunRecord) -> None:
         clock(device)
     except RuntimeError as error:
         raise DeviceLost(
-            f"{after.run_id}: {after.message}. Since then this process cannot use the GPU ({_first_line(error)}), so "
+            f"{after.run_id}: {after.message}. Since then this process cannot use the GPU ({first_line(error)}), so "
             "the suite stops here; start again to go on"
         ) from error
 
@@ -112,9 +112,3 @@ def unfinished_record(
 def _is_out_of_memory(error: Exception) -> bool:
     named = isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or named
-
-
-def _first_line(error: Exception) -> str:
-    # A path that is not UTF-8 comes with lone surrogates, which no file of text can hold.
-    text = str(error).encode("utf-8", "backslashreplace").decode("utf-8")
-    return next(iter(text.splitlines()), "")

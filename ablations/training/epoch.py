@@ -10,6 +10,7 @@ import torch
 from ablations.errors import Diverged
 from ablations.hardware.device import clock
 from ablations.seeding import derive_seed
+from ablations.suites.recipe import Recipe
 from ablations.training.loader import Loader
 from ablations.training.step import TrainStep, batches_counted_apart
 
@@ -52,9 +53,7 @@ def train_epoch(
             try:
                 result = train_step.step(images, labels)
             except Diverged as error:
-                raise Diverged(
-                    f"the training loss stopped being finite in step {number + 1} of epoch {epoch} of {recipe.epochs}"
-                ) from error
+                raise Diverged(_diverged(recipe, epoch, where=f"step {number + 1} of ")) from error
             loss_sum += result.loss * len(labels)
             wrong += result.wrong
             seen += len(labels)
@@ -62,5 +61,10 @@ def train_epoch(
             on_step(len(labels), float(loss_sum) / seen if readable else None)
     seconds = clock(device) - began
     if not torch.isfinite(loss_sum):
-        raise Diverged(f"the training loss stopped being finite in epoch {epoch} of {recipe.epochs}")
+        raise Diverged(_diverged(recipe, epoch))
     return EpochResult(float(loss_sum) / seen, int(wrong) / seen, seconds)
+
+
+def _diverged(recipe: Recipe, epoch: int, *, where: str = "") -> str:
+    said = f"the training loss stopped being finite in {where}epoch {epoch} of {recipe.epochs}"
+    return f"{said}; --precision fp32 may help" if epoch == 1 and recipe.precision == "bf16" else said

@@ -20,6 +20,7 @@ ExecutorName = Literal["serial", "ray"]
 class ExecutionOptions:
     """How runs are executed, the same for all runs of a suite.
 
+    With `engine_may_fall_back` a run whose step cannot be captured as a CUDA graph goes on with the eager engine.
     `deterministic` uses only kernels that repeat bit for bit (see `hardware.device.exact_kernels`).
     `measure_selection_bias` also records the test error after every epoch, in a file that no choice reads.
     `executor` trains the runs one after the other, or several at once on Ray: on this machine or, with `ray_address`
@@ -30,6 +31,7 @@ class ExecutionOptions:
 
     device: torch.device = torch.device("cpu")
     engine: Engine = "eager"
+    engine_may_fall_back: bool = False
     deterministic: bool = False
     measure_selection_bias: bool = False
     executor: ExecutorName = "serial"
@@ -76,6 +78,7 @@ class ExecutionOptions:
         return cls(
             device=resolved,
             engine=resolve_engine(engine, resolved),
+            engine_may_fall_back=engine == "auto",
             deterministic=deterministic,
             measure_selection_bias=measure_selection_bias,
             executor=executor,

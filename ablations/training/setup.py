@@ -37,7 +37,7 @@ def set_up(config: RunConfig, dataset: Dataset, *, options: ExecutionOptions) ->
     return Setup(
         config=config,
         options=options,
-        train_step=TrainStep(model, config.recipe, engine=options.engine),
+        train_step=TrainStep(model, config.recipe, engine=options.engine, may_fall_back=options.engine_may_fall_back),
         complexity=measured,
         train_loader=Loader(train_split, recipe=config.recipe, device=device),
         validation_loader=Loader(held_out, recipe=config.recipe, device=device) if held_out else None,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ablations.errors import ConfigError, Diverged
+from ablations.errors import ConfigError, Diverged, first_line
 from ablations.hardware.device import reset_peak_memory
 from ablations.suites.recipe import Recipe
 from ablations.training.loss import autocast, training_loss
@@ -51,13 +53,17 @@ def resolve_engine(name: str, device: torch.device) -> Engine:
 class TrainStep:
     """A network on its device, its optimiser, and the way in which one step of them runs.
 
-    All engines compute the same step; "graph" falls back to eager for a batch of another size than the recipe's.
+    All engines compute the same step; "graph" falls back to eager for a batch of another size than the recipe's. With
+    `may_fall_back` it does so for all, where capturing fails for another reason than memory: `engine` is then "eager".
     """
 
-    def __init__(self, model: GoogLeNet, recipe: Recipe, *, engine: Engine = "eager") -> None:
+    def __init__(
+        self, model: GoogLeNet, recipe: Recipe, *, engine: Engine = "eager", may_fall_back: bool = False
+    ) -> None:
         self.model = model
         self.recipe = recipe
         self.engine: Engine = engine
+        self._may_fall_back = may_fall_back
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, recipe)
         # No bound method: a cycle would keep the network and its state past the run, until garbage is collected.
@@ -121,8 +127,16 @@ class TrainStep:
         images = images.to(memory_format=torch.channels_last)
         labels = torch.zeros(batch_size, dtype=torch.int64, device=self.device)
         if self.engine == "graph" and batch_size == self.recipe.batch_size:
-            self._graph = _Graph(self._step, images, labels)
-        else:
+            try:
+                self._graph = _Graph(self._step, images, labels)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                if not self._may_fall_back:
+                    raise
+                self.engine = "eager"
+                _warn_once(f"capturing a CUDA graph failed ({first_line(error)}); steps run with the eager engine")
+        if self.engine != "graph" or batch_size != self.recipe.batch_size:
             self._step(images, labels)
 
     def _step(self, images: Tensor, labels: Tensor, *, must_be_finite: bool = False) -> StepResult:
@@ -135,6 +149,11 @@ class TrainStep:
             withhold_update(self.optimizer, unless=torch.isfinite(loss.detach()))
         self.optimizer.step()
         return StepResult(loss.detach(), wrong)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
 
 
 class _Graph:

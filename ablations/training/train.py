@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ablations.data.dataset import Dataset, SealedTest
 from ablations.errors import DataError
@@ -141,5 +142,5 @@ def _record(
             peak_memory_bytes=peak_memory,
         ),
         times=times,
-        environment=setup.options.environment(),
+        environment=replace(setup.options.environment(), engine=setup.train_step.engine),
     )

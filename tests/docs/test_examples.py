@@ -14,9 +14,9 @@ import pytest
 import tyro
 from PIL import Image
 
-import run_all
 from ablations.analysis.costs import Cost, is_done
 from ablations.cli.arguments import Arguments
+from ablations.cli.main import main
 from ablations.suites.recipe import PUBLISHED, Recipe
 from ablations.suites.suite_file import read_suite_file
 from googlenet import build
@@ -57,7 +57,7 @@ def test_every_command_that_runs_a_suite_can_be_planned(workplace: Path, capsys:
             # It needs finished runs or times, or does not say which runs it will train; that it parses is enough.
             continue
         instead = () if parsed.list or parsed.plan or parsed.describe else ("--plan",)
-        assert run_all.main([*arguments, *instead]) == 0, (arguments, capsys.readouterr().err)
+        assert main([*arguments, *instead]) == 0, (arguments, capsys.readouterr().err)
 
 
 def test_every_other_command_names_what_there_is() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-import run_all
+from ablations.cli.main import main
 from ablations.errors import DiskFull
 from ablations.records.merge import merge
 from ablations.records.record import Epoch
@@ -158,7 +158,7 @@ def test_a_suite_on_a_full_disk_ends_with_3_and_one_line(small_disk: Path, capsy
     (small_disk / "filler").write_bytes(bytes(DISK_BYTES - 200_000))  # the plan fits, a checkpoint does not
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        status = run_all.main(
+        status = main(
             ["--variants", "short4", "--limit-train", "150", "--epochs", "1", "--device", "cpu"]
             + ["--results", str(small_disk)]
         )

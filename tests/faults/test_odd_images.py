@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import run_all
+from ablations.cli.main import main
 from ablations.data.registry import load_dataset
 from ablations.errors import DataError
 from tests.support.image_trees import PIXELS, make_tree
@@ -82,7 +82,7 @@ def test_a_suite_on_a_broken_image_ends_with_4_and_one_line(
     handler = signal.getsignal(signal.SIGTERM)
     try:
         given = ["--suite", "folder", "--data-dir", str(tree), "--results", str(tmp_path / "results")]
-        assert run_all.main(given) == 4
+        assert main(given) == 4
     finally:
         signal.signal(signal.SIGTERM, handler)
     err = capsys.readouterr().err

@@ -79,7 +79,8 @@ def test_another_process_without_torch_writes_the_same_bytes_whatever_the_users_
         if name not in ("plan.json", "looks.jsonl"):
             (cifar100 / name).unlink()
     code = (
-        "import sys, run_all; status = run_all.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(status)"
+        "import sys; from ablations.cli.main import main; status = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(status)"
     )
     command = [sys.executable, "-c", code, "--suite", "cifar100", "--report", "--results", str(cifar100.parent)]
     (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC, encoding="utf-8")

@@ -12,6 +12,7 @@ from torch import Tensor
 from ablations.data.dataset import Dataset
 from ablations.errors import Diverged
 from ablations.seeding import derive_seed
+from ablations.suites.recipe import Precision
 from ablations.training.loader import Loader
 from ablations.training.step import Engine, StepResult
 from ablations.training.train import train_epoch
@@ -76,6 +77,17 @@ def test_batch_norms_have_counted_their_batches_after_each_epoch(tiny_digits: Da
         counts = [value for name, value in ours.model.state_dict().items() if name.endswith("num_batches_tracked")]
         assert counts and {int(count) for count in counts} == {epoch * EPOCH_STEPS}
         assert_same(state_of(ours), state_of(theirs))
+
+
+@pytest.mark.parametrize(("precision", "epoch", "advised"), [("bf16", 1, True), ("bf16", 2, False), ("fp32", 1, False)])
+def test_single_precision_is_advised_where_the_first_epoch_in_bf16_diverges(
+    precision: Precision, epoch: int, advised: bool, tiny_digits: Dataset
+) -> None:
+    recipe = replace(SGD, learning_rate=1e20, precision=precision)
+    loader = Loader(tiny_digits.train, recipe=recipe, device=CPU)
+    with pytest.raises(Diverged) as raised:
+        train_epoch(make_step(recipe), loader, seed=1, epoch=epoch, on_step=ignore)
+    assert str(raised.value).endswith("; --precision fp32 may help") == advised
 
 
 @pytest.mark.gpu
