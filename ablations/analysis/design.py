@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from ablations.analysis.looks import level_of_look
+from ablations.analysis.run_costs import makespan
 from ablations.analysis.statistics.intervals import MIN_SEEDS
 from ablations.records.looks import Look
 from ablations.records.record import RunRecord
@@ -98,13 +99,15 @@ class Variant(NamedTuple):
     done: int
 
 
-def seconds_of(seeds: int, variants: Sequence[Variant]) -> float:
-    """Seconds of the runs that are left to have so many seeds of each variant, one after the other."""
-    return sum(variant.seconds * max(0, seeds - variant.done) for variant in variants)
+def seconds_of(seeds: int, variants: Sequence[Variant], *, slots: int) -> float:
+    """Seconds until the runs that are left to have so many seeds of each variant end, `slots` of them side by side."""
+    return makespan([variant.seconds for variant in variants for _ in range(variant.done, seeds)], slots)
 
 
-def seeds_within(seconds: float, variants: Sequence[Variant], *, most: int) -> int:
+def seeds_within(seconds: float, variants: Sequence[Variant], *, slots: int, most: int) -> int:
     """The largest number of seeds up to `most`, the same for every variant, whose runs that are left fit; 0 for none.
+
+    `slots` runs train side by side.
 
     Raises:
         ValueError: if a variant's seconds are not known, or none takes any.
@@ -115,7 +118,9 @@ def seeds_within(seconds: float, variants: Sequence[Variant], *, most: int) -> i
     low, high = 0, most + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if seconds_of(middle, variants) <= seconds else (low, middle)
+        least = seconds_of(middle, variants, slots=1) / slots  # quicker, and no schedule takes less
+        fits = least <= seconds and seconds_of(middle, variants, slots=slots) <= seconds
+        low, high = (middle, high) if fits else (low, middle)
     return low
 
 
@@ -127,12 +132,14 @@ def design_table(
     looks: Sequence[Look],
     declared: Sequence[int],
     variants: Mapping[str, Variant],
+    slots: int,
 ) -> pd.DataFrame:
     """What each number of seeds takes and can show at the next look after these, shared by the comparisons.
 
-    Columns: `seeds`; `seconds` of the runs that are left; `level` of each comparison; `difference`, the smallest one
-    that is detected, and `margin`, the smallest within which no difference is shown to be, both fractions. NaN where it
-    is not known, or where a declared look gives no verdict.
+    Columns: `seeds`; `seconds` until the runs that are left end, `slots` of them side by side; `level` of each
+    comparison; `difference`, the smallest one that is detected, and `margin`, the smallest within which no difference
+    is shown to be, both fractions and on these test images. NaN where it is not known, or where a declared look gives
+    no verdict.
     """
     rows = []
     std = math.nan if spread is None else spread.std
@@ -141,7 +148,7 @@ def design_table(
         rows.append(
             {
                 "seeds": seeds,
-                "seconds": seconds_of(seeds, list(variants.values())),
+                "seconds": seconds_of(seeds, list(variants.values()), slots=slots),
                 "level": level,
                 "difference": detectable_difference(seeds, std=std, level=level) if level else math.nan,
                 "margin": detectable_margin(seeds, std=std, level=level) if level else math.nan,

@@ -90,7 +90,8 @@ class Results:
         """How many runs are not done and what to do about it; empty if all are."""
         missing = len(self.runs) - len(self.done)
         remedy = "run the suite again to finish them"
-        return f"{missing} of {len(self.runs)} planned runs are not done; {remedy}" if missing else ""
+        verb = "is" if missing == 1 else "are"
+        return f"{missing} of {len(self.runs)} planned runs {verb} not done; {remedy}" if missing else ""
 
     @property
     def different_recipes(self) -> bool:

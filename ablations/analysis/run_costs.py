@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,6 +160,9 @@ def makespan(seconds: Sequence[float], slots: int) -> float:
 
     Longest first is within a third of the shortest possible (Graham 1969).
     """
+    total = math.fsum(seconds)
+    if slots == 1 or not seconds or math.isnan(total):
+        return total
     ends = [0.0] * slots
     for one in sorted(seconds, reverse=True):
         heapq.heapreplace(ends, ends[0] + one)

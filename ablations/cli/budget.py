@@ -14,6 +14,7 @@ from ablations.analysis.design import (
     assumed_spread,
     design_table,
     pooled_spread,
+    seconds_of,
     seeds_within,
 )
 from ablations.analysis.results import WHOLE_RECIPE
@@ -23,7 +24,7 @@ from ablations.cli.planning import PlanState, hours, untimed
 from ablations.errors import ConfigError
 from ablations.records.looks import looks_of
 from ablations.report.document import Column, Table
-from ablations.report.formatting import percent, some
+from ablations.report.formatting import percent, plural, some
 from ablations.suites.suite import MAX_SEEDS
 from googlenet.validation import check_range
 
@@ -63,10 +64,13 @@ def expected_std(points: float) -> float:
     return points / 100
 
 
-def show_design(state: PlanState, *, console: Console, budget: float | None, std: float | None) -> None:
+def show_design(
+    state: PlanState, *, console: Console, budget: float | None, std: float | None, slots: int | None = 1
+) -> None:
     """Print what numbers of seeds take and can show; with a budget in seconds, also those that fit, and draw it.
 
-    `std` is the standard deviation over seeds that a variant's error is expected to have, a fraction.
+    `std` is the standard deviation over seeds that a variant's error is expected to have, a fraction. `slots` is how
+    many runs train side by side; if Ray's cluster decides it, None, and the hours are those of runs one by one.
 
     Raises:
         ConfigError: if the budget cannot be spent, as the time of a variant is not known.
@@ -75,7 +79,7 @@ def show_design(state: PlanState, *, console: Console, budget: float | None, std
     comparisons = 0 if WHOLE_RECIPE in plan.declared else len(state.variants) - 1
     spread, about = _spread(state, std)
     variants = {name: Variant(state.seconds(name), state.done[name]) for name in state.variants}
-    fitting = None if budget is None else _fitting(state, budget, variants)
+    fitting = None if budget is None else _fitting(state, budget, variants, slots=slots or 1)
     numbers = sorted({*SEEDS, fitting} if fitting else SEEDS)
     looks = looks_of(plan, state.folder.looks.read())
     table = design_table(
@@ -85,24 +89,29 @@ def show_design(state: PlanState, *, console: Console, budget: float | None, std
         looks=looks,
         declared=looks[0].declared if looks else plan.looks,
         variants=variants,
+        slots=slots or 1,
     )
-    show_table(_table(table), console=console, title="what seeds show")
+    show_table(_table(table), console=console, title=f"what seeds show, in hours {_beside(slots)}")
     console.print(Text(about if comparisons else "This suite has no comparisons, so no verdicts."))
     if fitting is None or budget is None:
         return
-    console.print(Text(_said(table, fitting, budget=budget, variants=variants)))
+    console.print(Text(_said(table, fitting, budget=budget, variants=variants, slots=slots)))
     if fitting and table["difference"].notna().any():
         _draw(state, table, seeds=fitting, console=console)
 
 
-def _fitting(state: PlanState, budget: float, variants: dict[str, Variant]) -> int:
+def _beside(slots: int | None) -> str:
+    return f"with {slots} side by side" if slots and slots > 1 else "one by one"
+
+
+def _fitting(state: PlanState, budget: float, variants: dict[str, Variant], *, slots: int) -> int:
     unknown = untimed(state)
     if unknown:
         raise ConfigError(
             f"--budget: no time is known of {some(unknown)}, so no number of seeds can be worked out; run this command "
             "with --dry-run instead of --plan and --budget first"
         )
-    return seeds_within(budget, list(variants.values()), most=MAX_SEEDS)
+    return seeds_within(budget, list(variants.values()), slots=slots, most=MAX_SEEDS)
 
 
 def _spread(state: PlanState, std: float | None) -> tuple[Spread | None, str]:
@@ -146,21 +155,24 @@ def _table(table: pd.DataFrame) -> Table:
     )
 
 
-def _said(table: pd.DataFrame, seeds: int, *, budget: float, variants: dict[str, Variant]) -> str:
-    of = f"each of {len(variants)} variants"
+def _said(table: pd.DataFrame, seeds: int, *, budget: float, variants: dict[str, Variant], slots: int | None) -> str:
+    of = f"each of {plural(len(variants), 'variant')}"
+    more = " Ray's cluster may train several side by side, so more may fit." if slots is None else ""
     if not seeds:
-        one = sum(variant.seconds for variant in variants.values())
-        return f"A budget of {hours(budget)} hours fits no seed: one of {of} takes {hours(one)} hours."
+        one = seconds_of(1, [variant._replace(done=0) for variant in variants.values()], slots=slots or 1)
+        takes = f"one of {of} takes {hours(one)} hours {_beside(slots)}"
+        return f"A budget of {hours(budget)} hours fits no seed: {takes}.{more}"
     row = table[table["seeds"] == seeds].iloc[0]
     runs = sum(max(0, seeds - variant.done) for variant in variants.values())
     fits = (
-        f"A budget of {hours(budget)} hours fits {seeds:,} seeds of {of}: {runs:,} more runs, {hours(row['seconds'])}"
+        f"A budget of {hours(budget)} hours fits {plural(seeds, 'seed')} of {of}: {plural(runs, 'more run')}, "
+        f"{hours(row['seconds'])} hours {_beside(slots)}.{more}"
     )
     if pd.isna(row["difference"]):
-        return f"{fits} hours one by one."
+        return fits
     return (
-        f"{fits} hours one by one. They detect a difference of {percent(row['difference'])} points, and show one of "
-        f"zero to be within {percent(row['margin'])}, with a level of {100 * row['level']:.2g} % for each comparison."
+        f"{fits} They detect a difference of {percent(row['difference'])} points, and show one of zero to be within "
+        f"{percent(row['margin'])}, with a level of {100 * row['level']:.2g} % for each comparison."
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablations.cli.console import show_table
 from ablations.report.document import Column, Table
-from ablations.report.formatting import count, si
+from ablations.report.formatting import count, plural, si
 from ablations.suites.builtin import SUITES
 from googlenet.architecture import Architecture
 from googlenet.axes import AXES
@@ -23,8 +23,8 @@ def show_architectures(console: Console) -> None:
     """Print the suites, and every architecture's parameters and MACs at its published size."""
     for suite in SUITES.values():
         console.print(
-            f"suite {suite.name}: {len(suite.architectures)} variants, recipe {suite.recipe.name} "
-            f"({suite.recipe.epochs} epochs), axis: {suite.axis}"
+            f"suite {suite.name}: {plural(len(suite.architectures), 'variant')}, recipe {suite.recipe.name} "
+            f"({plural(suite.recipe.epochs, 'epoch')}), axis: {suite.axis}"
         )
     kinds = {"variants": VARIANTS, "references": REFERENCES}
     kinds |= {f"axis {axis}": {arch.name: arch for arch in members} for axis, members in AXES.items()}

@@ -242,10 +242,12 @@ def _compared_suite(arguments: Arguments, folder: SuiteFolder) -> Path | None:
 def _show_plan(plan: Plan, folder: SuiteFolder, arguments: Arguments, console: Console) -> int:
     from ablations.cli.budget import budget_seconds, expected_std, show_design
     from ablations.cli.planning import show_plan, survey
+    from ablations.cli.slots import slots_of
 
     budget = None if arguments.budget is None else budget_seconds(arguments.budget)
     std = None if arguments.expect_sd is None else expected_std(arguments.expect_sd)
     state = survey(plan, folder=folder, device=arguments.device)
-    show_plan(state, console=console, slots=max(1, arguments.runs_per_gpu))
-    show_design(state, console=console, budget=budget, std=std)
+    slots = slots_of(arguments)
+    show_plan(state, console=console, slots=slots)
+    show_design(state, console=console, budget=budget, std=std, slots=slots)
     return DONE

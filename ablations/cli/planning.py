@@ -20,7 +20,7 @@ from ablations.records.disk import DiskUse, disk_use
 from ablations.records.record import MISSING, RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.report.document import Column, Table
-from ablations.report.formatting import NONE, number, some
+from ablations.report.formatting import NONE, number, plural, some
 from ablations.suites.plan import Plan
 from ablations.suites.run_config import RunConfig
 from googlenet.counts import count_macs, count_params
@@ -114,10 +114,10 @@ def _other_seeds(plan: Plan, folder: SuiteFolder, *, planned: set[str]) -> Itera
                 yield config
 
 
-def show_plan(state: PlanState, *, console: Console, slots: int = 1) -> None:
+def show_plan(state: PlanState, *, console: Console, slots: int | None = 1) -> None:
     """Print what a run of each variant is and costs, and how far each planned run is.
 
-    `slots` is how many runs train side by side.
+    `slots` is how many runs train side by side; None if Ray's cluster decides it.
     """
     plan, variants = state.plan, state.variants
     title = f"plan of suite {plan.suite}, in {state.folder.path}"
@@ -130,7 +130,7 @@ def show_plan(state: PlanState, *, console: Console, slots: int = 1) -> None:
     runs = state.runs[["run", "epochs", "status"]]
     if count > LISTED:
         runs = state.runs["status"].value_counts().rename_axis("status").reset_index(name="runs")
-    show_table(Table.of("runs", runs), console=console, title=f"{count:,} run{'' if count == 1 else 's'}")
+    show_table(Table.of("runs", runs), console=console, title=plural(count, "run"))
     if not plan.data.fingerprint:
         console.print("The data is not there yet, so the runs have no full names and their status is not known.")
 
@@ -179,7 +179,7 @@ def _costs_table(state: PlanState, disk: Mapping[str, DiskUse]) -> Table:
         frame,
         columns=[
             Column("variant", ("variant",)),
-            Column("runs left", ("left",)),
+            Column("left", ("left",)),
             Column("hours", ("seconds",), format=hours),
             Column("hours left", ("seconds_left",), format=hours),
             Column("n", ("n",), format=number),
@@ -190,11 +190,11 @@ def _costs_table(state: PlanState, disk: Mapping[str, DiskUse]) -> Table:
     )
 
 
-def _about_times(state: PlanState, *, slots: int) -> Iterator[str]:
+def _about_times(state: PlanState, *, slots: int | None) -> Iterator[str]:
     """What the times are of, which are not known and why, and what all runs that are left take."""
     machine = state.costs.machine
     if machine is not None:
-        threads = f", {machine.threads} threads" if machine.device_kind == "cpu" else ""
+        threads = f", {plural(machine.threads, 'thread')}" if machine.device_kind == "cpu" else ""
         elsewhere = "" if machine.device == state.device else f", as none were timed on {state.device}"
         yield (
             f"Hours and memory are the mean and the most of n runs on {machine.device} ({machine.engine}{threads})"
@@ -210,8 +210,14 @@ def _about_times(state: PlanState, *, slots: int) -> Iterator[str]:
         return
     left = _left(state)
     seconds = [state.seconds(name) for name, count in left.items() for _ in range(count)]
-    beside = f", and at least {hours(makespan(seconds, slots))} with {slots} side by side" if slots > 1 else ""
-    yield f"{len(seconds):,} of {len(state.runs):,} runs are left: {hours(sum(seconds))} hours one by one{beside}."
+    beside = ""
+    if slots is None:
+        beside = "; how many train side by side is known once Ray is connected"
+    elif slots > 1:
+        beside = f", and at least {hours(makespan(seconds, slots))} with {slots} side by side"
+    verb = "is" if len(seconds) == 1 else "are"
+    of_all = f"{len(seconds):,} of {plural(len(state.runs), 'run')} {verb} left"
+    yield f"{of_all}: {hours(sum(seconds))} hours one by one{beside}."
 
 
 def untimed(state: PlanState) -> list[str]:

@@ -26,16 +26,22 @@ _WITH_BF16 = (8, 0)  # compute capability, from CUDA's table of arithmetic throu
 
 def gpu_capability() -> tuple[int, int] | None:
     """Compute capability (major, minor) of the first NVIDIA GPU visible to this process; None without one."""
-    first = _first_gpu()
-    if first is None:
+    gpus = _gpus()
+    if gpus is None:
         return None
-    driver, gpu = first
+    driver, gpu, _ = gpus
     major, minor = ctypes.c_int(), ctypes.c_int()
     calls = (
         driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, gpu),
         driver.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, gpu),
     )
     return None if any(calls) else (major.value, minor.value)
+
+
+def gpu_count() -> int:
+    """How many NVIDIA GPUs are visible to this process."""
+    gpus = _gpus()
+    return 0 if gpus is None else gpus[2]
 
 
 def device_name(device: str) -> str:
@@ -53,16 +59,16 @@ def cpu_name() -> str:
 
 
 def _gpu_name() -> str | None:
-    first = _first_gpu()
-    if first is None:
+    gpus = _gpus()
+    if gpus is None:
         return None
-    driver, gpu = first
+    driver, gpu, _ = gpus
     name = ctypes.create_string_buffer(_NAME_BYTES)
     return None if driver.cuDeviceGetName(name, _NAME_BYTES, gpu) else name.value.decode()
 
 
-def _first_gpu() -> tuple[ctypes.CDLL, ctypes.c_int] | None:
-    """The driver, and its handle of the first NVIDIA GPU visible to this process."""
+def _gpus() -> tuple[ctypes.CDLL, ctypes.c_int, int] | None:
+    """The driver, its handle of the first NVIDIA GPU visible to this process, and how many there are."""
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:
@@ -70,7 +76,7 @@ def _first_gpu() -> tuple[ctypes.CDLL, ctypes.c_int] | None:
     count, gpu = ctypes.c_int(), ctypes.c_int()
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or count.value < 1:
         return None
-    return None if driver.cuDeviceGet(ctypes.byref(gpu), 0) else (driver, gpu)
+    return None if driver.cuDeviceGet(ctypes.byref(gpu), 0) else (driver, gpu, count.value)
 
 
 def peak_resident_bytes() -> int:

@@ -27,6 +27,11 @@ def count(value: Any) -> str:
     return NONE if pd.isna(value) else f"{int(value):,}"
 
 
+def plural(n: int, noun: str) -> str:
+    """A count of things, as in "1 run" and "2,000 runs"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def count_of(n: int, planned: int) -> str:
     """How many are done: one number if all of them are, else "1 of 2"."""
     return str(n) if n == planned else f"{n} of {planned}"
@@ -70,8 +75,11 @@ def seconds(mean: Any, std: Any = None) -> str:
 
 
 def points(difference: Any) -> str:
-    """A difference of fractions in percentage points, signed."""
-    return NONE if pd.isna(difference) else f"{100 * difference:+.2f}"
+    """A difference of fractions in percentage points, signed; one that rounds to zero is "0.00"."""
+    if pd.isna(difference):
+        return NONE
+    rounded = round(100 * difference, 2)
+    return f"{rounded:+.2f}" if rounded else "0.00"
 
 
 def interval(bounds: tuple[float, float] | None, *, signed: bool = True, scale: float = 100, digits: int = 2) -> str:

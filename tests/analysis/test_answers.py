@@ -154,7 +154,7 @@ def test_without_comparisons_their_reason_is_said(tmp_path: Path) -> None:
     wrong = {"reduced": BASE, "no-reduction": WORSE, "no-reduction@params": SAME[:4]}
     found = answered(tmp_path, wrong)
     assert found.controlled and not found.answers
-    assert found.reason == "1 of 15 planned runs are not done; run the suite again to finish them"
+    assert found.reason == "1 of 15 planned runs is not done; run the suite again to finish them"
 
 
 def test_twins_of_both_capacities_give_one_answer_for_each(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ablations.analysis.design import (
     detectable_difference,
     detectable_margin,
     pooled_spread,
+    seconds_of,
     seeds_within,
 )
 from ablations.analysis.looks import FIRST, TOTAL
@@ -24,6 +25,7 @@ from tests.support.synthetic_suites import make_plan
 
 LEVEL = FIRST / 6  # of one of six comparisons at the first look
 SIMULATED = 40_000
+DONE = (0, 3, 1, 0, 2)  # runs of five variants
 ERROR = 4 * math.sqrt(0.8 * 0.2 / SIMULATED)  # four standard errors
 
 
@@ -77,24 +79,64 @@ def test_runs_that_are_not_correlated_double_the_variance_of_their_difference() 
 
 def test_a_budget_buys_what_is_left_of_the_largest_number_of_seeds() -> None:
     fresh = [Variant(100, 0), Variant(20, 0)]
-    assert [seeds_within(seconds, fresh, most=50) for seconds in (119, 120, 239.9, 360, 1e9)] == [0, 1, 1, 3, 50]
+    assert [seeds_within(seconds, fresh, slots=1, most=50) for seconds in (119, 120, 239.9, 360, 1e9)] == [
+        0,
+        1,
+        1,
+        3,
+        50,
+    ]
     # Three and one of the runs are there: a third seed takes two runs of the second variant, a fourth 120 s more.
     begun = [Variant(100, 3), Variant(20, 1)]
-    assert [seeds_within(seconds, begun, most=50) for seconds in (0, 39, 40, 159, 160)] == [1, 2, 3, 3, 4]
+    assert [seeds_within(seconds, begun, slots=1, most=50) for seconds in (0, 39, 40, 159, 160)] == [1, 2, 3, 3, 4]
     with pytest.raises(ValueError, match="nan"):
-        seeds_within(10, [Variant(math.nan, 0)], most=50)
+        seeds_within(10, [Variant(math.nan, 0)], slots=1, most=50)
+
+
+def test_runs_side_by_side_take_until_the_last_of_them_ends() -> None:
+    # Two slots: 100 beside 20 for one seed; 100 + 20 in both for two; 100 + 100 beside 100 + 3 x 20 for three.
+    variants = [Variant(100, 0), Variant(20, 0)]
+    assert [seconds_of(seeds, variants, slots=2) for seeds in (1, 2, 3)] == [100, 120, 200]
+    assert [seeds_within(seconds, variants, slots=2, most=50) for seconds in (99, 100, 120, 199, 200)] == [
+        0,
+        1,
+        2,
+        2,
+        3,
+    ]
+    assert seconds_of(1, [Variant(100, 1), Variant(20, 0)], slots=2) == 20, "a run that is done"
+    assert seconds_of(5, variants, slots=10) == 100, "a slot for each run"
+    assert math.isnan(seconds_of(2, [Variant(100, 0), Variant(math.nan, 0)], slots=2))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 7])
+def test_simulated_slots_are_busy_for_as_long(slots: int) -> None:
+    rng = np.random.default_rng(slots)
+    variants = [Variant(float(seconds), int(done)) for seconds, done in zip(rng.uniform(1, 9, 5), DONE, strict=True)]
+    queue = sorted((variant.seconds for variant in variants for _ in range(max(0, 4 - variant.done))), reverse=True)
+    clock, running = 0.0, []
+    while queue or running:
+        while queue and len(running) < slots:
+            running.append(clock + queue.pop(0))
+        clock = min(running)
+        running.remove(clock)
+    assert seconds_of(4, variants, slots=slots) == pytest.approx(clock)
+    fitting = seeds_within(clock * 1.0001, variants, slots=slots, most=100)
+    assert seconds_of(fitting, variants, slots=slots) <= clock * 1.0001 < seconds_of(fitting + 1, variants, slots=slots)
 
 
 def test_a_row_has_the_level_of_its_first_look_and_the_hours_that_are_left() -> None:
     variants = {"reduced": Variant(3600, 2), "short": Variant(1800, 0), "naive": Variant(7200, 0)}
     spread = Spread(0.002)
-    table = design_table((2, 5), spread=spread, comparisons=2, looks=(), declared=(), variants=variants)
+    table = design_table((2, 5), spread=spread, comparisons=2, looks=(), declared=(), variants=variants, slots=1)
     assert table["seconds"].tolist() == [18_000, 3 * 3600 + 5 * 9000]
     assert table["level"].tolist() == [FIRST / 2, FIRST / 2]
     assert table["margin"].tolist() == [detectable_margin(seeds, std=0.002, level=FIRST / 2) for seeds in (2, 5)]
     # Two looks are declared, each with half of the total; before the first one there is no verdict.
-    declared = design_table((3, 5, 10), spread=spread, comparisons=2, looks=(), declared=(5, 10), variants=variants)
+    declared = design_table(
+        (3, 5, 10), spread=spread, comparisons=2, looks=(), declared=(5, 10), variants=variants, slots=1
+    )
     assert declared["level"].tolist() == pytest.approx([0.0, TOTAL / 4, TOTAL / 2])
     assert declared["difference"].isna().tolist() == [True, False, False]
-    unknown = design_table((5,), spread=None, comparisons=2, looks=(), declared=(), variants=variants)
+    unknown = design_table((5,), spread=None, comparisons=2, looks=(), declared=(), variants=variants, slots=1)
     assert unknown[["difference", "margin"]].isna().all(axis=None)

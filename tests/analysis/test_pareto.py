@@ -119,7 +119,7 @@ def test_without_fronts_the_reason_names_the_remedy() -> None:
     missing = make_results(ERRORS, names=NAMES)
     missing.runs.loc[3, "status"] = "oom"
     cases = {
-        "1 of 12 planned runs are not done; run the suite again to finish them": missing,
+        "1 of 12 planned runs is not done; run the suite again to finish them": missing,
         "there is no variant beside alone; add one to --variants": make_results(ERRORS[:, :1], names=["alone"]),
     }
     for said, results in cases.items():

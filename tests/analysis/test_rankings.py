@@ -153,7 +153,7 @@ def test_without_rankings_the_reason_names_the_remedy() -> None:
     missing = make_results(ERRORS, names=NAMES)
     missing.runs.loc[3, "status"] = "oom"
     cases = {
-        "1 of 12 planned runs are not done; run the suite again": missing,
+        "1 of 12 planned runs is not done; run the suite again": missing,
         "no variant beside alone; add one to --variants": make_results(ERRORS[:, :1], names=["alone"]),
     }
     for said, results in cases.items():
@@ -226,7 +226,7 @@ def test_suites_that_cannot_be_compared_say_why() -> None:
     broken = make_results(ERRORS, names=NAMES)
     broken.runs.loc[0, "status"] = "missing"
     for pair in ((broken, make_results(ERRORS, names=NAMES)), (make_results(ERRORS, names=NAMES), broken)):
-        assert "suite cifar10: 1 of 12 planned runs are not done" in correlate_rankings(*pair).reason
+        assert "suite cifar10: 1 of 12 planned runs is not done" in correlate_rankings(*pair).reason
     found = correlate_rankings(make_results(ERRORS, names=NAMES), make_results(ERRORS, names=["a", "b", "x", "y"]))
     assert "share 2 variants; an order needs at least 3" in found.reason
     assert np.isnan(found.tau) and np.isnan(found.ceiling)

@@ -25,14 +25,20 @@ WRONG = {"reduced": [1000, 1010], "short": [1010, 1000], "short2": [1100]}
 
 
 def said(
-    folder: Path, *, plan: Plan = PLAN, budget: float | None = None, std: float | None = None, known: bool = True
+    folder: Path,
+    *,
+    plan: Plan = PLAN,
+    budget: float | None = None,
+    std: float | None = None,
+    known: bool = True,
+    slots: int | None = 1,
 ) -> str:
     if known:
         save_suite(folder / "cifar10", make_plan("cifar10", seeds=2, variants=tuple(WRONG)), wrong=WRONG)
     stream = io.StringIO()
     state = survey(plan, folder=SuiteFolder(folder / "cifar10"))
     console = Console(file=stream, width=400, highlight=False)
-    show_design(state, console=console, budget=budget, std=std)
+    show_design(state, console=console, budget=budget, std=std, slots=slots)
     return stream.getvalue()
 
 
@@ -72,6 +78,17 @@ def test_a_budget_names_the_seeds_that_fit_and_what_they_show(tmp_path: Path) ->
     assert drawn == {"design.svg", "design.png"} and "design.svg" in text.splitlines()[-1]
 
 
+def test_a_budget_counts_runs_side_by_side(tmp_path: Path) -> None:
+    # 12 seeds are 31 runs of 107 s: on 4 slots 8 after one another, and one of a thirteenth would be a ninth.
+    text = said(tmp_path, budget=8 * 107, std=0.002, slots=4)
+    assert "12 seeds of each of 3 variants: 31 more runs, 0.24 hours with 4 side by side. They" in text
+    assert "what seeds show, in hours with 4 side by side" in text
+    assert "fits 1 seed of each of 3 variants: 0 more runs" in said(tmp_path, budget=0.1, slots=4)
+    # A cluster of unknown size: hours of one run after the other, which may be more than it takes.
+    text = said(tmp_path, budget=33 * 107, std=0.002, slots=None)
+    assert "31 more runs, 0.92 hours one by one. Ray's cluster may train several side by side, so more may fit." in text
+
+
 def test_a_budget_that_is_too_small_says_what_a_seed_takes(tmp_path: Path) -> None:
     plan = make_plan("cifar10", seeds=1, variants=("reduced", "short", "short2", "short3"))
     with pytest.raises(ConfigError, match="^--budget: no time is known of short3, .* --dry-run"):
@@ -79,7 +96,7 @@ def test_a_budget_that_is_too_small_says_what_a_seed_takes(tmp_path: Path) -> No
     # Another fingerprint: the data of none of the runs that are there, but the same work.
     other = replace(PLAN, runs=tuple(replace(run, fingerprint="cd" * 32) for run in PLAN.runs))
     text = said(tmp_path, plan=other, budget=300)
-    assert "A budget of 0.083 hours fits no seed: one of each of 3 variants takes 0.089 hours." in text
+    assert "A budget of 0.083 hours fits no seed: one of each of 3 variants takes 0.089 hours one by one." in text
     assert not (tmp_path / "cifar10" / "figures").exists()
 
 

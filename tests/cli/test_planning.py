@@ -32,7 +32,7 @@ print(time.process_time(), peak_resident_bytes(), file=sys.stderr)
 PLAN = make_plan("cifar10", seeds=3, variants=("reduced", "short"))
 
 
-def shown(plan: Plan, folder: SuiteFolder, *, slots: int = 1) -> str:
+def shown(plan: Plan, folder: SuiteFolder, *, slots: int | None = 1) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=200, highlight=False)
     show_plan(survey(plan, folder=folder), console=console, slots=slots)
@@ -54,6 +54,11 @@ def test_hours_are_those_of_a_run_times_the_runs_that_are_left(tmp_path: Path) -
     for variant in ("reduced", "short"):
         assert cells(text, variant)[:6] == [variant, "2", "2.0", "4.0", "1", "1,000"]
     assert "4 of 6 runs are left: 8.0 hours one by one, and at least 4.0 with 2 side by side." in text
+    assert "8.0 hours one by one; how many train side by side is known once Ray is connected." in shown(
+        PLAN, folder, slots=None
+    )
+    save(folder.path, PLAN, records[:5])
+    assert "1 of 6 runs is left: 2.0 hours one by one." in shown(PLAN, folder)
     assert f"n runs on {ENVIRONMENT.device} (graph), as none were timed on " in text
 
 

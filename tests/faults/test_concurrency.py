@@ -44,7 +44,7 @@ def test_with_runs_that_another_process_trains_the_status_is_5_and_the_others_ar
     assert status == 5 and "another process trains 1 of these 2 runs" in err
     assert set(records_of(tmp_path / "digits")) == {names["short4"]}
     report = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
-    assert "No headline: 1 of 2 planned runs are not done" in report
+    assert "No headline: 1 of 2 planned runs is not done" in report
 
 
 def test_two_processes_train_no_run_twice_and_lose_none(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_a_gpu_has_bf16_from_compute_capability_8_on(
 
 def test_the_first_gpu_counts_as_torch_uses_it(install: Install) -> None:
     install(FakeDriver((7, 5), (9, 0)))
+    assert probe.gpu_count() == 2
     assert probe.gpu_capability() == (7, 5)
     assert probe.native_precision("auto") == "fp32"
 

@@ -139,7 +139,7 @@ def test_a_report_of_nothing_but_failures_can_be_written(tmp_path: Path) -> None
     save(tmp_path, plan, [failed(make_record(plan.runs[0], wrong=1), status="failed", message="OSError: no")])
     text = write_report(tmp_path).path.read_text(encoding="utf-8")
     assert "0 of 1 planned runs done" in text
-    assert "No headline: 1 of 1 planned runs are not done" in text
+    assert "No headline: 1 of 1 planned runs is not done" in text
     shown = set(re.findall(r"\(figures/(\w+)\.png\)", text))
     assert shown == {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"learning_curves"}
 

@@ -8,7 +8,7 @@ from ablations.analysis.per_class import degraded_classes
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape
-from ablations.report.formatting import percent
+from ablations.report.formatting import percent, plural
 
 MOST_NOTES = 10
 MOST_CLASSES = 3  # of a variant
@@ -36,7 +36,8 @@ def per_class_section(analysis: Analysis) -> Section:
     if len(analysis.calibration):
         checked = int(analysis.calibration["n"].sum())
         text = (
-            f"Top-1 and top-5 counts recomputed from the predictions of {checked:,} runs equal those of their records. "
+            f"Top-1 and top-5 counts recomputed from the predictions of {plural(checked, 'run')} equal those of the "
+            f"{'record' if checked == 1 else 'records'}. "
             f"Calibration error is the expected calibration error over {BINS} bins of confidence. A perfectly "
             "calibrated network with the same confidences has one above zero too, because the test images are few: "
             "only what exceeds it speaks of miscalibration. Errors of all classes are in `per_class.csv`."
@@ -59,7 +60,8 @@ def _losses(analysis: Analysis) -> list[Block]:
     if not tested:
         return []
     losses = degraded_classes(analysis.per_class, level=analysis.comparisons.looks.level)
-    tests = f"paired t tests, Holm-adjusted for all {tested:,} pairs of a class and a variant"
+    adjusted = f", Holm-adjusted for all {tested:,} pairs of a class and a variant" if tested > 1 else ""
+    tests = f"paired t test{'s' if tested > 1 else ''}{adjusted}"
     if losses.empty:
         return [Text(f"On no class is the error of a variant shown to be higher than that of {baseline} ({tests}).")]
     listed = losses.groupby("variant").head(MOST_CLASSES)

@@ -11,7 +11,7 @@ from ablations.analysis.costs import one_hardware
 from ablations.analysis.results import Results
 from ablations.report.document import Items, Section, Text
 from ablations.report.formats.markdown import code, commands, escape
-from ablations.report.formatting import NONE, some, unique
+from ablations.report.formatting import NONE, plural, some, unique
 from ablations.storage.serialization import to_plain
 from ablations.suites.recipe import RECIPES, Recipe
 from googlenet.controls import CAPACITIES, TOLERANCE, Capacity, original_of, twin_name
@@ -154,8 +154,12 @@ def _diagnosed(results: Results) -> bool:
     return len(results.epochs) > 0 and bool(results.epochs["test_error"].notna().any())
 
 
+def _threads(count: int) -> str:
+    return plural(count, "CPU thread")
+
+
 def _hardware(done: pd.DataFrame) -> str:
-    threads = done["threads"].map("{:.0f} CPU threads".format)
+    threads = done["threads"].astype(int).map(_threads)
     described = done["device"] + ", " + threads + ", " + done["platform"] + ", engine " + done["engine"]
     described += done["deterministic"].map({True: ", deterministic kernels"}).fillna("")
     return "; ".join(escape(text) for text in unique(described))

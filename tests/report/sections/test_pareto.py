@@ -65,7 +65,7 @@ def test_without_a_front_the_reason_is_said() -> None:
     broken = make_results(ERRORS, names=NAMES)
     broken.runs.loc[0, "status"] = "oom"
     cases = {
-        "1 of 15 planned runs are not done; run the suite again to finish them": broken,
+        "1 of 15 planned runs is not done; run the suite again to finish them": broken,
         "there is no variant beside cheap; add one to --variants": make_results(ERRORS[:, :1], names=["cheap"]),
     }
     for reason, results in cases.items():

@@ -54,7 +54,7 @@ def test_evidence_is_that_of_scipys_paired_tests() -> None:
     ("claim", "text"),
     [
         ({"params": (65_736_148, 6_258_500)}, "10.5 times: 65,736,148 and 6,258,500"),
-        ({"reason": "1 of 35 planned runs are not done"}, "1 of 35 planned runs are not done"),
+        ({"reason": "1 of 35 planned runs is not done"}, "1 of 35 planned runs is not done"),
         ({}, "one seed does not show the spread between seeds"),
     ],
 )

@@ -202,4 +202,4 @@ def test_an_incomplete_suite_still_says_why_its_ranking_is_not_compared() -> Non
     section = section_of(broken, correlation_of(broken, make_results(ERRORS, names=NAMES)))
     assert not tables_of(section)
     (said,) = texts_of(section)
-    assert "suite cifar10: 1 of 12 planned runs are not done; run the suite again to finish them" in said
+    assert "suite cifar10: 1 of 12 planned runs is not done; run the suite again to finish them" in said
