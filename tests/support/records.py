@@ -30,7 +30,7 @@ def assert_same_records(
 ) -> None:
     """Each suite has these runs, done, and no other, with the same records, weights and predictions bit for bit."""
     runs = {config.run_id: config for config in configs}
-    assert ours.run_ids() == theirs.run_ids() == sorted(runs)
+    assert runs and ours.run_ids() == theirs.run_ids() == sorted(runs)
     for config in runs.values():
         folders = ours.run(config), theirs.run(config)
         record, other = (folder.read_result() for folder in folders)
