@@ -13,6 +13,8 @@ from ablations.suites.run_config import RunConfig
 from ablations.training.setup import Setup
 from tests.support.command_line import run_main
 
+pytestmark = pytest.mark.process
+
 
 def test_each_variant_is_timed_and_no_result_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: SealedTest) -> None:

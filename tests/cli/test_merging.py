@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ablations.records.suite_folder import SuiteFolder
 from tests.support.command_line import run_main
 from tests.support.synthetic_suites import make_plan, save_predictions, save_suite
+
+pytestmark = pytest.mark.process
 
 
 def train(results: Path, *, seeds: int, wrong: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -83,6 +85,13 @@ def test_layers_shapes_parameters_and_sums_are_those_of_the_built_network(arch: 
     assert sum(row.params for row in rows) == count_params(arch, num_classes=10)
     assert sum(row.macs for row in rows) == count_macs(arch, num_classes=10)
     model, shapes = on_meta(arch)
+    assert sum(parameter.numel() for parameter in model.parameters()) == count_params(arch, num_classes=10)
+    # Each output of a convolution or linear layer sums over the weights of one filter.
+    assert count_macs(arch, num_classes=10) == sum(
+        math.prod(shapes[re.sub(r"trunk\.\d+\.", "", name)]) * cast(Tensor, module.weight)[0].numel()
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith("aux_heads")
+    )
     for row in rows:
         name = name_in_network(row, arch)
         if name:

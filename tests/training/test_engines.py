@@ -178,8 +178,8 @@ def test_a_prepared_run_ends_as_an_unprepared_one_also_when_resumed(
 
 @pytest.mark.usefixtures("fresh_compiler")
 def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch, tiny_digits: Dataset) -> None:
-    # Traced as for any backend, but run by torch's own kernels: quick, and the same numbers bit for bit.
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
+    # Traced and guarded as for any backend, but run as it is: quick, and the same numbers bit for bit.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager", fullgraph=True))
     ours, theirs = make_step(SGD, arch=ONE_MODULE, engine="compile"), make_step(SGD, arch=ONE_MODULE)
     ours.warm_up(batch_sizes=(BATCH, 22))
     loader = Loader(tiny_digits.train, recipe=SGD, device=CPU)
@@ -192,7 +192,7 @@ def test_everything_is_compiled_while_preparing(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.usefixtures("fresh_compiler")
 def test_each_of_many_networks_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     # torch gives up, without a word, on a function that it compiled too often: here, that is twice.
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
         for width in (0.0625, 0.125):
             train_step = make_step(SGD, arch=replace(ONE_MODULE, width=width), engine="compile")
