@@ -65,6 +65,7 @@ def connected(options: ExecutionOptions) -> Iterator[list[dict[str, Any]]]:
 
 def _initialise(options: ExecutionOptions, variables: dict[str, str]) -> None:
     import ray
+    from ray.exceptions import RayError
 
     address = options.ray_address
     if address is not None:
@@ -86,14 +87,15 @@ def _initialise(options: ExecutionOptions, variables: dict[str, str]) -> None:
         )
     except SystemExit as error:  # of Ray's own handler of SIGTERM
         raise Terminated from error
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
         if address == "auto" and isinstance(error, ConnectionError):
             raise ConfigError(
                 "--ray-address auto: no Ray runs on this machine; start it with `ray start --head`, or leave the flag "
                 "out to start it for this command alone"
             ) from error
         text = " ".join(str(error).split())
-        raise ConfigError(f"{_where(address)}: Ray cannot be used: {text}") from error
+        token = " (if it asks for a token, set RAY_AUTH_MODE=token)" if address else ""
+        raise ConfigError(f"{_where(address)}: Ray cannot be used{token}: {text}") from error
 
 
 @contextmanager

@@ -19,25 +19,22 @@ from ablations.errors import DataError
 from ablations.execution import ray as executor
 from ablations.execution.executor import choose_executor
 from ablations.execution.ray import run_on_ray
-from ablations.execution.ray_cluster import connected
+from ablations.execution.ray_cluster import SETTINGS, connected
 from ablations.execution.ray_worker import PlannedRun, RunOutcome, WorkerSettings
 from ablations.execution.serial import run_serially
-from ablations.records.record import RunRecord, Times
-from ablations.records.run_folder import RunFolder
+from ablations.records.record import RunRecord
 from ablations.records.suite_folder import SuiteFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.events import EpochDone, Event, RunEnded, RunStarted, StepDone, SuiteStarted, TrainingStarted
 from ablations.training.options import ExecutionOptions
 from tests.support.command_line import start_main
+from tests.support.records import OutcomeOf, without_times
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.process
-NO_TIMES = Times(startup_seconds=0.0, compile_seconds=0.0, train_seconds=0.0, eval_seconds=0.0, timing_valid=False)
 # Epochs of the run whose node is killed: it must still train when the driver hears of its first.
 LONG = 20
 ENDLESS = 100_000
-
-OutcomeOf = Callable[[RunFolder], dict[str, Any]]
 
 
 class Nodes(NamedTuple):
@@ -52,6 +49,8 @@ class Nodes(NamedTuple):
 def nodes() -> Iterator[Nodes]:
     from ray.cluster_utils import Cluster
 
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
     options = ExecutionOptions(executor="ray", ray_address=cluster.address)
@@ -60,13 +59,6 @@ def nodes() -> Iterator[Nodes]:
             yield Nodes(cluster, second, options)
     finally:
         cluster.shutdown()
-
-
-def without_times(record: RunRecord) -> RunRecord:
-    """What must not depend on where a run trained; the process is another, so is its memory."""
-    costs = record.costs and replace(record.costs, peak_memory_bytes=None)
-    epochs = tuple(replace(epoch, train_seconds=0.0, eval_seconds=0.0) for epoch in record.epochs)
-    return replace(record, costs=costs, epochs=epochs, times=record.times and NO_TIMES)
 
 
 def test_records_are_those_of_one_run_after_the_other_although_a_node_is_killed(
