@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 import resource
@@ -12,34 +10,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from filelock import FileLock
-from torch import Tensor
 
-from ablations import experiment
-from ablations.data.archives import ARCHIVES
-from ablations.errors import ConfigError
-from ablations.suites.recipe import PUBLISHED
-from ablations.training.step import StepResult, TrainStep
-from tests.support.command_line import ROOT, SMALL, Outcome, run_main, start_main
+from tests.support.command_line import ROOT, SMALL, Main, Outcome, run_main, start_main
+from tests.support.records import records_of
 
 pytestmark = pytest.mark.process
-Main = Callable[..., Outcome]
-
-
-@pytest.fixture
-def main(tmp_path: Path) -> Main:
-    """Runs the command line on an empty folder of results."""
-
-    def call(*given: str) -> Outcome:
-        return run_main(*given, results=tmp_path)
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +32,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
 def copied(finished: tuple[Path, Outcome], tmp_path: Path) -> Path:
     """A copy of the finished results that a test may change."""
     return shutil.copytree(finished[0], tmp_path / "copied")
-
-
-def records_of(suite_dir: Path) -> list[dict[str, Any]]:
-    """The suite's records without what may differ from run to run: times, peak memory and where it ran."""
-    found = []
-    for path in sorted(suite_dir.glob("runs/*/result.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record.pop("times")
-        record.pop("environment")
-        if record["costs"]:
-            record["costs"].pop("peak_memory_bytes")
-        for epoch in record["epochs"]:
-            epoch.pop("train_seconds")
-            epoch.pop("eval_seconds")
-        found.append(record)
-    return found
 
 
 # A suite from start to report
@@ -143,60 +106,6 @@ def test_help_takes_half_a_second_of_computing() -> None:
     assert spent() - before < 0.5  # of the process alone, whatever else the machine does
 
 
-# What is passed on
-
-
-@pytest.fixture
-def passed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What `run_suite` is called with; it then refuses to run."""
-    found: dict[str, Any] = {}
-
-    def note(suite: object, **named: object) -> None:
-        found.update(named, suite=suite)
-        raise ConfigError("not now")
-
-    monkeypatch.setattr(experiment, "run_suite", note)
-    return found
-
-
-def test_arguments_reach_the_suite_its_data_and_its_execution(
-    main: Main, tmp_path: Path, passed_on: dict[str, Any]
-) -> None:
-    settings = ("--recipe", "published", "--precision", "bf16", "--epochs", "3", "--seeds", "2", "--limit-train", "300")
-    execution = ("--engine", "compile", "--deterministic", "--measure-selection-bias", "--resume")
-    status, _, err = main("--variants", "short4, short3", *settings, *execution, "--data-dir", "elsewhere")
-    assert (status, err) == (2, "error: not now\n")
-    suite, options = passed_on["suite"], passed_on["options"]
-    assert (suite.recipe.name, suite.recipe.precision, suite.recipe.epochs) == (PUBLISHED.name, "bf16", 3)
-    assert [arch.name for arch in suite.architectures] == ["short4", "short3"]
-    assert (suite.seeds, suite.limit_train) == (2, 300)
-    assert (options.engine, options.deterministic, options.measure_selection_bias) == ("compile", True, True)
-    assert passed_on["data"].directory == Path("elsewhere")
-    assert (passed_on["resume"], passed_on["fresh"], passed_on["results"]) == (True, False, tmp_path)
-    assert passed_on["command"].startswith("python run_all.py --variants 'short4, short3' --recipe published")
-
-
-def test_recipe_and_precision_change_the_run_id_and_execution_does_not(main: Main) -> None:
-    def planned(*given: str) -> str:
-        status, out, _ = main("--variants", "short4", "--plan", *given)
-        assert status == 0
-        (name,) = re.findall(r"digits-short4-s1-[0-9a-f]{8}", out)
-        return name
-
-    usual = planned()
-    others = [("--recipe", "published"), ("--recipe", "fast"), ("--precision", "bf16")]
-    assert len({usual, *(planned(*given) for given in others)}) == 4
-    # On a CPU single precision is the device's own.
-    same = [
-        ("--recipe", "digits"),
-        ("--precision", "fp32"),
-        ("--engine", "compile"),
-        ("--executor", "ray"),
-        ("--runs-per-gpu", "2"),
-    ]
-    assert {planned(*given) for given in same} == {usual}
-
-
 def test_runs_that_were_done_without_the_diagnostic_are_counted(copied: Path) -> None:
     given = ("--variants", "short4", "--limit-train", "100", "--epochs", "1", "--seeds", "2")
     status, out, _ = run_main(*given, "--measure-selection-bias", results=copied)
@@ -259,169 +168,6 @@ def test_a_report_in_a_folder_that_is_only_read_has_a_remedy(
     assert "make it" in err and "a copy of " in err and "--results" in err
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    for given, status in ((("--help",), 0), (("--list",), 0), (("--plan", "--results", str(tmp_path)), 0)):
-        reading, writing = os.pipe()
-        os.close(reading)
-        command = [sys.executable, "run_all.py", *given]
-        done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-        os.close(writing)
-        assert (done.returncode, done.stderr) == (status, ""), given
-
-
-@pytest.mark.parametrize("given", [("--nosuch",), ("--suite", "nosuch")], ids=" ".join)
-def test_an_error_that_nobody_reads_keeps_its_exit_status(given: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run([sys.executable, "run_all.py", *given], cwd=ROOT, stdout=writing, stderr=writing, check=False)
-    os.close(writing)
-    assert done.returncode == 2
-
-
-def test_a_suite_is_finished_although_nobody_reads_its_output(tmp_path: Path) -> None:
-    with start_main(*SMALL, results=tmp_path) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline().startswith("[1/2]")
-        process.stdout.close()
-        assert (process.stderr.read(), process.wait()) == ("", 0)
-    assert [record["status"] for record in records_of(tmp_path / "digits")] == ["done", "done"]
-    assert (tmp_path / "digits" / "report.md").is_file()
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "run_all.py", "--plan", "--results", str(tmp_path)]
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0].startswith("error: the output: No space left on device")
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (("--suite", "digitz"), "suite 'digitz' is unknown; allowed: digits, cifar10, cifar100, folder, "),
-        (("--suite", "../../x"), "suite '../../x' is unknown; allowed: digits"),
-        (("--suite", "../../nowhere.toml"), "suite file ../../nowhere.toml: "),
-        (("--variants", "short5"), "did you mean 'short"),
-        (("--variants", ""), "no variant; name at least one"),
-        (("--variants", ","), "no variant; name at least one"),
-        (("--epochs", str(2**70)), "it must be a whole number below 2^63"),
-        (("--engine", "graph"), "--engine graph needs a GPU, and the device is cpu; use eager, compile or auto"),
-        (("--runs-per-gpu", "2"), "--runs-per-gpu is 2; use 1 or more on a GPU and 1 elsewhere"),
-        (("--runs-per-gpu", "0"), "--runs-per-gpu is 0; use 1 or more on a GPU and 1 elsewhere"),
-        (("--cpus-per-run", "2"), "--cpus-per-run has no effect without --executor ray; give both"),
-        (("--ray-address", "auto"), "--ray-address has no effect without --executor ray; give both"),
-        (("--executor", "ray", "--cpus-per-run", "0"), "--cpus-per-run is 0; use 1 or more"),
-        (("--limit-train", "99999"), "1,437 training images"),
-        (("--limit-train", "9"), "--limit-train 9 is less than the 10 classes; use at least one image a class"),
-        (("--report", "--seeds", "3"), "--seeds has no effect with --report; it goes with --compare-with, "),
-        (("--report", "--suite", "../x"), "suite '../x' has no plan.json in "),
-        (("--suite", "~nosuchuser/x.toml"), "suite file ~nosuchuser/x.toml: this user has no home folder here"),
-        (("--image-size", "32"), "--image-size 32 goes with --suite folder or --dataset folder only"),
-        (("--resume", "--fresh"), "exclude each other"),
-        (("--plan", "--report"), "exclude each other"),
-        (("--report",), "run the suite first"),
-        (("--variants", "imagenet-stem"), "too small"),
-        (("--variants", "bn-aux-224"), "set resize = 224 in the recipe or train it with --recipe bn-aux-adam"),
-        (("--variants", "plain-gray", "--recipe", "bn-aux-adam"), "set grayscale = true in the recipe"),
-        (("--variants", "short4", "--limit-train", "100", "--keep-epochs", "9"), "keep_epochs is 9"),
-        (("--seed-list", "80,x"), "--seed-list is '80,x'; give whole numbers with commas between them, as in 80,81"),
-        (("--seed-list", "80", "--seeds", "2"), "--seeds and --seed-list exclude each other"),
-        (("--looks", "3;5"), "--looks is '3;5'; give whole numbers with commas between them"),
-        (
-            ("--looks", "5,3"),
-            "suite digits: looks is [5, 3]; name increasing numbers of seeds, each once, as in 3,5,10",
-        ),
-        (("--until-settled", "--plan"), "--until-settled has no effect with --plan; it goes with every flag but"),
-        (("--dataset", "fmnist"), "dataset 'fmnist' is unknown; allowed: digits, "),
-        (("--log-every", "-1"), "--log-every is -1; use 1 or more steps"),
-        (("--compare-with", "nosuch"), "nosuch/plan.json is not there"),
-        (("--compare-with", "digits"), "the suite itself"),
-        (("--compare-with", "../../elsewhere"), "--compare-with name '../../elsewhere' is not usable"),
-        (("--compare-with", "No Such"), "--compare-with name 'No Such' is not usable"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_bad_arguments_are_one_clear_line_and_nothing_is_written(
-    main: Main, tmp_path: Path, given: tuple[str, ...], said: str
-) -> None:
-    status, out, err = main(*given)
-    assert (status, out) == (2, "")
-    assert said in err
-    assert err.startswith("error: ") and err.count("\n") == 1 and len(err) < 2_000
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        *(("--suit", "x"), ("--seeds", "two"), ("--device", "tpu")),
-        *(("--precision", "fp16"), ("--engine", "triton"), ("--executor", "slurm"), ("--runs-per-gpu", "many")),
-    ],
-    ids=" ".join,
-)
-def test_unknown_flags_and_wrong_types_end_with_2(main: Main, given: tuple[str, ...]) -> None:
-    status, _, err = main(*given)
-    assert status == 2
-    assert given[1] in err and "Traceback" not in err
-
-
-def test_a_suite_file_that_cannot_be_used_is_one_clear_line(main: Main, tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text('name = "mine"\naxis = "b"\nvaries = []\ndataset = "digits"\nsedes = 3\n', encoding="utf-8")
-    status, out, err = main("--suite", str(path))
-    assert (status, out) == (2, "")
-    assert err.startswith(f"error: suite file {path}: unknown key 'sedes'") and err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_costs_can_be_planned_before_the_data_is_there(main: Main, tmp_path: Path) -> None:
-    status, out, _ = main("--suite", "cifar100", "--data-dir", str(tmp_path / "data"), "--plan")
-    assert status == 0
-    assert "65,736,148" in out
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_damaged_archive_ends_with_4(main: Main, tmp_path: Path) -> None:
-    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"not an archive")
-    status, _, err = main("--suite", "cifar10", "--data-dir", str(tmp_path))
-    assert status == 4
-    assert hashlib.md5(b"not an archive").hexdigest() in err
-    assert ARCHIVES["cifar10"].files[0].md5 in err
-
-
-def test_a_failed_run_is_reported_and_the_others_finish(
-    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = TrainStep.step
-
-    def fail_short3(trainer: TrainStep, images: Tensor, labels: Tensor) -> StepResult:
-        if trainer.model.arch.name == "short3":
-            raise torch.OutOfMemoryError("out of memory on purpose")
-        return step(trainer, images, labels)
-
-    monkeypatch.setattr(TrainStep, "step", fail_short3)
-    status, out, _ = main(*SMALL)
-    assert status == 3
-    assert "oom: out of memory on purpose" in out
-    text = (tmp_path / "digits" / "report.md").read_text(encoding="utf-8")
-    assert re.search(r"`digits-short3-s1-[0-9a-f]{8}` oom after 0 of 1 epochs: out of memory on purpose", text)
-    assert "| short4 | 1 |" in text
-
-
-def test_a_report_that_cannot_be_written_ends_the_command_before_any_run(main: Main, tmp_path: Path) -> None:
-    (tmp_path / "digits").mkdir()
-    (tmp_path / "digits" / "figures").write_text("in the way")
-    status, out, err = main(*SMALL)
-    assert (status, out) == (2, "")
-    assert err.startswith(f"error: a report cannot be written in {tmp_path / 'digits'} (") and err.count("\n") == 1
-    assert not (tmp_path / "digits" / "runs").exists()
-
-
 # Stopping and resuming; tests/faults/test_concurrency.py stops with Ctrl-C, twice
 
 
@@ -446,16 +192,3 @@ def test_stopped_in_the_second_run_and_started_again_it_gives_the_same_records(t
     assert run_main(*given, "--variants", "short4", results=tmp_path / "undisturbed").status == 0
     (undisturbed,) = records_of(tmp_path / "undisturbed" / "digits")
     assert undisturbed in records_of(tmp_path / "stopped" / "digits")
-
-
-def test_a_suite_file_of_many_cells_needs_consent(main: Main, tmp_path: Path) -> None:
-    path = tmp_path / "many.toml"
-    widths, dropouts = ([number / 16 for number in range(1, 10)], [number / 10 for number in range(8)])
-    path.write_text(
-        f'name = "many"\ndataset = "digits"\nrecipe = "digits"\n[factors]\nwidth = {widths}\ndropout = {dropouts}\n'
-    )
-    refused = main("--suite", str(path), "--plan")
-    assert refused.status == 2 and "the factors have 72 cells, more than 64" in refused.err
-    assert "--yes" in refused.err and len(refused.err.splitlines()) == 1
-    assert main("--suite", str(path), "--plan", "--yes").status == 0
-    assert "has no plan.json" in main("--suite", str(path), "--report").err, "a report needs no consent"

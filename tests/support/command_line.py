@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ class Outcome(NamedTuple):
     status: int
     out: str
     err: str
+
+
+Main = Callable[..., Outcome]
 
 
 def run_main(*given: str, results: Path, figures: bool = False) -> Outcome:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,3 +39,19 @@ def assert_same_records(
         assert record is not None and other is not None
         assert record.status == "done" and without_times(record) == without_times(other)
         torch.testing.assert_close(*(outcome_of(folder) for folder in folders), rtol=0, atol=0)
+
+
+def records_of(suite_dir: Path) -> list[dict[str, Any]]:
+    """The suite's records without what may differ from run to run: times, peak memory and where it ran."""
+    found = []
+    for path in sorted(suite_dir.glob("runs/*/result.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record.pop("times")
+        record.pop("environment")
+        if record["costs"]:
+            record["costs"].pop("peak_memory_bytes")
+        for epoch in record["epochs"]:
+            epoch.pop("train_seconds")
+            epoch.pop("eval_seconds")
+        found.append(record)
+    return found
