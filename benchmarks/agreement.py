@@ -30,8 +30,8 @@ from ablations.hardware.device import exact_kernels, resolve_device
 from ablations.report.document import Table
 from ablations.seeding import derive_seed
 from ablations.suites.recipe import PUBLISHED, Precision, Recipe
-from ablations.training import transforms
-from ablations.training.loader import Loader
+from ablations.training.inputs import transforms
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import Engine, TrainStep
 from benchmarks import command
 from benchmarks.random_data import NUM_CLASSES

@@ -19,7 +19,7 @@ from ablations.data.dataset import Split
 from ablations.hardware.device import clock, exact_kernels, peak_memory_bytes
 from ablations.suites.recipe import PUBLISHED, Recipe
 from ablations.training.epoch import train_epoch
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import Engine, TrainStep
 from benchmarks import reference_loop
 from benchmarks.random_data import NUM_CLASSES, random_split

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from ablations.analysis.analyse import analyse
 from ablations.analysis.costs import COSTS
-from ablations.analysis.published_claims import load_published
+from ablations.analysis.published.published_claims import load_published
 from ablations.report.figures.error_against_cost import draw_error_against_cost
 from ablations.report.figures.error_bars import draw_error_bars
 from ablations.report.figures.learning_curves import draw_learning_curves

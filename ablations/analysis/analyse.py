@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from ablations.analysis.answers import Answers, answer_all
-from ablations.analysis.calibration import calibrate
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
 from ablations.analysis.factorial import Factorial, analyse_factors
+from ablations.analysis.images.calibration import calibrate
+from ablations.analysis.images.per_class import per_class_errors
+from ablations.analysis.images.per_image import read_per_image_errors
 from ablations.analysis.looks import looks_at
 from ablations.analysis.modules import module_costs
 from ablations.analysis.pareto import ParetoFronts, find_fronts
-from ablations.analysis.per_class import per_class_errors
-from ablations.analysis.per_image import read_per_image_errors
 from ablations.analysis.rankings import RankCorrelation, Rankings, correlate_rankings, rank_variants
 from ablations.analysis.results import Results, load_results, with_floors
 from ablations.errors import ConfigError

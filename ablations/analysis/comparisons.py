@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ablations.analysis.failed_seeds import failed_by_variant
+from ablations.analysis.images.per_image import PerImageErrors
 from ablations.analysis.looks import Looks
 from ablations.analysis.paired_errors import PairedErrors, pair_errors
-from ablations.analysis.per_image import PerImageErrors
 from ablations.analysis.results import Results
 from ablations.analysis.statistics.advice import Found, SeedsNeeded, seeds_needed
 from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS, FloatArray, Interval

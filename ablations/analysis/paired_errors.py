@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ablations.analysis.per_image import PerImageErrors
+from ablations.analysis.images.per_image import PerImageErrors
 from ablations.analysis.results import Results, by_seed_and_variant
 from ablations.analysis.statistics.intervals import MIN_SEEDS, FloatArray
 from ablations.analysis.statistics.paired_tests import rounding_std

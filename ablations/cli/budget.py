@@ -8,7 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from ablations.analysis.design import (
+from ablations.analysis.planning.design import (
     Spread,
     Variant,
     assumed_spread,

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ablations import experiment
-from ablations.analysis.run_costs import calibrations_in
+from ablations.analysis.planning.run_costs import calibrations_in
 from ablations.cli.arguments import Arguments
 from ablations.cli.listing import image_of
 from ablations.cli.running import execution_options

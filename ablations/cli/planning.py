@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from ablations.analysis.run_costs import RunCosts, calibrations_in, makespan, other_records, run_costs
+from ablations.analysis.planning.run_costs import RunCosts, calibrations_in, makespan, other_records, run_costs
 from ablations.cli.console import show_table
 from ablations.cli.listing import image_of, listing_table
 from ablations.hardware.probe import device_name

@@ -11,19 +11,19 @@ from ablations.report.document import Document, Section, Table
 from ablations.report.sections.answers import answers_section
 from ablations.report.sections.comparisons import comparisons_section
 from ablations.report.sections.differences import differences_section
+from ablations.report.sections.epochs.kept_epochs import kept_epochs_section
+from ablations.report.sections.epochs.selection_bias import selection_bias_section
 from ablations.report.sections.factorial import factorial_section
 from ablations.report.sections.figures import figures_section, main_figures_section
 from ablations.report.sections.headline import headline_section
-from ablations.report.sections.kept_epochs import kept_epochs_section
 from ablations.report.sections.missing_runs import missing_runs_section
 from ablations.report.sections.pareto import pareto_section
 from ablations.report.sections.per_class import per_class_section
 from ablations.report.sections.provenance import provenance_section
-from ablations.report.sections.published import published_section
-from ablations.report.sections.published_claims import published_claims_section
+from ablations.report.sections.published.published import published_section
+from ablations.report.sections.published.published_claims import published_claims_section
+from ablations.report.sections.published.references import references_section
 from ablations.report.sections.rankings import rankings_section
-from ablations.report.sections.references import references_section
-from ablations.report.sections.selection_bias import selection_bias_section
 from ablations.report.sections.summary import summary_section
 
 SectionBuilder = Callable[[Analysis], Section | None]  # None where there is nothing to say

@@ -11,7 +11,7 @@ from ablations.errors import Diverged
 from ablations.hardware.device import clock
 from ablations.seeding import derive_seed
 from ablations.suites.recipe import Recipe
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import TrainStep, batches_counted_apart
 
 

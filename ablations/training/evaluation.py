@@ -18,10 +18,10 @@ from ablations.records.predictions import TOP_K, Predictions
 from ablations.records.record import DiagnosedEpoch, Epoch, TestResult
 from ablations.records.run_folder import RunFolder
 from ablations.suites.recipe import Precision
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
+from ablations.training.inputs.transforms import draw_test_flips
 from ablations.training.loss import autocast
 from ablations.training.step import TrainStep
-from ablations.training.transforms import draw_test_flips
 from googlenet.model import GoogLeNet
 
 

@@ -9,7 +9,7 @@ from ablations.data.subsets import hold_out, limit
 from ablations.suites.run_config import RunConfig
 from ablations.training import complexity
 from ablations.training.complexity import Complexity
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.model import make_model
 from ablations.training.options import ExecutionOptions
 from ablations.training.step import TrainStep

@@ -13,8 +13,8 @@ from scipy import stats as scipy_stats
 
 from ablations.analysis import comparisons
 from ablations.analysis.comparisons import COLUMNS, Comparison, Comparisons
+from ablations.analysis.images.per_image import PerImageErrors, read_per_image_errors
 from ablations.analysis.looks import Looks
-from ablations.analysis.per_image import PerImageErrors, read_per_image_errors
 from ablations.analysis.results import Results, load_results
 from ablations.analysis.statistics.paired_tests import ImageTest
 from ablations.records.suite_folder import SuiteFolder

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ablations.analysis.images.per_image import PerImageErrors
 from ablations.analysis.paired_errors import pair_errors
-from ablations.analysis.per_image import PerImageErrors
 from ablations.analysis.statistics.variance_components import mean_squares, variance_on_new_images
 from tests.support.paired_suites import predicted, results_of
 from tests.support.synthetic_suites import make_results

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ablations.suites.recipe import Recipe
-from ablations.training import transforms
-from ablations.training.loader import Loader
+from ablations.training.inputs import transforms
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import TrainStep
 from benchmarks import agreement
 from tests.support.small_workloads import RECIPE, TINY, table_cells

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablations.analysis.design import detectable_difference, detectable_margin
 from ablations.analysis.looks import FIRST
+from ablations.analysis.planning.design import detectable_difference, detectable_margin
 from ablations.cli.budget import budget_seconds, expected_std, show_design
 from ablations.cli.planning import survey
 from ablations.errors import ConfigError

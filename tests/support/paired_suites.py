@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.analysis.comparisons import Comparisons, compare_with_baseline
+from ablations.analysis.images.per_image import PerImageErrors, RunErrors
 from ablations.analysis.looks import Looks
-from ablations.analysis.per_image import PerImageErrors, RunErrors
 from ablations.analysis.results import Results
 from ablations.analysis.statistics.intervals import ALPHA, MIN_SEEDS
 from ablations.records.looks import Look

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablations.analysis import calibration, modules, per_class
+from ablations.analysis import modules
 from ablations.analysis.analyse import Analysis, analyse
 from ablations.analysis.answers import Answers
 from ablations.analysis.comparisons import Comparisons
 from ablations.analysis.factorial import Factorial
+from ablations.analysis.images import calibration, per_class
 from ablations.analysis.pareto import ParetoFronts
 from ablations.analysis.rankings import Rankings
 from ablations.analysis.results import Results

@@ -18,7 +18,7 @@ from ablations.suites.recipe import DIGITS, PUBLISHED, Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint
 from ablations.training.events import Event
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import Engine, TrainStep
 from googlenet import REFERENCES, VARIANTS, Architecture, GoogLeNet, build
 

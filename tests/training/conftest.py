@@ -9,7 +9,7 @@ from ablations.records.run_folder import RunFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.evaluation import Validated
 from ablations.training.events import Event
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.options import ExecutionOptions
 from ablations.training.step import TrainStep
 from ablations.training.train import train

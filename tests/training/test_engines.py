@@ -20,7 +20,7 @@ from ablations.records.run_folder import RunFolder
 from ablations.suites.recipe import Recipe
 from ablations.suites.run_config import RunConfig
 from ablations.training.events import EpochDone
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.options import ExecutionOptions
 from ablations.training.step import Engine, resolve_engine
 from ablations.training.train import train, train_epoch

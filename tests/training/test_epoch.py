@@ -13,7 +13,7 @@ from ablations.data.dataset import Dataset
 from ablations.errors import Diverged
 from ablations.seeding import derive_seed
 from ablations.suites.recipe import Precision
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.step import Engine, StepResult
 from ablations.training.train import train_epoch
 from tests.support.training import CPU, CUDA, EPOCH_STEPS, RECIPES, SGD, assert_same, make_step, needs_gpu, state_of
@@ -111,7 +111,7 @@ def test_on_a_gpu_an_epoch_with_a_loss_that_is_not_finite_diverges(tiny_digits: 
 def test_an_epoch_never_waits_for_the_gpu(
     monkeypatch: pytest.MonkeyPatch, tiny_digits: Dataset, name: str, engine: Engine, free: int
 ) -> None:
-    monkeypatch.setattr("ablations.training.loader.free_memory_bytes", lambda device: free)
+    monkeypatch.setattr("ablations.training.inputs.loader.free_memory_bytes", lambda device: free)
     recipe = replace(RECIPES[name], schedule="one-cycle", flip=0.5, crop_padding=1, cutout=2)
     loader = Loader(tiny_digits.train, recipe=recipe, device=CUDA)
     train_step = make_step(recipe, engine=engine, device=CUDA)

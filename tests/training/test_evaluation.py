@@ -21,7 +21,7 @@ from ablations.suites.recipe import DIGITS
 from ablations.suites.run_config import RunConfig
 from ablations.training import checkpoint, evaluation
 from ablations.training.evaluation import predict
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.options import ExecutionOptions
 from ablations.training.step import TrainStep
 from ablations.training.train import train

@@ -16,7 +16,7 @@ from ablations.records.run_folder import RunFolder
 from ablations.suites.run_config import RunConfig
 from ablations.training.evaluation import predict
 from ablations.training.events import EpochDone
-from ablations.training.loader import Loader
+from ablations.training.inputs.loader import Loader
 from ablations.training.model import load_trained
 from ablations.training.options import ExecutionOptions
 from ablations.training.train import train

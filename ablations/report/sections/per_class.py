@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ablations.analysis.analyse import Analysis
-from ablations.analysis.calibration import BINS
-from ablations.analysis.per_class import degraded_classes
+from ablations.analysis.images.calibration import BINS
+from ablations.analysis.images.per_class import degraded_classes
 from ablations.report import formatting
 from ablations.report.document import Block, Column, Section, Table, Text
 from ablations.report.formats.markdown import escape

@@ -1,0 +1,1 @@
+"""What predictions of single test images tell."""

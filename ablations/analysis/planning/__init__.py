@@ -1,0 +1,1 @@
+"""What a study costs and what it can show, before it is trained."""

@@ -1,0 +1,1 @@
+"""Published results, claims and descriptions, and whether records agree with them."""
