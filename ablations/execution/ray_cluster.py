@@ -218,10 +218,10 @@ def checked(nodes: Sequence[Mapping[str, Any]], *, suite_dir: Path) -> Iterator[
 def _views(nodes: Sequence[Mapping[str, Any]], token: Path) -> Iterator[tuple[str, NodeView]]:
     """What each node sees, asked at the same time; a name is host and address."""
     import ray
-    from ray.exceptions import GetTimeoutError, RayError
+    from ray.exceptions import GetTimeoutError, NodeDiedError, RayError, TaskUnschedulableError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    look = ray.remote(num_cpus=0, max_retries=0)(view_node)
+    look = ray.remote(num_cpus=0, max_retries=1)(view_node)
     asked = []
     for node in nodes:
         pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -234,6 +234,8 @@ def _views(nodes: Sequence[Mapping[str, Any]], token: Path) -> Iterator[tuple[st
             raise ConfigError(
                 f"node {name} did not answer in {NODE_SECONDS:.0f} s; stop Ray on it, or repair it"
             ) from error
+        except (NodeDiedError, TaskUnschedulableError):
+            continue  # it died since; if it comes back, its runs check it
         except RayError as error:
             raise ConfigError(
                 f"node {name} cannot run this package ({summary(error)}); install the same versions on all nodes"
