@@ -63,7 +63,7 @@ AXIS_FIELDS = {
 
 def published_counts() -> list[tuple[str, int, int]]:
     """(variant, classes, parameters) from the published table of the 2020 CIFAR ablation."""
-    with (ROOT / "ablations" / "analysis" / "published.csv").open(newline="") as file:
+    with (ROOT / "ablations" / "analysis" / "published" / "published.csv").open(newline="") as file:
         return [(row["variant"], CLASSES[row["dataset"]], int(row["params"])) for row in csv.DictReader(file)]
 
 

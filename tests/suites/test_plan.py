@@ -82,7 +82,7 @@ def test_a_plan_says_what_it_is_about(digits_plan: Plan) -> None:
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_full_size_counts_are_the_published_ones(name: str, digits_plan: Plan) -> None:
-    with (ROOT / "ablations" / "analysis" / "published.csv").open(newline="") as file:
+    with (ROOT / "ablations" / "analysis" / "published" / "published.csv").open(newline="") as file:
         published = {row["variant"]: int(row["params"]) for row in csv.DictReader(file) if row["dataset"] == name}
     of_archive = make(select(SUITES[name]), data=DataSummary.of_archive(name))
     for planned in [of_archive, digits_plan] if name == "cifar10" else [of_archive]:  # digits have ten classes too
