@@ -121,9 +121,10 @@ def start_cluster(first: Machine, second: Machine, *, before_second: Sequence[st
 
 def _end(machine: Machine) -> None:
     deadline = time.monotonic() + 10
+    machine.kill()  # also waits for those that have ended
     while machine.pids() and time.monotonic() < deadline:
-        machine.kill()
         time.sleep(0.1)
+        machine.kill()
     _ip("netns", "delete", machine.name)
 
 
