@@ -32,7 +32,7 @@ from tests.support.drawings import summary_row
 from tests.support.paired_suites import compare
 from tests.support.synthetic_suites import make_results
 
-COUNTS = [1, 41]
+COUNTS = [1, 7, 41]
 LONGEST = sorted(ARCHITECTURES, key=len, reverse=True)
 
 
